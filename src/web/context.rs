@@ -1,0 +1,145 @@
+//! What is known about a request besides the request itself.
+
+use std::{net::IpAddr, sync::Arc, time::Duration};
+
+use http::{HeaderMap, HeaderValue};
+use tokio::time::Instant;
+use uuid::Uuid;
+use warp::{Filter, Rejection};
+
+use super::body::RequestBody;
+
+/// The header that names a request, in and out.
+pub const CORRELATION_HEADER: &str = "x-correlation-id";
+
+/// Who is at the other end of a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Peer {
+    /// A TCP connection from this address.
+    Ip(IpAddr),
+    /// A unix socket: someone on this machine.
+    Local,
+}
+
+/// The name of a request in logs, traces and replies: 1 to 64 of `A-Z a-z 0-9 . _ -`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CorrelationId(String);
+
+impl CorrelationId {
+    /// The client's own when it sent exactly one that is short and harmless, else a new UUID.
+    #[must_use]
+    pub fn of(headers: &HeaderMap) -> Self {
+        let mut sent = headers.get_all(CORRELATION_HEADER).iter();
+        let only = sent.next().filter(|_| sent.next().is_none());
+        only.and_then(|value| value.to_str().ok())
+            .and_then(Self::parse)
+            .unwrap_or_else(|| Self(Uuid::new_v4().to_string()))
+    }
+
+    /// The text, when every character is one that no log and no header can trip over.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let harmless = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+        let fits = (1..=64).contains(&text.len()) && text.bytes().all(harmless);
+        fits.then(|| Self(text.to_owned()))
+    }
+
+    /// As text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// As the value of a header.
+    #[must_use]
+    pub fn to_header(&self) -> HeaderValue {
+        HeaderValue::from_str(&self.0).expect("its characters are all legal in a header")
+    }
+}
+
+/// The facts of one request that filters and handlers may ask for.
+#[derive(Debug)]
+pub struct RequestContext {
+    /// Names the request.
+    pub correlation_id: CorrelationId,
+    /// The address that is held responsible, when there is one.
+    pub client_ip: Option<IpAddr>,
+    /// What the path held where its template has `{…}`, in order, as sent.
+    pub path_values: Vec<String>,
+    /// The body, shared with the request layer, which reads what a handler leaves.
+    pub body: RequestBody,
+    /// When the request began.
+    pub started: Instant,
+}
+
+impl RequestContext {
+    /// How long the request has been running.
+    #[must_use]
+    pub fn elapsed(&self) -> Duration {
+        self.started.elapsed()
+    }
+}
+
+/// Hands the context of the request to the next filter.
+pub fn context() -> impl Filter<Extract = (Arc<RequestContext>,), Error = Rejection> + Clone {
+    warp::ext::get::<Arc<RequestContext>>()
+}
+
+/// Where a request comes from, for a session's record.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Client {
+    /// The address, when it came over TCP.
+    pub ip: Option<IpAddr>,
+    /// The first 256 characters of what the client calls itself.
+    pub user_agent: Option<String>,
+}
+
+/// Hands over who is asking.
+pub fn client() -> impl Filter<Extract = (Client,), Error = Rejection> + Clone {
+    let describe = |context: Arc<RequestContext>, headers: HeaderMap| Client {
+        ip: context.client_ip,
+        user_agent: headers
+            .get(http::header::USER_AGENT)
+            .map(|value| String::from_utf8_lossy(value.as_bytes()))
+            .map(|name| name.chars().filter(|c| !c.is_control()).take(256).collect()),
+    };
+    context().and(warp::header::headers_cloned()).map(describe)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_harmless_correlation_id_is_kept() {
+        for id in ["a", "A-b_c.9", &"x".repeat(64)] {
+            assert_eq!(CorrelationId::parse(id).unwrap().as_str(), id);
+        }
+    }
+
+    #[test]
+    fn anything_else_is_not() {
+        for id in [
+            "",
+            &"x".repeat(65),
+            "a b",
+            "a\r\nb",
+            "é",
+            "{\"a\":1}",
+            "a/b",
+        ] {
+            assert_eq!(CorrelationId::parse(id), None, "{id:?}");
+        }
+    }
+
+    #[test]
+    fn two_headers_are_as_good_as_none() {
+        let mut headers = HeaderMap::new();
+        headers.append(CORRELATION_HEADER, HeaderValue::from_static("one"));
+        headers.append(CORRELATION_HEADER, HeaderValue::from_static("two"));
+
+        let id = CorrelationId::of(&headers);
+
+        assert!(Uuid::parse_str(id.as_str()).is_ok());
+    }
+}

@@ -1,0 +1,66 @@
+//! Gathers what is wrong with several fields, so that a client hears it all at once.
+
+use std::borrow::Cow;
+
+use super::problem::{FieldError, Problem};
+
+/// What a rule that was broken says of itself. Domain errors implement it.
+pub trait BrokenRule {
+    /// The stable code of the rule.
+    fn code(&self) -> &'static str;
+    /// The rule in words, without the value that broke it.
+    fn detail(&self) -> Cow<'static, str>;
+}
+
+/// The broken rules found so far.
+#[derive(Debug, Default)]
+pub struct Fields(Vec<FieldError>);
+
+impl Fields {
+    /// Nothing wrong yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Takes the value out, or notes what is wrong with it.
+    pub fn check<T, E: BrokenRule>(
+        &mut self,
+        pointer: &'static str,
+        parsed: Result<T, E>,
+    ) -> Option<T> {
+        let error = match parsed {
+            Ok(value) => return Some(value),
+            Err(error) => error,
+        };
+        self.0.push(FieldError {
+            pointer: pointer.into(),
+            code: error.code(),
+            detail: error.detail(),
+        });
+        None
+    }
+
+    /// The same for a field that may be absent.
+    pub fn check_some<T, E: BrokenRule>(
+        &mut self,
+        pointer: &'static str,
+        parsed: Option<Result<T, E>>,
+    ) -> Option<T> {
+        parsed.and_then(|parsed| self.check(pointer, parsed))
+    }
+
+    /// Goes on when nothing was wrong.
+    pub fn finish(self) -> Result<(), Problem> {
+        if self.0.is_empty() {
+            return Ok(());
+        }
+        Err(self.into())
+    }
+}
+
+impl From<Fields> for Problem {
+    fn from(fields: Fields) -> Self {
+        Problem::invalid(fields.0)
+    }
+}

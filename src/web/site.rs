@@ -1,0 +1,375 @@
+//! Every endpoint in one table, and what happens to every request around them.
+//!
+//! warp would try one route after the other and forget which one matched. The
+//! table finds the endpoint by path and method first; its filters then do
+//! everything else. So an answer can never come from a neighbour, 404 and 405
+//! are told apart without guessing, and the template is known as a label
+//! before anything can fail.
+
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use futures_util::FutureExt;
+use http::{HeaderValue, Method, Request, StatusCode, header, request::Parts};
+use http_body::Body;
+use matchit::Router;
+use tokio::time::Instant;
+use tracing::{Instrument, Span};
+use warp::reply::{Reply, Response};
+
+use super::{
+    body::RequestBody,
+    context::{CORRELATION_HEADER, CorrelationId, Peer, RequestContext},
+    endpoint::{Endpoint, Operation},
+    forwarded,
+    metrics::HttpMetrics,
+    problem::{BODY_TIMEOUT, INTERNAL_ERROR, METHOD_NOT_ALLOWED, Problem, REQUEST_TIMEOUT},
+    settings::WebSettings,
+};
+use crate::telemetry;
+
+/// The label of requests that no template matches.
+const UNMATCHED: &str = "unmatched";
+
+/// All endpoints, served.
+pub struct Site {
+    table: Router<Place>,
+    settings: WebSettings,
+    metrics: HttpMetrics,
+}
+
+/// The endpoints that share a path.
+struct Place {
+    template: &'static str,
+    allow: HeaderValue,
+    endpoints: Vec<Endpoint>,
+}
+
+/// What the table says about a request.
+enum Found<'a> {
+    Endpoint(&'a Endpoint, Vec<String>),
+    /// `OPTIONS` on a path that exists.
+    Options(&'a Place),
+    WrongMethod(&'a Place),
+    Nothing,
+}
+
+impl Found<'_> {
+    fn template(&self) -> &'static str {
+        match self {
+            Self::Endpoint(endpoint, _) => endpoint.operation.template,
+            Self::Options(place) | Self::WrongMethod(place) => place.template,
+            Self::Nothing => UNMATCHED,
+        }
+    }
+}
+
+impl Site {
+    /// Lays out the table.
+    ///
+    /// # Panics
+    ///
+    /// When two endpoints share method and path, or two templates cannot be told apart: a mistake in the program.
+    #[must_use]
+    pub fn new(endpoints: Vec<Endpoint>, settings: WebSettings, metrics: HttpMetrics) -> Self {
+        let mut places: Vec<Place> = Vec::new();
+        for endpoint in endpoints {
+            let Operation {
+                method, template, ..
+            } = &endpoint.operation;
+            let known = places.iter_mut().find(|place| place.template == *template);
+            if let Some(place) = known {
+                assert!(
+                    place.endpoint(method).is_none(),
+                    "{method} {template} is stated twice"
+                );
+                place.endpoints.push(endpoint);
+            } else {
+                places.push(Place {
+                    template,
+                    allow: HeaderValue::from_static(""),
+                    endpoints: vec![endpoint],
+                });
+            }
+        }
+        let mut table = Router::new();
+        for mut place in places {
+            place.allow = place.list_methods();
+            table
+                .insert(place.template, place)
+                .expect("templates can be told apart");
+        }
+        Self {
+            table,
+            settings,
+            metrics,
+        }
+    }
+
+    /// Answers a request, whatever happens.
+    pub async fn respond<B>(self: Arc<Self>, request: Request<B>, peer: Peer) -> Response
+    where
+        B: Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let (parts, body) = request.into_parts();
+        let started = Instant::now();
+        let found = self.find(&parts);
+        let template = found.template();
+        let correlation_id = CorrelationId::of(&parts.headers);
+        let span = telemetry::request_span(
+            method_label(&parts.method),
+            template,
+            correlation_id.as_str(),
+            &parts.headers,
+        );
+        let record = Record::begin(
+            &self.metrics,
+            &parts.method,
+            template,
+            started,
+            span.clone(),
+        );
+        let context = Arc::new(RequestContext {
+            client_ip: forwarded::client_ip(peer, &parts.headers, &self.settings.trusted_proxies),
+            path_values: match &found {
+                Found::Endpoint(_, values) => values.clone(),
+                _ => Vec::new(),
+            },
+            body: RequestBody::new(
+                body,
+                &parts.headers,
+                self.settings.max_body_bytes,
+                started + self.settings.body_timeout,
+            ),
+            correlation_id,
+            started,
+        });
+        let head = parts.method == Method::HEAD;
+        async {
+            let response = self.dispatch(found, parts, &context).await;
+            let response = finish(response, &context, head).await;
+            record.end(response.status());
+            response
+        }
+        .instrument(span)
+        .await
+    }
+
+    fn find(&self, parts: &Parts) -> Found<'_> {
+        let Ok(matched) = self.table.at(parts.uri.path()) else {
+            return Found::Nothing;
+        };
+        let place = matched.value;
+        if let Some(endpoint) = place.endpoint(&parts.method) {
+            let values = matched.params.iter().map(|(_, value)| value.to_owned());
+            return Found::Endpoint(endpoint, values.collect());
+        }
+        if parts.method == Method::OPTIONS {
+            return Found::Options(place);
+        }
+        Found::WrongMethod(place)
+    }
+
+    async fn dispatch(
+        &self,
+        found: Found<'_>,
+        parts: Parts,
+        context: &Arc<RequestContext>,
+    ) -> Response {
+        match found {
+            Found::Endpoint(endpoint, _) => self.run(endpoint, parts, context).await,
+            Found::Options(place) => place.options(),
+            Found::WrongMethod(place) => Problem::new(
+                &METHOD_NOT_ALLOWED,
+                "this address does not have this method",
+            )
+            .header(header::ALLOW, place.allow.clone())
+            .into_response(),
+            Found::Nothing => Problem::not_found().into_response(),
+        }
+    }
+
+    /// Runs an endpoint's filters within the time limit; a panic ends only this request.
+    async fn run(
+        &self,
+        endpoint: &Endpoint,
+        parts: Parts,
+        context: &Arc<RequestContext>,
+    ) -> Response {
+        let mut request = Request::from_parts(parts, context.body.clone());
+        request.extensions_mut().insert(Arc::clone(context));
+        let answer = AssertUnwindSafe(async { (endpoint.serve)(request).await }).catch_unwind();
+        let deadline = context.started + self.settings.request_timeout;
+        match tokio::time::timeout_at(deadline, answer).await {
+            Ok(Ok(response)) => response,
+            // The panic hook has written the log line, with this span's fields.
+            Ok(Err(_)) => {
+                let detail = "something went wrong on our side; report the correlation id";
+                Problem::new(&INTERNAL_ERROR, detail).into_response()
+            }
+            Err(_) if context.body.is_arriving() => {
+                Problem::new(&BODY_TIMEOUT, "the body did not arrive in time").into_response()
+            }
+            Err(_) => Problem::new(&REQUEST_TIMEOUT, "the answer took too long")
+                .retry_after(1)
+                .into_response(),
+        }
+    }
+}
+
+impl Place {
+    fn endpoint(&self, method: &Method) -> Option<&Endpoint> {
+        let served_by = if *method == Method::HEAD {
+            &Method::GET
+        } else {
+            method
+        };
+        let mut endpoints = self.endpoints.iter();
+        endpoints.find(|endpoint| endpoint.operation.method == *served_by)
+    }
+
+    fn list_methods(&self) -> HeaderValue {
+        let mut methods: Vec<&str> = self
+            .endpoints
+            .iter()
+            .map(|endpoint| endpoint.operation.method.as_str())
+            .collect();
+        if methods.contains(&"GET") {
+            methods.push("HEAD");
+        }
+        methods.push("OPTIONS");
+        methods.sort_unstable();
+        HeaderValue::from_str(&methods.join(", ")).expect("methods are tokens")
+    }
+
+    fn options(&self) -> Response {
+        let mut response = StatusCode::NO_CONTENT.into_response();
+        response
+            .headers_mut()
+            .insert(header::ALLOW, self.allow.clone());
+        response
+    }
+}
+
+/// Completes a reply with what is the same for all of them.
+async fn finish(mut response: Response, context: &RequestContext, head: bool) -> Response {
+    if let Some(problem) = response.extensions_mut().remove::<Problem>() {
+        log_failure(&problem);
+        response = problem.render(context.correlation_id.as_str());
+    }
+    let whole = context.body.drain().await;
+    let headers = response.headers_mut();
+    if !whole {
+        // What is still coming cannot be told from a next request.
+        headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    headers.insert(CORRELATION_HEADER, context.correlation_id.to_header());
+    headers
+        .entry(header::CACHE_CONTROL)
+        .or_insert(HeaderValue::from_static("no-store"));
+    headers.insert(
+        header::X_CONTENT_TYPE_OPTIONS,
+        HeaderValue::from_static("nosniff"),
+    );
+    if head {
+        response = without_body(response);
+    }
+    response
+}
+
+/// A reply to `HEAD`: the same headers, the length among them, and nothing else.
+fn without_body(response: Response) -> Response {
+    let length = response.body().size_hint().exact();
+    let (mut parts, _) = response.into_parts();
+    if let Some(length) = length {
+        parts
+            .headers
+            .insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+    }
+    Response::from_parts(parts, Bytes::new().into())
+}
+
+/// Writes a failure of ours to the log: the one time it is written.
+fn log_failure(problem: &Problem) {
+    if !problem.kind().status.is_server_error() {
+        return;
+    }
+    let code = problem.kind().code;
+    match problem.cause_chain() {
+        Some(error) => tracing::error!(code, error, "request_failed"),
+        None => tracing::error!(code, "request_failed"),
+    }
+}
+
+/// The method as a label: the ones in use by name, so that a client cannot make new ones up.
+fn method_label(method: &Method) -> &'static str {
+    match method.as_str() {
+        "GET" => "GET",
+        "HEAD" => "HEAD",
+        "POST" => "POST",
+        "PUT" => "PUT",
+        "PATCH" => "PATCH",
+        "DELETE" => "DELETE",
+        "OPTIONS" => "OPTIONS",
+        _ => "OTHER",
+    }
+}
+
+/// Counts and logs a request when it ends, also when its client has gone.
+struct Record<'a> {
+    metrics: &'a HttpMetrics,
+    method: &'static str,
+    template: &'static str,
+    started: Instant,
+    span: Span,
+    status: Option<StatusCode>,
+}
+
+impl<'a> Record<'a> {
+    fn begin(
+        metrics: &'a HttpMetrics,
+        method: &Method,
+        template: &'static str,
+        started: Instant,
+        span: Span,
+    ) -> Self {
+        metrics.begin();
+        Self {
+            metrics,
+            method: method_label(method),
+            template,
+            started,
+            span,
+            status: None,
+        }
+    }
+
+    fn end(mut self, status: StatusCode) {
+        self.status = Some(status);
+    }
+}
+
+impl Drop for Record<'_> {
+    fn drop(&mut self) {
+        // 499 is what proxies write for a client that left before its answer.
+        let status = self.status.map_or(499, |status| status.as_u16());
+        let elapsed = self.started.elapsed();
+        self.metrics
+            .end(self.method, self.template, status, elapsed);
+        telemetry::end_request_span(&self.span, status);
+        self.span.in_scope(|| {
+            tracing::info!(
+                target: "request",
+                status_code = status,
+                duration_ms = milliseconds(elapsed),
+                "request_completed"
+            );
+        });
+    }
+}
+
+/// Milliseconds with two decimals: what a person reads in a log line.
+fn milliseconds(duration: Duration) -> f64 {
+    (duration.as_secs_f64() * 100_000.0).round() / 100.0
+}
