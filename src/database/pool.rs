@@ -1,0 +1,175 @@
+//! Pooled connections, for transactions.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+use deadpool_postgres::{Object, StatementCache};
+use tokio_postgres::{Client, Row};
+
+use super::{
+    error::DatabaseError,
+    statement::{Executor, Parameters, Query, Rules, typed},
+};
+
+/// A connection of the pool. It goes back when dropped, unless a statement on it never ended.
+pub struct Connection {
+    client: Option<Object>,
+    stuck: AtomicBool,
+    rules: Arc<Rules>,
+}
+
+impl Connection {
+    pub(super) fn new(client: Object, rules: Arc<Rules>) -> Self {
+        Self {
+            client: Some(client),
+            stuck: AtomicBool::new(false),
+            rules,
+        }
+    }
+
+    /// Begins a transaction, which is rolled back unless it is committed.
+    pub async fn begin(&mut self) -> Result<Transaction<'_>, DatabaseError> {
+        let client = self.client.as_mut().expect("present until dropped");
+        let inner = self
+            .rules
+            .run(&BEGIN, &self.stuck, client.transaction())
+            .await?;
+        Ok(Transaction {
+            inner,
+            stuck: &self.stuck,
+            rules: &self.rules,
+        })
+    }
+
+    fn client(&self) -> &Object {
+        self.client.as_ref().expect("present until dropped")
+    }
+}
+
+static BEGIN: Query = Query {
+    name: "begin",
+    sql: "BEGIN",
+    types: &[],
+};
+static COMMIT: Query = Query {
+    name: "commit",
+    sql: "COMMIT",
+    types: &[],
+};
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        if !self.stuck.load(Ordering::Relaxed) {
+            return;
+        }
+        if let Some(client) = self.client.take() {
+            drop(Object::take(client));
+        }
+    }
+}
+
+impl Executor for Connection {
+    async fn rows(
+        &self,
+        query: &'static Query,
+        parameters: Parameters<'_>,
+    ) -> Result<Vec<Row>, DatabaseError> {
+        let client = self.client();
+        let work = rows(
+            client,
+            &client.statement_cache,
+            &self.rules,
+            query,
+            parameters,
+        );
+        self.rules.run(query, &self.stuck, work).await
+    }
+
+    async fn execute(
+        &self,
+        query: &'static Query,
+        parameters: Parameters<'_>,
+    ) -> Result<u64, DatabaseError> {
+        let client = self.client();
+        let work = execute(
+            client,
+            &client.statement_cache,
+            &self.rules,
+            query,
+            parameters,
+        );
+        self.rules.run(query, &self.stuck, work).await
+    }
+}
+
+/// A transaction on a connection of the pool.
+pub struct Transaction<'a> {
+    inner: deadpool_postgres::Transaction<'a>,
+    stuck: &'a AtomicBool,
+    rules: &'a Rules,
+}
+
+impl Transaction<'_> {
+    /// Makes everything in it last.
+    pub async fn commit(self) -> Result<(), DatabaseError> {
+        self.rules
+            .run(&COMMIT, self.stuck, self.inner.commit())
+            .await
+    }
+}
+
+impl Executor for Transaction<'_> {
+    async fn rows(
+        &self,
+        query: &'static Query,
+        parameters: Parameters<'_>,
+    ) -> Result<Vec<Row>, DatabaseError> {
+        let (client, cache) = (self.inner.client(), &self.inner.statement_cache);
+        let work = rows(client, cache, self.rules, query, parameters);
+        self.rules.run(query, self.stuck, work).await
+    }
+
+    async fn execute(
+        &self,
+        query: &'static Query,
+        parameters: Parameters<'_>,
+    ) -> Result<u64, DatabaseError> {
+        let (client, cache) = (self.inner.client(), &self.inner.statement_cache);
+        let work = execute(client, cache, self.rules, query, parameters);
+        self.rules.run(query, self.stuck, work).await
+    }
+}
+
+pub(super) async fn rows(
+    client: &Client,
+    cache: &StatementCache,
+    rules: &Rules,
+    query: &'static Query,
+    parameters: Parameters<'_>,
+) -> Result<Vec<Row>, tokio_postgres::Error> {
+    if !rules.prepared {
+        return client
+            .query_typed(query.sql, &typed(query, parameters))
+            .await;
+    }
+    let statement = cache.prepare_typed(client, query.sql, query.types).await?;
+    client.query(&statement, parameters).await
+}
+
+async fn execute(
+    client: &Client,
+    cache: &StatementCache,
+    rules: &Rules,
+    query: &'static Query,
+    parameters: Parameters<'_>,
+) -> Result<u64, tokio_postgres::Error> {
+    if !rules.prepared {
+        return client
+            .execute_typed(query.sql, &typed(query, parameters))
+            .await;
+    }
+    let statement = cache.prepare_typed(client, query.sql, query.types).await?;
+    client.execute(&statement, parameters).await
+}
