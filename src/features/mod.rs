@@ -1,0 +1,9 @@
+//! The rooms: what the service is for.
+//!
+//! Every room has the same furniture, and arrows point one way: `routes` to
+//! `handlers` to `service` to `repository` to `domain`. A room is entered
+//! through its `mod.rs`.
+
+pub mod auth;
+pub mod system;
+pub mod users;

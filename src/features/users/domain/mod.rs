@@ -1,0 +1,109 @@
+//! Types that cannot hold a wrong value, and the rules about roles.
+
+mod email;
+mod password;
+mod role;
+
+use std::{fmt, str::FromStr};
+
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+pub use self::{
+    email::{Email, EmailError},
+    password::{Password, PasswordError, PasswordHash, PasswordPolicy},
+    role::{Role, UnknownRole},
+};
+
+/// The id of a user: a UUIDv7, so that newer users sort behind older ones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct UserId(Uuid);
+
+impl UserId {
+    /// A new one, made now.
+    #[must_use]
+    pub fn generate() -> Self {
+        Self(Uuid::now_v7())
+    }
+
+    /// As the database and the wire know it.
+    #[must_use]
+    pub fn as_uuid(&self) -> &Uuid {
+        &self.0
+    }
+}
+
+impl From<Uuid> for UserId {
+    fn from(id: Uuid) -> Self {
+        Self(id)
+    }
+}
+
+impl FromStr for UserId {
+    type Err = uuid::Error;
+
+    fn from_str(text: &str) -> Result<Self, uuid::Error> {
+        Uuid::try_parse(text).map(Self)
+    }
+}
+
+impl fmt::Display for UserId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// An account.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct User {
+    /// Its id.
+    pub id: UserId,
+    /// Its address, in lower case.
+    pub email: Email,
+    /// What it may do.
+    pub role: Role,
+    /// Whether it may sign in.
+    pub is_active: bool,
+    /// When it was made.
+    pub created_at: OffsetDateTime,
+    /// When address, password, role or state last changed.
+    pub updated_at: OffsetDateTime,
+}
+
+/// What an administrator changes about an account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct UserChange {
+    /// The new role, if it changes.
+    pub role: Option<Role>,
+    /// Whether it may sign in, if that changes.
+    pub is_active: Option<bool>,
+}
+
+/// On whose behalf accounts are administered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Actor {
+    /// A signed-in user, bound by the role it had when its request was let in.
+    User(UserId, Role),
+    /// Whoever runs the program on the server: bound only by there having to be an owner.
+    Operator,
+}
+
+/// Which users a page shows.
+#[derive(Debug, Clone, Default)]
+pub struct UserFilter {
+    /// The beginning of the address, in lower case.
+    pub email_prefix: Option<String>,
+    /// Only this role.
+    pub role: Option<Role>,
+    /// Only those that may, or may not, sign in.
+    pub is_active: Option<bool>,
+}
+
+/// A page of users.
+#[derive(Debug, Clone)]
+pub struct Page {
+    /// The users, oldest first.
+    pub users: Vec<User>,
+    /// Where the next page begins: behind this user. `None` on the last page.
+    pub next: Option<UserId>,
+}

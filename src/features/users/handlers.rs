@@ -1,0 +1,196 @@
+//! Requests about accounts, turned into the service's terms and back.
+
+use std::borrow::Cow;
+
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use http::{HeaderValue, StatusCode, header};
+use uuid::Uuid;
+use warp::reply::Response;
+
+use super::{
+    domain::{Actor, EmailError, PasswordError, Role, UnknownRole, UserChange, UserFilter, UserId},
+    error::Error,
+    hasher::HashError,
+    payloads::{ChangeUser, ListUsers, UserPageView, UserView},
+    problems::{EMAIL_TAKEN, INSUFFICIENT_LEVEL, LAST_OWNER, WRONG_PASSWORD},
+    service::Users,
+};
+use crate::{
+    features::auth::{Auth, SignedIn},
+    web::{BrokenRule, Fields, Problem, json, no_content},
+};
+
+const DEFAULT_LIMIT: u16 = 20;
+const MAX_LIMIT: u16 = 100;
+
+pub(super) async fn list(
+    _caller: SignedIn,
+    query: ListUsers,
+    users: Users,
+) -> Result<Response, Problem> {
+    let mut fields = Fields::new();
+    let limit = fields.check_some("/limit", query.limit.as_deref().map(parse_limit));
+    let after = fields.check_some("/cursor", query.cursor.as_deref().map(parse_cursor));
+    let role = fields.check_some("/role", query.role.as_deref().map(str::parse::<Role>));
+    let is_active = fields.check_some("/is_active", query.is_active.as_deref().map(parse_bool));
+    fields.finish()?;
+    let limit = limit.unwrap_or(DEFAULT_LIMIT);
+    let filter = UserFilter {
+        email_prefix: query.q.as_deref().map(str::to_ascii_lowercase),
+        role,
+        is_active,
+    };
+    let page = users.list(&filter, after, limit).await?;
+    let cursor = page
+        .next
+        .map(|id| BASE64_URL_SAFE_NO_PAD.encode(id.as_uuid()));
+    let link = cursor
+        .as_deref()
+        .map(|cursor| next_link(&query, limit, cursor));
+    let mut response = json(StatusCode::OK, &UserPageView::new(page, cursor));
+    if let Some(link) = link {
+        response.headers_mut().insert(header::LINK, link);
+    }
+    Ok(response)
+}
+
+/// The address of the next page (RFC 8288), with the same filters.
+fn next_link(query: &ListUsers, limit: u16, cursor: &str) -> HeaderValue {
+    let mut address = form_urlencoded::Serializer::new(String::from("/users?"));
+    address.append_pair("limit", &limit.to_string());
+    address.append_pair("cursor", cursor);
+    for (name, value) in [
+        ("q", &query.q),
+        ("role", &query.role),
+        ("is_active", &query.is_active),
+    ] {
+        if let Some(value) = value {
+            address.append_pair(name, value);
+        }
+    }
+    let link = format!("<{}>; rel=\"next\"", address.finish());
+    HeaderValue::from_str(&link).expect("an encoded address is ASCII")
+}
+
+pub(super) async fn read(_caller: SignedIn, id: UserId, users: Users) -> Result<Response, Problem> {
+    let user = users.find(id).await?;
+    Ok(json(StatusCode::OK, &UserView::from(user)))
+}
+
+pub(super) async fn change(
+    caller: SignedIn,
+    id: UserId,
+    payload: ChangeUser,
+    auth: Auth,
+) -> Result<Response, Problem> {
+    let mut fields = Fields::new();
+    let role = fields.check_some("/role", payload.role.as_deref().map(str::parse::<Role>));
+    fields.finish()?;
+    let change = UserChange {
+        role,
+        is_active: payload.is_active,
+    };
+    let user = auth.change_user(actor(&caller), id, change).await?;
+    Ok(json(StatusCode::OK, &UserView::from(user)))
+}
+
+pub(super) async fn delete(caller: SignedIn, id: UserId, auth: Auth) -> Result<Response, Problem> {
+    auth.delete_user(actor(&caller), id).await?;
+    Ok(no_content())
+}
+
+fn actor(caller: &SignedIn) -> Actor {
+    Actor::User(caller.user.id, caller.user.role)
+}
+
+/// A rule of the query string that only this room has.
+#[derive(Debug)]
+struct Unfit(&'static str);
+
+impl BrokenRule for Unfit {
+    fn code(&self) -> &'static str {
+        "invalid_value"
+    }
+
+    fn detail(&self) -> Cow<'static, str> {
+        self.0.into()
+    }
+}
+
+fn parse_limit(text: &str) -> Result<u16, Unfit> {
+    let limit = text
+        .parse()
+        .ok()
+        .filter(|limit| (1..=MAX_LIMIT).contains(limit));
+    limit.ok_or(Unfit("expected a whole number from 1 to 100"))
+}
+
+fn parse_cursor(text: &str) -> Result<UserId, Unfit> {
+    let bytes = BASE64_URL_SAFE_NO_PAD.decode(text).ok();
+    let id = bytes.and_then(|bytes| Uuid::from_slice(&bytes).ok());
+    id.map(UserId::from)
+        .ok_or(Unfit("expected the next_cursor of another page"))
+}
+
+fn parse_bool(text: &str) -> Result<bool, Unfit> {
+    text.parse().map_err(|_| Unfit("expected true or false"))
+}
+
+/// The one table from this room's failures to what a client may know.
+impl From<Error> for Problem {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::EmailTaken => {
+                Problem::new(&EMAIL_TAKEN, "another account has this e-mail address")
+            }
+            Error::NotFound => Problem::not_found(),
+            Error::AboveOwnLevel => Problem::new(
+                &INSUFFICIENT_LEVEL,
+                "nobody edits or grants above their own level",
+            ),
+            Error::LastOwner => Problem::new(&LAST_OWNER, "the last active owner stays"),
+            Error::WrongPassword => Problem::new(&WRONG_PASSWORD, "the current password is wrong"),
+            Error::Hash(error @ HashError::Busy) => Problem::unavailable(error),
+            Error::Hash(error @ HashError::Failed(_)) => Problem::internal(error),
+            Error::Database(error) => error.into(),
+        }
+    }
+}
+
+impl BrokenRule for EmailError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::TooLong => "too_long",
+            Self::Invalid => "invalid_email",
+        }
+    }
+
+    fn detail(&self) -> Cow<'static, str> {
+        self.to_string().into()
+    }
+}
+
+impl BrokenRule for PasswordError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::TooShort(_) => "too_short",
+            Self::TooLong => "too_long",
+            Self::TooCommon => "too_common",
+            Self::OwnAddress => "own_address",
+        }
+    }
+
+    fn detail(&self) -> Cow<'static, str> {
+        self.to_string().into()
+    }
+}
+
+impl BrokenRule for UnknownRole {
+    fn code(&self) -> &'static str {
+        "unknown_role"
+    }
+
+    fn detail(&self) -> Cow<'static, str> {
+        self.to_string().into()
+    }
+}

@@ -1,0 +1,147 @@
+//! Password policy and the cost of hashing.
+
+use std::{num::NonZero, thread, time::Duration};
+
+use scrypt::Params;
+
+use crate::config::{AppEnv, Section, Setting, SettingError, Values};
+
+/// How passwords are judged and hashed.
+#[derive(Debug, Clone)]
+pub struct PasswordSettings {
+    /// The least length of a new password, in characters.
+    pub min_length: usize,
+    /// What a hash costs.
+    pub cost: Cost,
+    /// How many hashes run at once.
+    pub concurrency: usize,
+    /// How long a request waits for its turn.
+    pub wait: Duration,
+}
+
+/// The parameters of scrypt (RFC 7914, section 2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cost {
+    /// Binary logarithm of the memory and time cost N.
+    pub log_n: u8,
+    /// Block size.
+    pub r: u32,
+    /// Parallelisation.
+    pub p: u32,
+}
+
+/// The rows that OWASP's password storage cheat sheet calls equal: least log N and p, at r = 8.
+const OWASP_ROWS: [(u8, u32); 5] = [(17, 1), (16, 2), (15, 3), (14, 5), (13, 10)];
+
+impl Cost {
+    /// Memory one hash needs, in bytes.
+    #[must_use]
+    pub fn memory(self) -> u64 {
+        128 * (1 << self.log_n) * u64::from(self.r)
+    }
+
+    /// Whether a hash of this cost is easier to guess against than one of the other.
+    #[must_use]
+    pub fn is_below(self, other: Self) -> bool {
+        let work = |cost: Self| cost.memory() * u64::from(cost.p);
+        self.memory() < other.memory() || work(self) < work(other)
+    }
+
+    fn meets_owasp(self) -> bool {
+        let meets = |(log_n, p): (u8, u32)| self.log_n >= log_n && self.r >= 8 && self.p >= p;
+        OWASP_ROWS.into_iter().any(meets)
+    }
+}
+
+impl Section for PasswordSettings {
+    const SETTINGS: &'static [Setting] = &[
+        Setting::new(
+            "PASSWORD_MIN_LENGTH",
+            "8",
+            "the least length of a new password, in characters",
+        ),
+        Setting::new(
+            "SCRYPT_LOG_N",
+            "14",
+            "scrypt's log2 N; with the defaults a hash needs 16 MiB",
+        ),
+        Setting::new("SCRYPT_R", "8", "scrypt's block size"),
+        Setting::new("SCRYPT_P", "5", "scrypt's parallelisation"),
+        Setting::new(
+            "PASSWORD_HASH_CONCURRENCY",
+            "",
+            "how many hashes run at once; unset: one a core",
+        ),
+        Setting::new(
+            "PASSWORD_HASH_WAIT_MS",
+            "2000",
+            "how long a request waits for its turn to hash before it is a 503",
+        ),
+    ];
+
+    fn read(values: &Values) -> Result<Self, SettingError> {
+        let cost = Cost {
+            log_n: values.number("SCRYPT_LOG_N", 1, 24)?,
+            r: values.number("SCRYPT_R", 1, 64)?,
+            p: values.number("SCRYPT_P", 1, 64)?,
+        };
+        if Params::new(cost.log_n, cost.r, cost.p).is_err() {
+            return Err(values.unusable("SCRYPT_LOG_N", "parameters that scrypt can be run with"));
+        }
+        if values.app_env()? == AppEnv::Production && !cost.meets_owasp() {
+            return Err(values.unusable(
+                "SCRYPT_LOG_N",
+                "with SCRYPT_R and SCRYPT_P at least 17/8/1, 16/8/2, 15/8/3, 14/8/5 or 13/8/10 in production",
+            ));
+        }
+        let expected = "a whole number from 1";
+        let concurrency: Option<NonZero<usize>> =
+            values.optional("PASSWORD_HASH_CONCURRENCY", expected)?;
+        let cores = || thread::available_parallelism().unwrap_or(NonZero::<usize>::MIN);
+        Ok(Self {
+            min_length: values.number("PASSWORD_MIN_LENGTH", 8, 64)?,
+            cost,
+            concurrency: concurrency.unwrap_or_else(cores).get().min(1024),
+            wait: values.millis("PASSWORD_HASH_WAIT_MS", 0)?,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(pairs: &[(&str, &str)]) -> Result<PasswordSettings, SettingError> {
+        PasswordSettings::read(&Values::from_pairs(pairs.iter().copied()).unwrap())
+    }
+
+    #[test]
+    fn the_default_needs_sixteen_mebibytes() {
+        assert_eq!(read(&[]).unwrap().cost.memory(), 16 * 1024 * 1024);
+    }
+
+    #[test]
+    fn production_refuses_a_cost_below_every_owasp_row() {
+        let production = |log_n, p| {
+            read(&[
+                ("APP_ENV", "production"),
+                ("SCRYPT_LOG_N", log_n),
+                ("SCRYPT_P", p),
+            ])
+        };
+
+        assert!(production("13", "10").is_ok());
+        assert!(production("17", "1").is_ok());
+        assert!(
+            production("14", "4")
+                .unwrap_err()
+                .to_string()
+                .starts_with("SCRYPT_LOG_N")
+        );
+    }
+
+    #[test]
+    fn a_policy_below_eight_characters_is_refused() {
+        assert!(read(&[("PASSWORD_MIN_LENGTH", "7")]).is_err());
+    }
+}
