@@ -1,0 +1,53 @@
+//! Dead sessions are removed, a few at a time, by every replica at its leisure.
+
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
+
+use super::repository;
+use crate::{
+    clock::Clock,
+    database::{Database, DatabaseError},
+};
+
+/// How often to look.
+const INTERVAL: Duration = Duration::from_secs(3600);
+
+/// How many rows one statement removes: few enough that nobody waits for it.
+const BATCH: u32 = 500;
+
+/// Cleans up now and every hour, until stopped.
+pub async fn run(database: Database, clock: Clock, stop: CancellationToken) {
+    let mut tick = tokio::time::interval(INTERVAL);
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            _ = tick.tick() => {}
+        }
+        let span = tracing::info_span!("session_cleanup");
+        match clean_up(&database, &clock, &stop).instrument(span).await {
+            Ok(deleted_count) => tracing::info!(deleted_count, "session_cleanup_completed"),
+            Err(error) => tracing::warn!(%error, "session_cleanup_failed"),
+        }
+    }
+}
+
+/// Removes every session that is dead now, unless it is stopped in between. Returns how many.
+pub async fn clean_up(
+    database: &Database,
+    clock: &Clock,
+    stop: &CancellationToken,
+) -> Result<u64, DatabaseError> {
+    let now = clock.now();
+    let mut total = 0;
+    while !stop.is_cancelled() {
+        let connection = database.connection().await?;
+        let deleted = repository::delete_dead(&connection, now, BATCH).await?;
+        total += deleted;
+        if deleted == 0 {
+            break;
+        }
+    }
+    Ok(total)
+}

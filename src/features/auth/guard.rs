@@ -1,0 +1,128 @@
+//! The guards: who is calling, and whether their role will do.
+
+use http::{HeaderMap, HeaderValue, header};
+use warp::{Filter, Rejection, filters::BoxedFilter};
+
+use super::{
+    domain::SignedIn,
+    error::Error,
+    problems::{INSUFFICIENT_ROLE, INVALID_TOKEN, UNAUTHENTICATED},
+    service::Auth,
+};
+use crate::{
+    features::users::Role,
+    web::{Access, Guard, Problem, ProblemType, problem::INVALID_REQUEST, with},
+};
+
+static SIGNED_IN: [&ProblemType; 3] = [&INVALID_REQUEST, &UNAUTHENTICATED, &INVALID_TOKEN];
+static ROLE: [&ProblemType; 4] = [
+    &INVALID_REQUEST,
+    &UNAUTHENTICATED,
+    &INVALID_TOKEN,
+    &INSUFFICIENT_ROLE,
+];
+
+/// Admits whoever has a live session, and tells who it is.
+#[must_use]
+pub fn signed_in(auth: &Auth) -> Guard<BoxedFilter<(SignedIn,)>> {
+    Guard::new(Access::SignedIn, &SIGNED_IN, caller(auth))
+}
+
+/// Admits whoever has a live session and at least this role.
+#[must_use]
+pub fn require(role: Role, auth: &Auth) -> Guard<BoxedFilter<(SignedIn,)>> {
+    let admitted = caller(auth).and_then(move |caller: SignedIn| async move {
+        if caller.user.role >= role {
+            return Ok(caller);
+        }
+        Err(Rejection::from(insufficient(role)))
+    });
+    Guard::new(Access::AtLeast(role.as_str()), &ROLE, admitted.boxed())
+}
+
+fn caller(auth: &Auth) -> BoxedFilter<(SignedIn,)> {
+    warp::header::headers_cloned()
+        .and(with(auth.clone()))
+        .and_then(|headers: HeaderMap, auth: Auth| async move {
+            let token = bearer_token(&headers)?;
+            let caller = auth.authenticate(token).await.map_err(Problem::from)?;
+            Ok::<_, Rejection>(caller)
+        })
+        .boxed()
+}
+
+/// The token of the one `Authorization: Bearer` header (RFC 6750, section 2.1).
+fn bearer_token(headers: &HeaderMap) -> Result<&str, Problem> {
+    let mut sent = headers.get_all(header::AUTHORIZATION).iter();
+    let Some(value) = sent.next() else {
+        return Err(unauthenticated());
+    };
+    if sent.next().is_some() {
+        let detail = "there is more than one Authorization header";
+        let challenge = HeaderValue::from_static("Bearer realm=\"api\", error=\"invalid_request\"");
+        return Err(
+            Problem::new(&INVALID_REQUEST, detail).header(header::WWW_AUTHENTICATE, challenge)
+        );
+    }
+    let text = value.to_str().map_err(|_| invalid_token())?;
+    let (scheme, token) = text.split_once(' ').unwrap_or((text, ""));
+    if !scheme.eq_ignore_ascii_case("bearer") {
+        return Err(unauthenticated());
+    }
+    let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~+/=".contains(&byte);
+    if token.is_empty() || !token.bytes().all(is_token) {
+        return Err(invalid_token());
+    }
+    Ok(token)
+}
+
+/// Nothing was sent, so nothing is said about what is wrong with it (RFC 6750, section 3.1).
+fn unauthenticated() -> Problem {
+    Problem::new(
+        &UNAUTHENTICATED,
+        "send an access token as Authorization: Bearer",
+    )
+    .header(
+        header::WWW_AUTHENTICATE,
+        HeaderValue::from_static("Bearer realm=\"api\""),
+    )
+}
+
+pub(super) fn invalid_token() -> Problem {
+    let challenge = HeaderValue::from_static("Bearer realm=\"api\", error=\"invalid_token\"");
+    Problem::new(&INVALID_TOKEN, "the token is not valid, or not any more")
+        .header(header::WWW_AUTHENTICATE, challenge)
+}
+
+fn insufficient(role: Role) -> Problem {
+    let challenge = HeaderValue::from_static("Bearer realm=\"api\", error=\"insufficient_scope\"");
+    Problem::new(
+        &INSUFFICIENT_ROLE,
+        format!("this takes the role {role} or above"),
+    )
+    .header(header::WWW_AUTHENTICATE, challenge)
+}
+
+/// The one table from this room's failures to what a client may know.
+impl From<Error> for Problem {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::InvalidCredentials => invalid_credentials(),
+            Error::InvalidRefreshToken | Error::InvalidAccessToken => invalid_token(),
+            Error::SessionNotFound => Problem::not_found(),
+            Error::Users(error) => error.into(),
+            Error::Database(error) => error.into(),
+        }
+    }
+}
+
+fn invalid_credentials() -> Problem {
+    Problem::new(
+        &super::problems::INVALID_CREDENTIALS,
+        "no active account has this address and this password",
+    )
+    .header(
+        header::WWW_AUTHENTICATE,
+        HeaderValue::from_static("Bearer realm=\"api\""),
+    )
+}

@@ -1,0 +1,401 @@
+//! The tables of sessions and refresh tokens.
+
+use std::net::IpAddr;
+
+use time::OffsetDateTime;
+use tokio_postgres::{
+    Row,
+    types::{ToSql, Type},
+};
+use uuid::Uuid;
+
+use super::domain::{Presented, RefreshTokenHash, Revocation, Session, SessionId};
+use crate::{
+    database::{DatabaseError, Executor, Query},
+    features::users::{User, UserId},
+};
+
+impl TryFrom<&Row> for Session {
+    type Error = DatabaseError;
+
+    fn try_from(row: &Row) -> Result<Self, DatabaseError> {
+        Ok(Self {
+            id: row.try_get::<_, Uuid>("session_id")?.into(),
+            user_id: row.try_get::<_, Uuid>("user_id")?.into(),
+            created_at: row.try_get("session_created_at")?,
+            last_used_at: row.try_get("last_used_at")?,
+            expires_at: row.try_get("expires_at")?,
+            ends_at: row.try_get("ends_at")?,
+            ip: row.try_get("ip")?,
+            user_agent: row.try_get("user_agent")?,
+        })
+    }
+}
+
+static FIND_LIVE: Query = Query {
+    name: "sessions_find_live",
+    sql: "
+SELECT s.id AS session_id, s.user_id, s.created_at AS session_created_at, s.last_used_at,
+       s.expires_at, s.ends_at, s.ip, s.user_agent,
+       u.id, u.email, u.role, u.is_active, u.created_at, u.updated_at
+FROM sessions AS s
+JOIN users AS u ON u.id = s.user_id
+WHERE s.id = $1
+  AND s.user_id = $2
+  AND s.revoked_at IS NULL
+  AND s.expires_at > $3
+  AND u.is_active",
+    types: &[Type::UUID, Type::UUID, Type::TIMESTAMPTZ],
+};
+
+/// A session that is alive, with its user: what every authenticated request asks.
+pub(super) async fn find_live(
+    db: &impl Executor,
+    id: SessionId,
+    user_id: UserId,
+    now: OffsetDateTime,
+) -> Result<Option<(Session, User)>, DatabaseError> {
+    let row = db
+        .optional(&FIND_LIVE, &[id.as_uuid(), user_id.as_uuid(), &now])
+        .await?;
+    row.as_ref().map(with_user).transpose()
+}
+
+fn with_user(row: &Row) -> Result<(Session, User), DatabaseError> {
+    Ok((row.try_into()?, row.try_into()?))
+}
+
+static INSERT: Query = Query {
+    name: "sessions_insert",
+    sql: "
+INSERT INTO sessions (id, user_id, created_at, last_used_at, expires_at, ends_at, ip, user_agent)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+    types: &[
+        Type::UUID,
+        Type::UUID,
+        Type::TIMESTAMPTZ,
+        Type::TIMESTAMPTZ,
+        Type::TIMESTAMPTZ,
+        Type::TIMESTAMPTZ,
+        Type::INET,
+        Type::TEXT,
+    ],
+};
+
+/// Adds a session.
+pub(super) async fn insert(db: &impl Executor, session: &Session) -> Result<(), DatabaseError> {
+    let ip: Option<IpAddr> = session.ip;
+    let parameters: [&(dyn ToSql + Sync); 8] = [
+        session.id.as_uuid(),
+        session.user_id.as_uuid(),
+        &session.created_at,
+        &session.last_used_at,
+        &session.expires_at,
+        &session.ends_at,
+        &ip,
+        &session.user_agent,
+    ];
+    db.execute(&INSERT, &parameters).await?;
+    Ok(())
+}
+
+static INSERT_TOKEN: Query = Query {
+    name: "refresh_tokens_insert",
+    sql: "
+INSERT INTO refresh_tokens (hash, session_id, parent_hash, created_at)
+VALUES ($1, $2, $3, $4)",
+    types: &[Type::BYTEA, Type::UUID, Type::BYTEA, Type::TIMESTAMPTZ],
+};
+
+/// Adds a refresh token, behind the one it was handed out for.
+pub(super) async fn insert_token(
+    db: &impl Executor,
+    hash: RefreshTokenHash,
+    session_id: SessionId,
+    parent: Option<RefreshTokenHash>,
+    now: OffsetDateTime,
+) -> Result<(), DatabaseError> {
+    let parent = parent.as_ref().map(RefreshTokenHash::as_bytes);
+    let parameters: [&(dyn ToSql + Sync); 4] =
+        [&hash.as_bytes(), session_id.as_uuid(), &parent, &now];
+    db.execute(&INSERT_TOKEN, &parameters).await?;
+    Ok(())
+}
+
+static LOCK_BY_TOKEN: Query = Query {
+    name: "sessions_lock_by_token",
+    sql: "
+SELECT s.id
+FROM sessions AS s
+JOIN refresh_tokens AS t ON t.session_id = s.id
+WHERE t.hash = $1
+FOR UPDATE OF s",
+    types: &[Type::BYTEA],
+};
+
+/// Holds the session of a refresh token until the transaction ends. `false` when there is none.
+///
+/// This comes before anything of it is read: a statement that waits for the
+/// lock still sees the other rows as they were before it waited.
+pub(super) async fn lock_by_token(
+    db: &impl Executor,
+    hash: RefreshTokenHash,
+) -> Result<bool, DatabaseError> {
+    let row = db.optional(&LOCK_BY_TOKEN, &[&hash.as_bytes()]).await?;
+    Ok(row.is_some())
+}
+
+static FIND_BY_TOKEN: Query = Query {
+    name: "sessions_find_by_token",
+    sql: "
+SELECT s.id AS session_id, s.user_id, s.created_at AS session_created_at, s.last_used_at,
+       s.expires_at, s.ends_at, s.ip, s.user_agent,
+       u.id, u.email, u.role, u.is_active, u.created_at, u.updated_at,
+       t.used_at, t.superseded_at IS NOT NULL AS is_superseded,
+       CASE WHEN c.hash IS NOT NULL THEN c.used_at IS NOT NULL END AS successor_used
+FROM refresh_tokens AS t
+JOIN sessions AS s ON s.id = t.session_id
+JOIN users AS u ON u.id = s.user_id
+LEFT JOIN refresh_tokens AS c ON c.parent_hash = t.hash AND c.superseded_at IS NULL
+WHERE t.hash = $1
+  AND s.revoked_at IS NULL
+  AND s.expires_at > $2
+  AND u.is_active",
+    types: &[Type::BYTEA, Type::TIMESTAMPTZ],
+};
+
+/// What a refresh token belongs to, when that is alive, and what became of the token.
+pub(super) async fn find_by_token(
+    db: &impl Executor,
+    hash: RefreshTokenHash,
+    now: OffsetDateTime,
+) -> Result<Option<(Session, User, Presented)>, DatabaseError> {
+    let row = db
+        .optional(&FIND_BY_TOKEN, &[&hash.as_bytes(), &now])
+        .await?;
+    row.as_ref()
+        .map(|row| {
+            let (session, user) = with_user(row)?;
+            let presented = Presented {
+                used_at: row.try_get("used_at")?,
+                is_superseded: row.try_get("is_superseded")?,
+                successor_used: row.try_get("successor_used")?,
+            };
+            Ok((session, user, presented))
+        })
+        .transpose()
+}
+
+static MARK_USED: Query = Query {
+    name: "refresh_tokens_mark_used",
+    sql: "
+UPDATE refresh_tokens
+SET used_at = $2
+WHERE hash = $1",
+    types: &[Type::BYTEA, Type::TIMESTAMPTZ],
+};
+
+/// Notes the first use of a refresh token.
+pub(super) async fn mark_used(
+    db: &impl Executor,
+    hash: RefreshTokenHash,
+    now: OffsetDateTime,
+) -> Result<(), DatabaseError> {
+    db.execute(&MARK_USED, &[&hash.as_bytes(), &now]).await?;
+    Ok(())
+}
+
+static SUPERSEDE_SUCCESSOR: Query = Query {
+    name: "refresh_tokens_supersede_successor",
+    sql: "
+UPDATE refresh_tokens
+SET superseded_at = $2
+WHERE parent_hash = $1 AND used_at IS NULL AND superseded_at IS NULL",
+    types: &[Type::BYTEA, Type::TIMESTAMPTZ],
+};
+
+/// Takes the unused successor of a refresh token out of the line.
+pub(super) async fn supersede_successor(
+    db: &impl Executor,
+    parent: RefreshTokenHash,
+    now: OffsetDateTime,
+) -> Result<(), DatabaseError> {
+    db.execute(&SUPERSEDE_SUCCESSOR, &[&parent.as_bytes(), &now])
+        .await?;
+    Ok(())
+}
+
+static EXTEND: Query = Query {
+    name: "sessions_extend",
+    sql: "
+UPDATE sessions
+SET last_used_at = $2, expires_at = $3
+WHERE id = $1",
+    types: &[Type::UUID, Type::TIMESTAMPTZ, Type::TIMESTAMPTZ],
+};
+
+/// Moves the end of a session that is in use.
+pub(super) async fn extend(
+    db: &impl Executor,
+    id: SessionId,
+    now: OffsetDateTime,
+    expires_at: OffsetDateTime,
+) -> Result<(), DatabaseError> {
+    db.execute(&EXTEND, &[id.as_uuid(), &now, &expires_at])
+        .await?;
+    Ok(())
+}
+
+static LIST: Query = Query {
+    name: "sessions_list",
+    sql: "
+SELECT id AS session_id, user_id, created_at AS session_created_at, last_used_at,
+       expires_at, ends_at, ip, user_agent
+FROM sessions
+WHERE user_id = $1 AND revoked_at IS NULL AND expires_at > $2
+ORDER BY created_at, id",
+    types: &[Type::UUID, Type::TIMESTAMPTZ],
+};
+
+/// A user's live sessions, oldest first.
+pub(super) async fn list(
+    db: &impl Executor,
+    user_id: UserId,
+    now: OffsetDateTime,
+) -> Result<Vec<Session>, DatabaseError> {
+    let rows = db.rows(&LIST, &[user_id.as_uuid(), &now]).await?;
+    rows.iter().map(Session::try_from).collect()
+}
+
+static REVOKE: Query = Query {
+    name: "sessions_revoke",
+    sql: "
+UPDATE sessions
+SET revoked_at = $3, revoked_for = $4
+WHERE id = $1 AND user_id = $2 AND revoked_at IS NULL AND expires_at > $3",
+    types: &[Type::UUID, Type::UUID, Type::TIMESTAMPTZ, Type::TEXT],
+};
+
+/// Ends a live session of this user. `false` when there is none.
+pub(super) async fn revoke(
+    db: &impl Executor,
+    id: SessionId,
+    user_id: UserId,
+    now: OffsetDateTime,
+    reason: Revocation,
+) -> Result<bool, DatabaseError> {
+    let parameters: [&(dyn ToSql + Sync); 4] =
+        [id.as_uuid(), user_id.as_uuid(), &now, &reason.as_str()];
+    Ok(db.execute(&REVOKE, &parameters).await? == 1)
+}
+
+static REVOKE_ALL: Query = Query {
+    name: "sessions_revoke_all",
+    sql: "
+UPDATE sessions
+SET revoked_at = $2, revoked_for = $3
+WHERE user_id = $1 AND revoked_at IS NULL AND ($4::uuid IS NULL OR id <> $4)",
+    types: &[Type::UUID, Type::TIMESTAMPTZ, Type::TEXT, Type::UUID],
+};
+
+/// Ends every session of a user, except perhaps one. Returns how many.
+pub(super) async fn revoke_all(
+    db: &impl Executor,
+    user_id: UserId,
+    except: Option<SessionId>,
+    now: OffsetDateTime,
+    reason: Revocation,
+) -> Result<u64, DatabaseError> {
+    let except = except.map(|id| *id.as_uuid());
+    let parameters: [&(dyn ToSql + Sync); 4] = [user_id.as_uuid(), &now, &reason.as_str(), &except];
+    db.execute(&REVOKE_ALL, &parameters).await
+}
+
+static REVOKE_OLDEST: Query = Query {
+    name: "sessions_revoke_oldest",
+    sql: "
+UPDATE sessions
+SET revoked_at = $2, revoked_for = $3
+WHERE id IN (
+    SELECT id
+    FROM sessions
+    WHERE user_id = $1 AND revoked_at IS NULL AND expires_at > $2
+    ORDER BY created_at DESC, id DESC
+    OFFSET $4
+)",
+    types: &[Type::UUID, Type::TIMESTAMPTZ, Type::TEXT, Type::INT8],
+};
+
+/// Ends a user's oldest live sessions beyond this many.
+pub(super) async fn revoke_oldest(
+    db: &impl Executor,
+    user_id: UserId,
+    keep: u32,
+    now: OffsetDateTime,
+) -> Result<u64, DatabaseError> {
+    let reason = Revocation::Limit.as_str();
+    let parameters: [&(dyn ToSql + Sync); 4] = [user_id.as_uuid(), &now, &reason, &i64::from(keep)];
+    db.execute(&REVOKE_OLDEST, &parameters).await
+}
+
+static TOUCH: Query = Query {
+    name: "sessions_touch",
+    sql: "
+UPDATE sessions
+SET last_used_at = $2
+WHERE id = ANY($1) AND last_used_at < $2",
+    types: &[Type::UUID_ARRAY, Type::TIMESTAMPTZ],
+};
+
+/// Notes that these sessions were in use.
+pub(super) async fn touch(
+    db: &impl Executor,
+    ids: &[Uuid],
+    now: OffsetDateTime,
+) -> Result<u64, DatabaseError> {
+    db.execute(&TOUCH, &[&ids, &now]).await
+}
+
+static DELETE_EXPIRED: Query = Query {
+    name: "sessions_delete_expired",
+    sql: "
+DELETE FROM sessions
+WHERE id IN (
+    SELECT id
+    FROM sessions
+    WHERE expires_at <= $1
+    ORDER BY expires_at
+    LIMIT $2
+    FOR UPDATE SKIP LOCKED
+)",
+    types: &[Type::TIMESTAMPTZ, Type::INT8],
+};
+
+static DELETE_REVOKED: Query = Query {
+    name: "sessions_delete_revoked",
+    sql: "
+DELETE FROM sessions
+WHERE id IN (
+    SELECT id
+    FROM sessions
+    WHERE revoked_at <= $1
+    ORDER BY revoked_at
+    LIMIT $2
+    FOR UPDATE SKIP LOCKED
+)",
+    types: &[Type::TIMESTAMPTZ, Type::INT8],
+};
+
+/// Removes up to `limit` expired and as many revoked sessions with their tokens.
+///
+/// Rows that another replica is at are left to it.
+pub(super) async fn delete_dead(
+    db: &impl Executor,
+    now: OffsetDateTime,
+    limit: u32,
+) -> Result<u64, DatabaseError> {
+    let limit = i64::from(limit);
+    let expired = db.execute(&DELETE_EXPIRED, &[&now, &limit]).await?;
+    let revoked = db.execute(&DELETE_REVOKED, &[&now, &limit]).await?;
+    Ok(expired + revoked)
+}

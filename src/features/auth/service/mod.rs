@@ -1,0 +1,293 @@
+//! Signing in, staying signed in, and ending it.
+
+mod account;
+mod sessions;
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use secrecy::SecretString;
+use time::OffsetDateTime;
+
+use super::{
+    activity::Activity,
+    domain::{RefreshToken, RefreshTokenHash, Revocation, Session, SessionId, SignedIn, Verdict},
+    error::Error,
+    events::{Event, Events, Outcome},
+    repository,
+    settings::AuthSettings,
+    tokens::{AccessToken, Tokens},
+};
+use crate::{
+    clock::Clock,
+    database::{Database, Transaction},
+    features::users::{Email, Password, Role, User, Users},
+    web::Client,
+};
+
+/// How stale the time a session was last seen may get, off the path of requests.
+const SEEN_EVERY: time::Duration = time::Duration::minutes(1);
+
+/// Sessions, and what accounts do with them; clones share everything.
+#[derive(Clone)]
+pub struct Auth(Arc<Parts>);
+
+struct Parts {
+    database: Database,
+    users: Users,
+    tokens: Tokens,
+    activity: Activity,
+    events: Events,
+    clock: Clock,
+    limits: Limits,
+}
+
+/// How long and how many.
+struct Limits {
+    idle: Duration,
+    lifetime: Duration,
+    sessions: u32,
+}
+
+/// What a client gets when it signs in or refreshes.
+#[derive(Debug)]
+pub struct Grant {
+    /// Shown with each request.
+    pub access: AccessToken,
+    /// Exchanged for the next pair.
+    pub refresh: RefreshToken,
+    /// How long the refresh token is good for.
+    pub refresh_lifetime: time::Duration,
+}
+
+impl Auth {
+    /// Sessions in this database.
+    #[must_use]
+    pub fn new(
+        settings: &AuthSettings,
+        database: Database,
+        users: Users,
+        activity: Activity,
+        events: Events,
+        clock: Clock,
+    ) -> Self {
+        Self(Arc::new(Parts {
+            tokens: Tokens::new(settings),
+            limits: Limits {
+                idle: settings.session_idle_lifetime,
+                lifetime: settings.session_lifetime,
+                sessions: settings.max_sessions_per_user,
+            },
+            database,
+            users,
+            activity,
+            events,
+            clock,
+        }))
+    }
+
+    /// Accounts, as this service sees them.
+    #[must_use]
+    pub fn users(&self) -> &Users {
+        &self.0.users
+    }
+
+    /// Makes an account that may do least.
+    pub async fn register(&self, email: Email, password: Password) -> Result<User, Error> {
+        let outcome = self.0.users.create(email, password, Role::Viewer).await;
+        let (noted, user_id) = match &outcome {
+            Ok(user) => (Outcome::Success, Some(user.id)),
+            Err(error) => (Outcome::of(error), None),
+        };
+        self.0.events.note(Event::Register, noted, user_id, None);
+        Ok(outcome?)
+    }
+
+    /// Opens a session for whoever knows the password.
+    pub async fn sign_in(
+        &self,
+        email: &Email,
+        password: SecretString,
+        client: Client,
+    ) -> Result<Grant, Error> {
+        let opened = match self.0.users.prove(email, password).await? {
+            Some(proven) => {
+                let mut connection = self.0.database.connection().await?;
+                let transaction = connection.begin().await?;
+                // Between proof and session the account may have been disabled, or its password changed.
+                match self.0.users.lock(&transaction, &proven).await? {
+                    Some(user) => {
+                        let (session, token) = self.open(&transaction, &user, client).await?;
+                        transaction.commit().await?;
+                        Some((session, token))
+                    }
+                    None => None,
+                }
+            }
+            None => None,
+        };
+        let Some((session, refresh)) = opened else {
+            self.0
+                .events
+                .note(Event::SignIn, Outcome::Refused, None, None);
+            return Err(Error::InvalidCredentials);
+        };
+        let ids = (Some(session.user_id), Some(session.id));
+        self.0
+            .events
+            .note(Event::SignIn, Outcome::Success, ids.0, ids.1);
+        Ok(self.grant(&session, refresh, session.created_at))
+    }
+
+    /// Writes a new session of the usual length and ends the oldest ones beyond the limit.
+    async fn open(
+        &self,
+        transaction: &Transaction<'_>,
+        user: &User,
+        client: Client,
+    ) -> Result<(Session, RefreshToken), Error> {
+        let now = self.0.clock.now();
+        let ends_at = now + self.0.limits.lifetime;
+        let session = Session {
+            id: SessionId::generate(),
+            user_id: user.id,
+            created_at: now,
+            last_used_at: now,
+            expires_at: ends_at.min(now + self.0.limits.idle),
+            ends_at,
+            ip: client.ip,
+            user_agent: client.user_agent,
+        };
+        let token = RefreshToken::generate();
+        repository::insert(transaction, &session).await?;
+        repository::insert_token(transaction, token.hash(), session.id, None, now).await?;
+        repository::revoke_oldest(transaction, user.id, self.0.limits.sessions, now).await?;
+        Ok((session, token))
+    }
+
+    fn grant(&self, session: &Session, refresh: RefreshToken, now: OffsetDateTime) -> Grant {
+        Grant {
+            access: self
+                .0
+                .tokens
+                .sign(session.user_id, session.id, session.expires_at, now),
+            refresh,
+            refresh_lifetime: session.expires_at - now,
+        }
+    }
+
+    /// Opens a session of this length without a password, on behalf of an operator.
+    pub async fn open_for_operator(
+        &self,
+        user: &User,
+        length: time::Duration,
+    ) -> Result<(Session, AccessToken), Error> {
+        let now = self.0.clock.now();
+        let session = Session {
+            id: SessionId::generate(),
+            user_id: user.id,
+            created_at: now,
+            last_used_at: now,
+            expires_at: now + length,
+            ends_at: now + length,
+            ip: None,
+            user_agent: Some(concat!(env!("CARGO_PKG_NAME"), " token").to_owned()),
+        };
+        let mut connection = self.0.database.connection().await?;
+        let transaction = connection.begin().await?;
+        repository::insert(&transaction, &session).await?;
+        repository::revoke_oldest(&transaction, user.id, self.0.limits.sessions, now).await?;
+        transaction.commit().await?;
+        let token = self
+            .0
+            .tokens
+            .sign_until(user.id, session.id, session.expires_at, now);
+        Ok((session, token))
+    }
+
+    /// Exchanges a refresh token for the next pair.
+    pub async fn refresh(&self, token: &str) -> Result<Grant, Error> {
+        let Some(hash) = RefreshTokenHash::of(token) else {
+            return self.refuse_refresh(Outcome::Refused, None);
+        };
+        let mut connection = self.0.database.connection().await?;
+        let transaction = connection.begin().await?;
+        if !repository::lock_by_token(&transaction, hash).await? {
+            return self.refuse_refresh(Outcome::Refused, None);
+        }
+        let now = self.0.clock.now();
+        let found = repository::find_by_token(&transaction, hash, now).await?;
+        let Some((mut session, _, presented)) = found else {
+            return self.refuse_refresh(Outcome::Refused, None);
+        };
+        match presented.judge(now) {
+            Verdict::Rotate => repository::mark_used(&transaction, hash, now).await?,
+            Verdict::Replace => repository::supersede_successor(&transaction, hash, now).await?,
+            Verdict::Refused => return self.refuse_refresh(Outcome::Refused, Some(&session)),
+            Verdict::Reused => {
+                let reason = Revocation::Reuse;
+                repository::revoke(&transaction, session.id, session.user_id, now, reason).await?;
+                transaction.commit().await?;
+                return self.refuse_refresh(Outcome::Reused, Some(&session));
+            }
+        }
+        let next = RefreshToken::generate();
+        repository::insert_token(&transaction, next.hash(), session.id, Some(hash), now).await?;
+        session.expires_at = session.ends_at.min(now + self.0.limits.idle);
+        repository::extend(&transaction, session.id, now, session.expires_at).await?;
+        transaction.commit().await?;
+        let ids = (Some(session.user_id), Some(session.id));
+        self.0
+            .events
+            .note(Event::Refresh, Outcome::Success, ids.0, ids.1);
+        Ok(self.grant(&session, next, now))
+    }
+
+    fn refuse_refresh(&self, outcome: Outcome, session: Option<&Session>) -> Result<Grant, Error> {
+        let user_id = session.map(|session| session.user_id);
+        let session_id = session.map(|session| session.id);
+        self.0
+            .events
+            .note(Event::Refresh, outcome, user_id, session_id);
+        Err(Error::InvalidRefreshToken)
+    }
+
+    /// Finds out who is calling. The session and its user are read each time, so that what ended has ended.
+    pub async fn authenticate(&self, token: &str) -> Result<SignedIn, Error> {
+        let now = self.0.clock.now();
+        let bearer = self
+            .0
+            .tokens
+            .verify(token, now)
+            .map_err(|_| Error::InvalidAccessToken)?;
+        let reads = self.0.database.reads();
+        let found = repository::find_live(reads, bearer.session_id, bearer.user_id, now).await?;
+        let (session, user) = found.ok_or(Error::InvalidAccessToken)?;
+        if bearer.expires_at > session.expires_at {
+            return Err(Error::InvalidAccessToken);
+        }
+        if now - session.last_used_at >= SEEN_EVERY {
+            self.0.activity.seen(session.id);
+        }
+        Ok(SignedIn {
+            user,
+            session_id: session.id,
+        })
+    }
+}
+
+impl Outcome {
+    /// What a failure about an account counts as.
+    fn of(error: &crate::features::users::Error) -> Self {
+        use crate::features::users::Error as UserError;
+        match error {
+            UserError::Hash(_) | UserError::Database(_) => Self::Failed,
+            _ => Self::Refused,
+        }
+    }
+}
+
+impl fmt::Debug for Auth {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Auth")
+    }
+}

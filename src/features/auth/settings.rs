@@ -1,0 +1,181 @@
+//! Keys of tokens and the lifetimes of sessions.
+
+use std::time::Duration;
+
+use secrecy::{ExposeSecret, SecretString};
+
+use crate::config::{AppEnv, Section, Setting, SettingError, Values};
+
+/// Tokens and sessions.
+#[derive(Debug, Clone)]
+pub struct AuthSettings {
+    /// Signs access tokens. `None` only where nothing is signed, or in tests.
+    pub secret: Option<SecretString>,
+    /// Verify tokens that were signed before a change of the secret.
+    pub previous_secrets: Vec<SecretString>,
+    /// Who says it.
+    pub issuer: String,
+    /// To whom.
+    pub audience: String,
+    /// How long an access token lives.
+    pub access_token_lifetime: Duration,
+    /// How long a session lives without being refreshed.
+    pub session_idle_lifetime: Duration,
+    /// How long a session lives at most.
+    pub session_lifetime: Duration,
+    /// How many sessions a user may have.
+    pub max_sessions_per_user: u32,
+    /// Where the secret came from, for an error about it.
+    secret_origin: String,
+}
+
+/// The shortest secret, in bytes: as many as the hash has (RFC 7518, section 3.2).
+const MIN_SECRET_BYTES: usize = 32;
+
+/// Pieces of secrets that stand in examples.
+const EXAMPLES: [&str; 7] = [
+    "change",
+    "example",
+    "secret",
+    "your-",
+    "placeholder",
+    "insecure",
+    "password",
+];
+
+const DAY: Duration = Duration::from_secs(86_400);
+
+impl Section for AuthSettings {
+    const SETTINGS: &'static [Setting] = &[
+        Setting::new(
+            "JWT_SECRET_KEY",
+            "",
+            "signs access tokens: at least 32 bytes, from `openssl rand -hex 32`",
+        )
+        .secret(),
+        Setting::new(
+            "JWT_PREVIOUS_SECRET_KEYS",
+            "",
+            "earlier secrets, comma-separated: still verify, never sign",
+        )
+        .secret(),
+        Setting::new("JWT_ISSUER", "", "the iss claim; unset: SERVICE_NAME"),
+        Setting::new("JWT_AUDIENCE", "", "the aud claim; unset: SERVICE_NAME"),
+        Setting::new(
+            "ACCESS_TOKEN_EXPIRE_MINUTES",
+            "15",
+            "how long an access token lives",
+        ),
+        Setting::new(
+            "REFRESH_TOKEN_EXPIRE_DAYS",
+            "14",
+            "how long a session lives without being refreshed",
+        ),
+        Setting::new("SESSION_MAX_DAYS", "90", "how long a session lives at most"),
+        Setting::new(
+            "MAX_SESSIONS_PER_USER",
+            "20",
+            "beyond it the oldest session ends",
+        ),
+    ];
+
+    fn read(values: &Values) -> Result<Self, SettingError> {
+        let or_service_name = |name: &str| match values.text(name) {
+            Some(text) => Ok(text),
+            None => values.get("SERVICE_NAME", "a name"),
+        };
+        let minutes: u32 = values.number("ACCESS_TOKEN_EXPIRE_MINUTES", 1, 1440)?;
+        let previous = values.list("JWT_PREVIOUS_SECRET_KEYS");
+        Ok(Self {
+            secret: values.secret("JWT_SECRET_KEY"),
+            previous_secrets: previous.into_iter().map(SecretString::from).collect(),
+            issuer: or_service_name("JWT_ISSUER")?,
+            audience: or_service_name("JWT_AUDIENCE")?,
+            access_token_lifetime: Duration::from_secs(60) * minutes,
+            session_idle_lifetime: DAY * values.number("REFRESH_TOKEN_EXPIRE_DAYS", 1, 3650)?,
+            session_lifetime: DAY * values.number("SESSION_MAX_DAYS", 1, 3650)?,
+            max_sessions_per_user: values.number("MAX_SESSIONS_PER_USER", 1, 10_000)?,
+            secret_origin: values.origin("JWT_SECRET_KEY"),
+        })
+    }
+}
+
+impl AuthSettings {
+    /// Refuses to sign with a secret that others could know.
+    pub fn check_secret(&self, app_env: AppEnv) -> Result<(), SettingError> {
+        if app_env == AppEnv::Test {
+            return Ok(());
+        }
+        let refuse = |why: &str| {
+            Err(SettingError {
+                name: "JWT_SECRET_KEY".to_owned(),
+                origin: self.secret_origin.clone(),
+                expected: format!(
+                    "a secret of at least 32 bytes{why}; make one with `openssl rand -hex 32`"
+                ),
+            })
+        };
+        let Some(secret) = self.secret.as_ref().map(ExposeSecret::expose_secret) else {
+            return refuse(", and there is none");
+        };
+        let folded = secret.to_lowercase();
+        if secret.len() < MIN_SECRET_BYTES {
+            return refuse("");
+        }
+        if EXAMPLES.iter().any(|example| folded.contains(example)) || is_monotonous(secret) {
+            return refuse(" that stands in no example");
+        }
+        if self
+            .previous_secrets
+            .iter()
+            .any(|secret| secret.expose_secret().len() < MIN_SECRET_BYTES)
+        {
+            return Err(SettingError {
+                name: "JWT_PREVIOUS_SECRET_KEYS".to_owned(),
+                origin: "the settings".to_owned(),
+                expected: "secrets of at least 32 bytes each".to_owned(),
+            });
+        }
+        Ok(())
+    }
+}
+
+/// Fewer than eight different bytes: typed to fill the length.
+fn is_monotonous(secret: &str) -> bool {
+    let mut bytes = secret.as_bytes().to_vec();
+    bytes.sort_unstable();
+    bytes.dedup();
+    bytes.len() < 8
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(secret: &str) -> Result<(), SettingError> {
+        let values = Values::from_pairs([("JWT_SECRET_KEY", secret)]).unwrap();
+        AuthSettings::read(&values)
+            .unwrap()
+            .check_secret(AppEnv::Development)
+    }
+
+    #[test]
+    fn a_random_secret_is_taken() {
+        assert_eq!(check("7e1f0c2ab9d84e55a6b3c7d2e8f90a1b"), Ok(()));
+    }
+
+    #[test]
+    fn missing_short_and_example_secrets_are_refused_by_name() {
+        for secret in [
+            "",
+            "short",
+            "your-secret-key-change-me-please-32",
+            &"a".repeat(64),
+        ] {
+            let error = check(secret).unwrap_err().to_string();
+            assert!(error.starts_with("JWT_SECRET_KEY"), "{error}");
+            assert!(error.contains("openssl rand -hex 32"), "{error}");
+            assert!(secret.is_empty() || !error.contains(secret), "{error}");
+        }
+    }
+}
