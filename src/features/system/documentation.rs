@@ -1,0 +1,248 @@
+//! The pages that explain the API, all of them inside the program.
+
+use std::{
+    io::Read,
+    sync::{Arc, OnceLock},
+};
+
+use bytes::Bytes;
+use flate2::read::GzDecoder;
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use sha2::{Digest, Sha256};
+use warp::reply::{Reply, Response};
+
+use crate::web::ProblemType;
+
+/// A file of the documentation.
+struct Asset {
+    name: &'static str,
+    media_type: &'static str,
+    content: &'static [u8],
+    /// Whether the content is compressed, as the large ones are.
+    gzip: bool,
+}
+
+macro_rules! asset {
+    ($name:literal, $media_type:literal) => {
+        Asset {
+            name: $name,
+            media_type: $media_type,
+            content: include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/assets/docs/", $name)),
+            gzip: false,
+        }
+    };
+    ($name:literal.gz, $media_type:literal) => {
+        Asset {
+            name: $name,
+            media_type: $media_type,
+            content: include_bytes!(concat!(
+                env!("CARGO_MANIFEST_DIR"),
+                "/assets/docs/",
+                $name,
+                ".gz"
+            )),
+            gzip: true,
+        }
+    };
+}
+
+static SWAGGER: Asset = asset!("swagger.html", "text/html; charset=utf-8");
+static REDOC: Asset = asset!("redoc.html", "text/html; charset=utf-8");
+static ASSETS: [Asset; 5] = [
+    asset!("swagger-ui-bundle.js".gz, "text/javascript; charset=utf-8"),
+    asset!("swagger-ui.css".gz, "text/css; charset=utf-8"),
+    asset!("swagger-start.js", "text/javascript; charset=utf-8"),
+    asset!("redoc.standalone.js".gz, "text/javascript; charset=utf-8"),
+    asset!("redoc.css", "text/css; charset=utf-8"),
+];
+
+/// What is written about the API: filled once everything is stated, then only read.
+#[derive(Debug, Clone, Default)]
+pub struct Documentation(Arc<OnceLock<Written>>);
+
+#[derive(Debug)]
+struct Written {
+    openapi: Bytes,
+    problems: Vec<&'static ProblemType>,
+}
+
+impl Documentation {
+    /// Fills in the OpenAPI document and the kinds of problem. Only the first time counts.
+    pub fn write(&self, openapi: String, problems: Vec<&'static ProblemType>) {
+        let openapi = Bytes::from(openapi);
+        let _ = self.0.set(Written { openapi, problems });
+    }
+
+    pub(super) fn openapi(&self) -> Bytes {
+        self.0
+            .get()
+            .map(|written| written.openapi.clone())
+            .unwrap_or_default()
+    }
+
+    pub(super) fn problem(&self, code: &str) -> Option<&'static ProblemType> {
+        let written = self.0.get()?;
+        written
+            .problems
+            .iter()
+            .copied()
+            .find(|kind| kind.code == code)
+    }
+}
+
+pub(super) fn swagger(request: &HeaderMap) -> Response {
+    SWAGGER.serve(request)
+}
+
+pub(super) fn redoc(request: &HeaderMap) -> Response {
+    REDOC.serve(request)
+}
+
+/// The asset of this name, if there is one.
+pub(super) fn asset(name: &str, request: &HeaderMap) -> Option<Response> {
+    let found = ASSETS.iter().find(|asset| asset.name == name);
+    found.map(|asset| asset.serve(request))
+}
+
+impl Asset {
+    fn serve(&self, request: &HeaderMap) -> Response {
+        let etag = self.etag();
+        let known = request.get_all(header::IF_NONE_MATCH).iter();
+        if known.into_iter().any(|sent| contains_tag(sent, &etag)) {
+            return self.with_headers(StatusCode::NOT_MODIFIED.into_response(), etag, false);
+        }
+        let compressed = self.gzip && accepts_gzip(request);
+        let body = if compressed || !self.gzip {
+            Bytes::from_static(self.content)
+        } else {
+            self.unpack()
+        };
+        self.with_headers(Response::new(body.into()), etag, compressed)
+    }
+
+    fn with_headers(
+        &self,
+        mut response: Response,
+        etag: HeaderValue,
+        compressed: bool,
+    ) -> Response {
+        let headers = response.headers_mut();
+        headers.insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static(self.media_type),
+        );
+        headers.insert(header::ETAG, etag);
+        // Kept, but asked about: a new release may bring new files under the same names.
+        headers.insert(
+            header::CACHE_CONTROL,
+            HeaderValue::from_static("public, max-age=300"),
+        );
+        if self.gzip {
+            headers.insert(header::VARY, HeaderValue::from_static("Accept-Encoding"));
+        }
+        if compressed {
+            headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+        }
+        response
+    }
+
+    /// Weak, because the same file is served packed and unpacked.
+    fn etag(&self) -> HeaderValue {
+        let hash = Sha256::digest(self.content);
+        let digits: String = hash
+            .iter()
+            .take(8)
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
+        HeaderValue::from_str(&format!("W/\"{digits}\"")).expect("hexadecimal is ASCII")
+    }
+
+    fn unpack(&self) -> Bytes {
+        let mut plain = Vec::new();
+        let unpacked = GzDecoder::new(self.content).read_to_end(&mut plain);
+        unpacked.expect("what was built in is whole");
+        plain.into()
+    }
+}
+
+fn contains_tag(sent: &HeaderValue, etag: &HeaderValue) -> bool {
+    let (Ok(sent), Ok(etag)) = (sent.to_str(), etag.to_str()) else {
+        return false;
+    };
+    let strong = |tag: &str| tag.trim().trim_start_matches("W/").to_owned();
+    sent.split(',')
+        .any(|tag| tag.trim() == "*" || strong(tag) == strong(etag))
+}
+
+/// Whether `Accept-Encoding` takes gzip (RFC 9110, section 12.5.3): by name or `*`, and not with weight zero.
+fn accepts_gzip(request: &HeaderMap) -> bool {
+    let values = request.get_all(header::ACCEPT_ENCODING).iter();
+    let mut items = values
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','));
+    items.any(|item| {
+        let (coding, weight) = item.split_once(';').unwrap_or((item, ""));
+        let refused = matches!(weight.trim(), "q=0" | "q=0.0" | "q=0.00" | "q=0.000");
+        matches!(coding.trim(), "gzip" | "*") && !refused
+    })
+}
+
+/// The page about a kind of problem.
+pub(super) fn problem_page(kind: &ProblemType) -> Response {
+    let page = format!(
+        "<!doctype html>\n<html lang=\"en\">\n<head><meta charset=\"utf-8\"><title>{title}</title></head>\n\
+         <body>\n<h1>{title}</h1>\n<p><code>{code}</code>, status {status}</p>\n<p>{about}</p>\n\
+         <p>Every failure carries a correlation id, which finds it in the logs.</p>\n</body>\n</html>\n",
+        title = kind.title,
+        code = kind.code,
+        status = kind.status.as_u16(),
+        about = kind.about,
+    );
+    let mut response = Response::new(page.into());
+    let html = HeaderValue::from_static("text/html; charset=utf-8");
+    response.headers_mut().insert(header::CONTENT_TYPE, html);
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(name: header::HeaderName, value: &str) -> HeaderMap {
+        [(name, value.parse().unwrap())].into_iter().collect()
+    }
+
+    #[test]
+    fn gzip_is_sent_to_those_who_take_it() {
+        for (value, expected) in [
+            ("gzip, br", true),
+            ("*", true),
+            ("gzip;q=0", false),
+            ("identity", false),
+            ("br;q=1, gzip;q=0.5", true),
+        ] {
+            assert_eq!(
+                accepts_gzip(&headers(header::ACCEPT_ENCODING, value)),
+                expected,
+                "{value}"
+            );
+        }
+    }
+
+    #[test]
+    fn every_asset_can_be_unpacked() {
+        for asset in ASSETS.iter().filter(|asset| asset.gzip) {
+            assert!(asset.unpack().len() > asset.content.len(), "{}", asset.name);
+        }
+    }
+
+    #[test]
+    fn what_a_browser_has_is_not_sent_again() {
+        let first = asset("redoc.css", &HeaderMap::new()).unwrap();
+        let etag = first.headers()[header::ETAG].to_str().unwrap().to_owned();
+
+        let again = asset("redoc.css", &headers(header::IF_NONE_MATCH, &etag)).unwrap();
+
+        assert_eq!(again.status(), StatusCode::NOT_MODIFIED);
+    }
+}
