@@ -1,0 +1,134 @@
+//! The composition root: settings in, connected services out.
+
+use std::sync::Arc;
+
+use prometheus::Registry;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    clock::Clock,
+    config::Settings,
+    database::{Database, DatabaseMetrics},
+    features::{
+        auth::{self, ActivityWriter, Auth, Events},
+        system::{Documentation, Lifecycle, System},
+        users::{HashMetrics, Hasher, PasswordPolicy, Users},
+    },
+    routes, telemetry,
+    web::{Endpoint, HttpMetrics, Site, WebSettings},
+};
+
+/// Everything the service is made of. Nothing has connected to anything yet.
+pub struct App {
+    /// The database.
+    pub database: Database,
+    /// Accounts.
+    pub users: Users,
+    /// Sessions.
+    pub auth: Auth,
+    /// Probes, facts and metrics.
+    pub system: System,
+    /// What is written about the API.
+    pub documentation: Documentation,
+    /// Between start and end.
+    pub lifecycle: Lifecycle,
+    /// The time.
+    pub clock: Clock,
+    web: WebSettings,
+    http_metrics: HttpMetrics,
+    /// Whether `/metrics` has a port of its own.
+    separate_metrics: bool,
+    activity: ActivityWriter,
+    /// All metrics.
+    pub registry: Registry,
+}
+
+impl App {
+    /// Puts the parts together.
+    ///
+    /// # Errors
+    ///
+    /// When the certificates to trust cannot be read.
+    pub fn build(settings: &Settings, clock: Clock) -> anyhow::Result<Self> {
+        let registry = telemetry::new_registry();
+        let database = Database::new(&settings.database, DatabaseMetrics::new(&registry))?;
+        let hasher = Hasher::new(&settings.passwords, HashMetrics::new(&registry));
+        let policy = PasswordPolicy::new(settings.passwords.min_length);
+        let users = Users::new(database.clone(), hasher, policy, clock.clone());
+        let (seen, activity) = auth::activity_channel();
+        let auth = Auth::new(
+            &settings.auth,
+            database.clone(),
+            users.clone(),
+            seen,
+            Events::new(&registry),
+            clock.clone(),
+        );
+        let lifecycle = Lifecycle::default();
+        let system = System::new(
+            database.clone(),
+            lifecycle.clone(),
+            registry.clone(),
+            clock.clone(),
+            settings.telemetry.service_name.clone(),
+        );
+        Ok(Self {
+            http_metrics: HttpMetrics::new(&registry),
+            web: settings.web.clone(),
+            separate_metrics: settings.server.admin_port.is_some(),
+            documentation: Documentation::default(),
+            database,
+            users,
+            auth,
+            system,
+            lifecycle,
+            clock,
+            activity,
+            registry,
+        })
+    }
+
+    /// Everything that is served to the public, documented.
+    #[must_use]
+    pub fn site(&self) -> Arc<Site> {
+        self.site_with(Vec::new())
+    }
+
+    /// The same with further endpoints, which stay undocumented.
+    #[must_use]
+    pub fn site_with(&self, further: Vec<Endpoint>) -> Arc<Site> {
+        let chapters = routes::chapters(self, self.separate_metrics);
+        routes::write_documentation(&chapters, &self.documentation);
+        let mut endpoints: Vec<_> = chapters
+            .into_iter()
+            .flat_map(|chapter| chapter.endpoints)
+            .collect();
+        endpoints.extend(further);
+        self.serve(endpoints)
+    }
+
+    /// What is served on the port for operators.
+    #[must_use]
+    pub fn admin_site(&self) -> Arc<Site> {
+        self.serve(routes::admin(self))
+    }
+
+    fn serve(&self, endpoints: Vec<Endpoint>) -> Arc<Site> {
+        Arc::new(Site::new(
+            endpoints,
+            self.web.clone(),
+            self.http_metrics.clone(),
+        ))
+    }
+
+    /// Starts what runs beside the requests until it is stopped.
+    pub fn start_tasks(self, tasks: &TaskTracker, stop: &CancellationToken) {
+        let (database, clock) = (self.database, self.clock);
+        tasks.spawn(auth::cleanup::run(
+            database.clone(),
+            clock.clone(),
+            stop.clone(),
+        ));
+        tasks.spawn(self.activity.run(database, clock, stop.clone()));
+    }
+}

@@ -1,0 +1,203 @@
+//! `doctor`: would the service run here?
+
+use std::{process::ExitCode, thread, time::Duration};
+
+use tokio::net::TcpStream;
+use tokio_postgres::Client;
+
+use super::healthcheck;
+use crate::{
+    clock::Clock,
+    config::Settings,
+    database::{self, migrations},
+    server::Listener,
+};
+
+/// How far the database's clock may be from ours before it is worth a word.
+const CLOCK_TOLERANCE: time::Duration = time::Duration::seconds(5);
+
+/// What a check found.
+enum Finding {
+    /// Good.
+    Fine(String),
+    /// The service would run; somebody should know.
+    Note(String),
+    /// The service would not run.
+    Fault(String),
+}
+
+use Finding::{Fault, Fine, Note};
+
+pub(super) async fn run(settings: &Settings) -> anyhow::Result<ExitCode> {
+    let mut findings = vec![
+        ("settings", Fine("every value can be used".to_owned())),
+        ("secret", secret(settings)),
+    ];
+    let client = connect(settings).await;
+    match &client {
+        Ok(client) => {
+            let target = settings.database.migration_target.describe();
+            findings.push(("database", Fine(format!("{target} answers"))));
+            findings.push(("schema", schema(client).await));
+            findings.push(("clock", clock(client).await));
+        }
+        Err(error) => findings.push(("database", Fault(format!("{error:#}")))),
+    }
+    findings.push(("hashing", hashing(settings)));
+    findings.push(("files", files(settings)));
+    findings.push(("traces", traces(settings).await));
+    findings.push(("listener", listener(settings).await));
+    let mut code = ExitCode::SUCCESS;
+    for (subject, finding) in findings {
+        let (mark, text) = match finding {
+            Fine(text) => ("ok  ", text),
+            Note(text) => ("note", text),
+            Fault(text) => {
+                code = ExitCode::FAILURE;
+                ("FAIL", text)
+            }
+        };
+        println!("{mark} {subject}: {text}");
+    }
+    Ok(code)
+}
+
+fn secret(settings: &Settings) -> Finding {
+    match settings.auth.check_secret(settings.app_env) {
+        Ok(()) => Fine("JWT_SECRET_KEY is long enough and no example".to_owned()),
+        Err(error) => Fault(error.to_string()),
+    }
+}
+
+async fn connect(settings: &Settings) -> anyhow::Result<Client> {
+    let target = &settings.database.migration_target;
+    let client = database::connect(target).await;
+    client.map_err(|error| super::unreachable(&target.describe(), &error))
+}
+
+async fn schema(client: &Client) -> Finding {
+    match migrations::status(client).await {
+        Err(error) => Fault(error.to_string()),
+        Ok(status) if !status.pending.is_empty() => {
+            Fault(migrations::MigrationError::Pending(status.pending).to_string())
+        }
+        Ok(status) if !status.newer.is_empty() => Note(format!(
+            "newer than this program: {}",
+            status.newer.join(", ")
+        )),
+        Ok(status) => Fine(format!(
+            "{} migrations applied, none pending",
+            status.applied.len()
+        )),
+    }
+}
+
+async fn clock(client: &Client) -> Finding {
+    let row = client
+        .query_one("SELECT clock_timestamp() AS now", &[])
+        .await;
+    let theirs: Result<time::OffsetDateTime, _> = row.and_then(|row| row.try_get("now"));
+    let Ok(theirs) = theirs else {
+        return Note("the database does not tell its time".to_owned());
+    };
+    let apart = (theirs - Clock::system().now()).abs();
+    if apart > CLOCK_TOLERANCE {
+        let seconds = apart.whole_seconds();
+        return Note(format!(
+            "the database's clock is {seconds} s off; this one counts"
+        ));
+    }
+    Fine("the database's clock agrees".to_owned())
+}
+
+/// All hashes at once have to fit into memory.
+fn hashing(settings: &Settings) -> Finding {
+    let passwords = &settings.passwords;
+    let slots = u64::try_from(passwords.concurrency).unwrap_or(u64::MAX);
+    let mebibytes = passwords.cost.memory() * slots / 1024 / 1024;
+    let text = format!("{slots} at once need {mebibytes} MiB");
+    match memory_limit() {
+        Some(limit) if limit / 1024 / 1024 < mebibytes + 64 => Fault(format!(
+            "{text}, and there are {} MiB; lower PASSWORD_HASH_CONCURRENCY",
+            limit / 1024 / 1024
+        )),
+        _ => Fine(text),
+    }
+}
+
+/// What this process may use at most: the control group's limit, or else what the machine has free.
+fn memory_limit() -> Option<u64> {
+    let group = std::fs::read_to_string("/sys/fs/cgroup/memory.max").ok();
+    let group = group.and_then(|text| text.trim().parse().ok());
+    let machine = std::fs::read_to_string("/proc/meminfo")
+        .ok()
+        .and_then(|text| {
+            let line = text
+                .lines()
+                .find(|line| line.starts_with("MemAvailable:"))?;
+            let kibibytes: u64 = line.split_whitespace().nth(1)?.parse().ok()?;
+            Some(kibibytes * 1024)
+        });
+    [group, machine].into_iter().flatten().min()
+}
+
+fn files(settings: &Settings) -> Finding {
+    let wanted = u64::try_from(settings.server.max_connections).unwrap_or(u64::MAX) + 1024;
+    match rlimit::increase_nofile_limit(wanted) {
+        Ok(limit) if limit < wanted => Note(format!(
+            "at most {limit} files may be open, fewer than MAX_CONNECTIONS needs ({wanted})"
+        )),
+        Ok(limit) => Fine(format!("{limit} files may be open")),
+        Err(error) => Note(format!("the limit of open files is unknown: {error}")),
+    }
+}
+
+async fn traces(settings: &Settings) -> Finding {
+    let Some(endpoint) = &settings.telemetry.otlp_endpoint else {
+        return Fine("not exported (OTLP_ENDPOINT is unset)".to_owned());
+    };
+    let uri: Option<http::Uri> = endpoint.parse().ok();
+    let Some((host, port)) = uri.as_ref().and_then(|uri| {
+        let default = if uri.scheme_str() == Some("https") {
+            443
+        } else {
+            80
+        };
+        Some((uri.host()?, uri.port_u16().unwrap_or(default)))
+    }) else {
+        return Note(format!("{endpoint} has no host"));
+    };
+    let connected = tokio::time::timeout(Duration::from_secs(2), TcpStream::connect((host, port)));
+    match connected.await {
+        Ok(Ok(_)) => Fine(format!("{endpoint} takes connections")),
+        Ok(Err(error)) => Note(format!(
+            "{endpoint}: {error}; spans will be lost, requests will not"
+        )),
+        Err(_) => Note(format!(
+            "{endpoint} does not answer; spans will be lost, requests will not"
+        )),
+    }
+}
+
+/// The address has to be free, or held by this service already.
+async fn listener(settings: &Settings) -> Finding {
+    let server = &settings.server;
+    let free = match &server.listen_socket {
+        Some(path) => Listener::unix(path).await,
+        None => Listener::tcp(&server.host, server.port).await,
+    };
+    let address = healthcheck::address(server);
+    let cores = thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let Err(error) = free else {
+        return Fine(format!("{address} is free; {cores} cores will serve it"));
+    };
+    match healthcheck::ask(server, "/live").await {
+        Ok(answer) if answer.is_ours && answer.body.as_ref() == br#"{"status":"ok"}"# => {
+            Fine(format!(
+                "{address} is served by a running {}",
+                env!("CARGO_PKG_NAME")
+            ))
+        }
+        _ => Fault(error.to_string()),
+    }
+}

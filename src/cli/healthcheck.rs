@@ -1,0 +1,89 @@
+//! `healthcheck`: is the service next to us alive? For containers without a shell.
+
+use std::{net::IpAddr, process::ExitCode, time::Duration};
+
+use bytes::Bytes;
+use http::{Request, StatusCode, header};
+use http_body_util::{BodyExt, Empty};
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use tokio::net::{TcpStream, UnixStream};
+
+use crate::{
+    config::Settings,
+    server::{ServerSettings, Stream},
+};
+
+const PATIENCE: Duration = Duration::from_secs(3);
+
+pub(super) async fn run(settings: &Settings) -> anyhow::Result<ExitCode> {
+    let answer = ask(&settings.server, "/live").await?;
+    anyhow::ensure!(
+        answer.status == StatusCode::OK,
+        "/live answered {}",
+        answer.status
+    );
+    println!("alive");
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What the service answered.
+pub(super) struct Answer {
+    pub(super) status: StatusCode,
+    /// Whether it is one of ours: they all carry a correlation id.
+    pub(super) is_ours: bool,
+    pub(super) body: Bytes,
+}
+
+/// Asks the service that these settings would start.
+pub(super) async fn ask(settings: &ServerSettings, path: &str) -> anyhow::Result<Answer> {
+    let asked = async {
+        let stream = match &settings.listen_socket {
+            Some(path) => Stream::Unix(UnixStream::connect(path).await?),
+            None => {
+                Stream::Tcp(TcpStream::connect((reachable(&settings.host), settings.port)).await?)
+            }
+        };
+        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+        let connection = tokio::spawn(connection);
+        let request = Request::get(path)
+            .header(header::HOST, "localhost")
+            .body(Empty::<Bytes>::new())?;
+        let response = sender.send_request(request).await?;
+        let (head, body) = response.into_parts();
+        let body = body.collect().await?.to_bytes();
+        connection.abort();
+        anyhow::Ok(Answer {
+            status: head.status,
+            is_ours: head.headers.contains_key(crate::web::CORRELATION_HEADER),
+            body,
+        })
+    };
+    match tokio::time::timeout(PATIENCE, asked).await {
+        Ok(answer) => answer,
+        Err(_) => anyhow::bail!("no answer within {} seconds", PATIENCE.as_secs()),
+    }
+}
+
+/// Where to find what listens on this address: one that means "all of them" is found on loopback.
+fn reachable(host: &str) -> String {
+    match host.parse::<IpAddr>() {
+        Ok(ip) if ip.is_unspecified() && ip.is_ipv4() => "127.0.0.1".to_owned(),
+        Ok(ip) if ip.is_unspecified() => "::1".to_owned(),
+        _ => host.to_owned(),
+    }
+}
+
+/// The address as a person would type it.
+pub(super) fn address(settings: &ServerSettings) -> String {
+    if let Some(path) = &settings.listen_socket {
+        return format!("--unix-socket {} http://localhost", path.display());
+    }
+    let host = reachable(&settings.host);
+    let host = if host.contains(':') {
+        format!("[{host}]")
+    } else {
+        host
+    };
+    format!("http://{host}:{}", settings.port)
+}

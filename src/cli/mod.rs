@@ -1,0 +1,138 @@
+//! What a person types: one file per sub-command.
+//!
+//! `serve` logs to standard output. Every other command keeps standard output
+//! for its answer and logs to standard error.
+
+mod config;
+mod doctor;
+mod healthcheck;
+mod migrate;
+mod openapi;
+mod routes;
+mod serve;
+mod token;
+mod user;
+
+use std::{
+    io::{self, IsTerminal, Write},
+    process::ExitCode,
+};
+
+use clap::{Parser, Subcommand};
+
+use crate::{
+    app::App,
+    clock::Clock,
+    config::{Settings, Values},
+    database::migrations,
+    telemetry::{self, LogStream, Telemetry},
+};
+
+/// A production-ready web service to fork.
+#[derive(Debug, Parser)]
+#[command(name = env!("CARGO_PKG_NAME"), version = VERSION_AND_REVISION, arg_required_else_help = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const VERSION_AND_REVISION: &str =
+    concat!(env!("CARGO_PKG_VERSION"), " (", env!("GIT_REVISION"), ")");
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the service
+    Serve(serve::Serve),
+    /// Apply, undo, list or create migrations
+    #[command(subcommand)]
+    Migrate(migrate::Migrate),
+    /// Open a session for a development user and print its access token
+    Token(token::Token),
+    /// Administer accounts
+    #[command(subcommand)]
+    User(user::User),
+    /// Check everything the service needs
+    Doctor,
+    /// Show the effective settings and where they come from
+    Config,
+    /// List every endpoint and who may call it
+    Routes,
+    /// Print the OpenAPI document
+    Openapi,
+    /// Ask the running service whether it is alive
+    Healthcheck,
+}
+
+/// Runs what the command line asks for.
+#[must_use]
+pub fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let serving = matches!(arguments.command, Command::Serve(_));
+    match run(arguments.command) {
+        Ok(code) => code,
+        Err(error) => {
+            complain(serving, &error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Says what went wrong: as a log line when a machine reads them, else in words.
+fn complain(serving: bool, error: &anyhow::Error) {
+    let message = format!("{error:#}");
+    let mut stderr = io::stderr();
+    let line = if serving && !stderr.is_terminal() {
+        telemetry::emergency_line(&Clock::system(), "start_failed", &message)
+    } else {
+        format!("error: {message}")
+    };
+    // Standard error may be closed; the exit code still tells.
+    let _ = writeln!(stderr, "{line}");
+}
+
+fn run(command: Command) -> anyhow::Result<ExitCode> {
+    let values = Values::load()?;
+    let settings = Settings::read(&values)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
+    let code = runtime.block_on(async {
+        if let Command::Serve(serve) = command {
+            return serve.run(settings).await;
+        }
+        // Held until the command is done, so that its last lines are written.
+        let _telemetry = Telemetry::start(&settings.telemetry, Clock::system(), LogStream::Stderr)?;
+        match command {
+            Command::Serve(_) => unreachable!("handled above"),
+            Command::Migrate(migrate) => migrate.run(&settings).await,
+            Command::Token(token) => token.run(&settings).await,
+            Command::User(user) => user.run(&settings).await,
+            Command::Doctor => doctor::run(&settings).await,
+            Command::Config => config::run(&values),
+            Command::Routes => routes::run(&settings),
+            Command::Openapi => openapi::run(&settings),
+            Command::Healthcheck => healthcheck::run(&settings).await,
+        }
+    });
+    // A password being hashed for nobody is not waited for.
+    runtime.shutdown_background();
+    code
+}
+
+/// The parts of the service, for a command that works on its database: reached, and with the right schema.
+async fn connected(settings: &Settings) -> anyhow::Result<App> {
+    let target = &settings.database.migration_target;
+    let client = crate::database::connect(target)
+        .await
+        .map_err(|error| unreachable(&target.describe(), &error))?;
+    let status = migrations::status(&client).await?;
+    if !status.pending.is_empty() {
+        return Err(migrations::MigrationError::Pending(status.pending).into());
+    }
+    App::build(settings, Clock::system())
+}
+
+/// An error that says which database could not be reached, and why.
+fn unreachable(target: &str, error: &anyhow::Error) -> anyhow::Error {
+    anyhow::anyhow!("cannot reach the database {target}: {error:#}")
+}

@@ -1,0 +1,23 @@
+//! `routes`: every endpoint.
+
+use std::process::ExitCode;
+
+use crate::{app::App, clock::Clock, config::Settings, routes};
+
+pub(super) fn run(settings: &Settings) -> anyhow::Result<ExitCode> {
+    let app = App::build(settings, Clock::system())?;
+    println!(
+        "{:7} {:22} {:10} {:7} PURPOSE",
+        "METHOD", "PATH", "WHO", "RATE"
+    );
+    for room in routes::chapters(&app, false) {
+        for endpoint in &room.endpoints {
+            let stated = endpoint.operation();
+            println!(
+                "{:7} {:22} {:10} {:7} {}",
+                stated.method, stated.template, stated.access, stated.rate, stated.summary
+            );
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}

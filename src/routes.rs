@@ -1,0 +1,94 @@
+//! The site map: one line per room.
+
+use utoipa::openapi::OpenApi;
+
+use crate::{
+    app::App,
+    features::{auth, system, system::Documentation, users},
+    telemetry::VERSION,
+    web::{
+        Endpoint, Operation, ProblemType,
+        openapi::{self, Chapter},
+        problem,
+    },
+};
+
+/// The endpoints of one room, with the words the documentation introduces it by.
+pub struct Room {
+    /// The room's name.
+    pub name: &'static str,
+    /// What it is for.
+    pub about: &'static str,
+    /// What it serves.
+    pub endpoints: Vec<Endpoint>,
+}
+
+/// Every room that is open to the public.
+#[must_use]
+pub fn chapters(app: &App, separate_metrics: bool) -> Vec<Room> {
+    let mut system = system::endpoints(&app.system, &app.documentation, &app.auth);
+    if !separate_metrics {
+        system.push(system::metrics(&app.system));
+    }
+    vec![
+        room(
+            "auth",
+            "Sign up, sign in, and look after one's own account",
+            auth::endpoints(&app.auth),
+        ),
+        room(
+            "users",
+            "Administer accounts",
+            users::endpoints(&app.users, &app.auth),
+        ),
+        room("system", "Probes, facts and documentation", system),
+    ]
+}
+
+fn room(name: &'static str, about: &'static str, endpoints: Vec<Endpoint>) -> Room {
+    Room {
+        name,
+        about,
+        endpoints,
+    }
+}
+
+/// What is served on `ADMIN_PORT`.
+#[must_use]
+pub fn admin(app: &App) -> Vec<Endpoint> {
+    vec![system::metrics(&app.system)]
+}
+
+/// The OpenAPI document of these rooms.
+#[must_use]
+pub fn document(rooms: &[Room]) -> OpenApi {
+    let chapters: Vec<_> = rooms
+        .iter()
+        .map(|room| Chapter {
+            name: room.name,
+            about: room.about,
+            operations: room.endpoints.iter().map(Endpoint::operation).collect(),
+        })
+        .collect();
+    openapi::document(env!("CARGO_PKG_NAME"), VERSION, &chapters)
+}
+
+/// Writes down what these rooms are and how they may fail.
+///
+/// # Panics
+///
+/// When the document does not serialize: it is made of strings.
+pub fn write_documentation(rooms: &[Room], documentation: &Documentation) {
+    let json = document(rooms)
+        .to_json()
+        .expect("the document is made of strings");
+    let operations = rooms
+        .iter()
+        .flat_map(|room| &room.endpoints)
+        .map(Endpoint::operation);
+    let own = operations.flat_map(Operation::problems).copied();
+    let mut problems: Vec<&'static ProblemType> = own.chain(problem::COMMON).collect();
+    problems.sort_by_key(|kind| kind.code);
+    problems.dedup_by_key(|kind| kind.code);
+    documentation.write(json, problems);
+}
