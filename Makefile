@@ -1,0 +1,100 @@
+# Every target is one or two commands that work by hand too; the work is in scripts/ and
+# in the service's own sub-commands.
+
+.DEFAULT_GOAL := help
+# Recipes run in the order asked for: `make -j fmt lint` would otherwise race.
+.NOTPARALLEL:
+
+SERVICE := cargo run -q --
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+# Everyday work
+
+.PHONY: dev test lint fmt setup
+dev: ## database, migrations and service, rebuilt on change where a watcher is installed
+	@scripts/dev
+
+test: ## every test; ARGS="--test api sessions" picks some
+	@scripts/test $(ARGS)
+
+lint: ## formatting, clippy and shellcheck
+	cargo fmt --all --check
+	cargo clippy --all-targets --locked -- -D warnings
+	@if command -v shellcheck >/dev/null; then set -x; shellcheck scripts/* .ci/run; \
+	else echo 'SKIPPED: shellcheck is not installed, so the scripts were not looked at' >&2; fi
+
+fmt: ## format the Rust code
+	cargo fmt --all
+
+setup: ## check tools and settings, write .env, install the commit hook
+	@scripts/setup
+
+# The private PostgreSQL of this checkout
+
+.PHONY: db-start db-stop db-restart db-logs db-status db-destroy
+db-start: ## start the private PostgreSQL, creating it if needed
+	@scripts/postgres start
+
+db-stop: ## stop it
+	@scripts/postgres stop
+
+db-restart: ## stop and start it
+	@scripts/postgres restart
+
+db-logs: ## follow its log
+	@scripts/postgres logs
+
+db-status: ## say whether it runs
+	@scripts/postgres status
+
+db-destroy: ## delete it with all its data, after asking; YES=1 does not ask
+	@scripts/postgres destroy $(if $(YES),--yes)
+
+# Migrations
+
+.PHONY: migrate migrate-create migrate-downgrade
+migrate: ready ## apply pending migrations
+	@$(SERVICE) migrate up
+
+migrate-create: ## write a new pair of migration files: NAME=add_notes
+	@$(if $(NAME),,$(error NAME is missing: make migrate-create NAME=add_notes))$(SERVICE) migrate create "$(NAME)"
+
+migrate-downgrade: ready ## undo the last migration, or the last N=2
+	@$(SERVICE) migrate down $(N)
+
+# Tokens for trying things out: a real session of a development user
+
+.PHONY: token token-admin
+token: schema ## print a token; EMAIL=dev@example.com ROLE=MEMBER HOURS=24
+	@$(SERVICE) token $(if $(EMAIL),--email "$(EMAIL)") $(if $(ROLE),--role "$(ROLE)") $(if $(HOURS),--hours "$(HOURS)")
+
+token-admin: schema ## print an administrator's token; EMAIL=admin@example.com HOURS=24
+	@$(SERVICE) token --email "$(or $(EMAIL),admin@example.com)" --role ADMIN $(if $(HOURS),--hours "$(HOURS)")
+
+# What the targets above need on a fresh clone
+
+.PHONY: ready schema
+ready:
+	@scripts/setup tools
+	@scripts/setup env
+
+schema: ready
+	@scripts/setup schema
+
+# Named already, so that nobody gives these names another meaning
+
+.PHONY: jaeger-start jaeger-stop jaeger-logs loadtest loadtest-url bench attack init feature
+jaeger-start: ## not available yet: start a local trace viewer
+jaeger-stop: ## not available yet: stop it
+jaeger-logs: ## not available yet: follow its log
+loadtest: ## not available yet: load-test the service
+loadtest-url: ## not available yet: load-test a service that runs elsewhere
+bench: ## not available yet: compare with a bare server
+attack: ## not available yet: try the known attacks
+init: ## not available yet: make this fork yours
+feature: ## not available yet: write the files of a new feature
+jaeger-start jaeger-stop jaeger-logs loadtest loadtest-url bench attack init feature:
+	@echo 'make $@ is not available yet' >&2; exit 1
