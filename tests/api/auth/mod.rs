@@ -1,0 +1,3 @@
+//! Signing up, signing in, and staying signed in.
+
+mod register;

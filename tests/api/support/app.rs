@@ -1,0 +1,285 @@
+//! The service under test.
+
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+};
+
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, Method, Request, header};
+use http_body_util::Full;
+use serde_json::Value;
+use time::{Duration, OffsetDateTime};
+use tokio_postgres::Client;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use warp_skeleton::{
+    app::App,
+    clock::Clock,
+    config::{Settings, Values},
+    features::auth::Auth,
+    web::{Endpoint, Peer, Site},
+};
+
+use super::{Answer, cluster, leaks};
+
+/// What the service signs tokens with.
+pub const SECRET: &str = "marked-secret-0123456789abcdef0123456789";
+
+/// A service over a database of its own, with a clock that can be moved.
+pub struct TestApp {
+    pub app: App,
+    pub auth: Auth,
+    pub clock: Clock,
+    /// Where its database is.
+    pub url: String,
+    site: Arc<Site>,
+    openapi: Value,
+    pairs: Vec<(String, String)>,
+    offset: Arc<AtomicI64>,
+}
+
+impl TestApp {
+    /// A service with settings fit for tests.
+    pub async fn start() -> Self {
+        Self::with(&[]).await
+    }
+
+    /// The same with some settings changed.
+    pub async fn with(settings: &[(&str, &str)]) -> Self {
+        Self::with_endpoints(settings, Vec::new()).await
+    }
+
+    /// The same with endpoints that only the test has.
+    pub async fn with_endpoints(settings: &[(&str, &str)], further: Vec<Endpoint>) -> Self {
+        let url = cluster::new_database().await;
+        let mut pairs: Vec<(String, String)> = [
+            ("APP_ENV", "test"),
+            ("DATABASE_URL", url.as_str()),
+            ("JWT_SECRET_KEY", SECRET),
+            // The cheapest hash there is: tests are about what is done with it.
+            ("SCRYPT_LOG_N", "1"),
+            ("SCRYPT_P", "1"),
+            ("PASSWORD_HASH_WAIT_MS", "30000"),
+            ("DB_POOL_SIZE", "5"),
+        ]
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .into();
+        pairs.extend(
+            settings
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned())),
+        );
+        Self::over(pairs, url, further, Arc::default())
+    }
+
+    /// Another replica of the same service: the same settings, database and time.
+    pub fn replica(&self) -> Self {
+        Self::over(
+            self.pairs.clone(),
+            self.url.clone(),
+            Vec::new(),
+            Arc::clone(&self.offset),
+        )
+    }
+
+    /// Another replica with some settings changed.
+    pub fn replica_with(&self, settings: &[(&str, &str)]) -> Self {
+        let mut pairs = self.pairs.clone();
+        pairs.extend(
+            settings
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned())),
+        );
+        Self::over(
+            pairs,
+            self.url.clone(),
+            Vec::new(),
+            Arc::clone(&self.offset),
+        )
+    }
+
+    fn over(
+        pairs: Vec<(String, String)>,
+        url: String,
+        further: Vec<Endpoint>,
+        offset: Arc<AtomicI64>,
+    ) -> Self {
+        leaks::watch();
+        let settings = Settings::read(&Values::from_pairs(pairs.clone()).unwrap()).unwrap();
+        let moved = Arc::clone(&offset);
+        let system = Clock::system();
+        let clock = Clock::from_fn(move || {
+            system.now() + Duration::milliseconds(moved.load(Ordering::Relaxed))
+        });
+        let app = App::build(&settings, clock.clone()).unwrap();
+        let site = app.site_with(further);
+        app.lifecycle.serve();
+        let rooms = warp_skeleton::routes::chapters(&app, false);
+        let openapi = serde_json::to_value(warp_skeleton::routes::document(&rooms)).unwrap();
+        Self {
+            auth: app.auth.clone(),
+            app,
+            clock,
+            url,
+            site,
+            openapi,
+            pairs,
+            offset,
+        }
+    }
+
+    /// Lets time pass, for every replica.
+    pub fn advance(&self, duration: Duration) {
+        let milliseconds = i64::try_from(duration.whole_milliseconds()).unwrap();
+        self.offset.fetch_add(milliseconds, Ordering::Relaxed);
+    }
+
+    /// What time the service thinks it is.
+    pub fn now(&self) -> OffsetDateTime {
+        self.clock.now()
+    }
+
+    /// A connection of the test's own, to look at what the database holds.
+    pub async fn database(&self) -> Client {
+        cluster::connect(&self.url).await
+    }
+
+    /// How many rows the query counts.
+    pub async fn count(&self, sql: &str) -> i64 {
+        self.database()
+            .await
+            .query_one(sql, &[])
+            .await
+            .unwrap()
+            .get(0)
+    }
+
+    /// The document that `/openapi.json` serves.
+    pub fn openapi(&self) -> &Value {
+        &self.openapi
+    }
+
+    /// Starts what runs beside the requests. The service itself stays usable.
+    pub fn start_tasks(&self, tasks: &TaskTracker, stop: &CancellationToken) {
+        self.replica().into_app().start_tasks(tasks, stop);
+    }
+
+    fn into_app(self) -> App {
+        // The assertions of `drop` belong to the one that was called.
+        let this = std::mem::ManuallyDrop::new(self);
+        let settings = Settings::read(&Values::from_pairs(this.pairs.clone()).unwrap()).unwrap();
+        App::build(&settings, this.clock.clone()).unwrap()
+    }
+
+    pub fn get(&self, path: &str) -> Call<'_> {
+        self.call(Method::GET, path)
+    }
+
+    pub fn post(&self, path: &str) -> Call<'_> {
+        self.call(Method::POST, path)
+    }
+
+    pub fn patch(&self, path: &str) -> Call<'_> {
+        self.call(Method::PATCH, path)
+    }
+
+    pub fn delete(&self, path: &str) -> Call<'_> {
+        self.call(Method::DELETE, path)
+    }
+
+    /// A request that is not sent yet.
+    pub fn call(&self, method: Method, path: &str) -> Call<'_> {
+        let mut request = Request::new(Bytes::new());
+        *request.method_mut() = method;
+        *request.uri_mut() = path.parse().unwrap();
+        Call {
+            app: self,
+            request,
+            peer: Peer::Ip(IpAddr::V4(Ipv4Addr::LOCALHOST)),
+        }
+    }
+
+    /// Sends any request the way the accept loop would.
+    pub async fn send<B>(&self, request: Request<B>, peer: Peer) -> Answer
+    where
+        B: http_body::Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+        let response = Arc::clone(&self.site).respond(request, peer).await;
+        let answer = Answer::read(response).await;
+        answer.assert_documented(&self.openapi, &method, &path);
+        answer
+    }
+}
+
+impl Drop for TestApp {
+    fn drop(&mut self) {
+        let metrics = self.app.system.metrics().unwrap();
+        leaks::inspect("the metrics", &metrics);
+        if !std::thread::panicking() {
+            leaks::assert_none();
+        }
+    }
+}
+
+/// A request being put together.
+pub struct Call<'a> {
+    app: &'a TestApp,
+    request: Request<Bytes>,
+    peer: Peer,
+}
+
+impl Call<'_> {
+    /// With an access token.
+    pub fn bearer(self, token: &str) -> Self {
+        self.header(header::AUTHORIZATION, &format!("Bearer {token}"))
+    }
+
+    /// With one more header.
+    pub fn header(mut self, name: impl TryInto<HeaderName>, value: &str) -> Self {
+        let name = name
+            .try_into()
+            .unwrap_or_else(|_| panic!("not a header name"));
+        self.request
+            .headers_mut()
+            .append(name, HeaderValue::from_bytes(value.as_bytes()).unwrap());
+        self
+    }
+
+    /// With a JSON body.
+    pub fn json(self, body: &Value) -> Self {
+        self.header(header::CONTENT_TYPE, "application/json")
+            .body(body.to_string())
+    }
+
+    /// With a form.
+    pub fn form(self, pairs: &[(&str, &str)]) -> Self {
+        let form = form_urlencoded::Serializer::new(String::new())
+            .extend_pairs(pairs)
+            .finish();
+        self.header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
+            .body(form)
+    }
+
+    /// With any body.
+    pub fn body(mut self, body: impl Into<Bytes>) -> Self {
+        *self.request.body_mut() = body.into();
+        self
+    }
+
+    /// From this address.
+    pub fn from(mut self, ip: &str) -> Self {
+        self.peer = Peer::Ip(ip.parse().unwrap());
+        self
+    }
+
+    /// Sends it and reads the whole answer.
+    pub async fn send(self) -> Answer {
+        let request = self.request.map(Full::new);
+        self.app.send(request, self.peer).await
+    }
+}

@@ -1,0 +1,83 @@
+//! Watches everything that is logged and measured for what must never be there.
+
+use std::{
+    io,
+    sync::{Mutex, Once, PoisonError},
+};
+
+use warp_skeleton::{
+    clock::Clock,
+    config::{Section, Values},
+    telemetry::{self, LogFormat, TelemetrySettings},
+};
+
+/// Stands in every secret, password, token and address that tests use.
+///
+/// Access tokens begin with the Base64 of `{"`; the others carry a mark of their own.
+const MARKS: [&str; 5] = [
+    "marked-password",
+    "@marked.example",
+    "marked-secret",
+    "marked-dsn",
+    "eyJ",
+];
+
+static LEAKED: Mutex<Vec<String>> = Mutex::new(Vec::new());
+static LINES: Mutex<Vec<String>> = Mutex::new(Vec::new());
+static WATCH: Once = Once::new();
+
+/// Every log line of this process goes through here from now on.
+pub fn watch() {
+    WATCH.call_once(|| {
+        let values = Values::from_pairs([("LOG_LEVEL", "info,warp_skeleton=trace")]).unwrap();
+        let settings = TelemetrySettings::read(&values).unwrap();
+        let (subscriber, provider) =
+            telemetry::subscriber(&settings, Clock::system(), LogFormat::Json, || Watched).unwrap();
+        tracing::subscriber::set_global_default(subscriber).unwrap();
+        telemetry::log_panics_beside(std::panic::take_hook());
+        // Its spans are made until the process ends.
+        std::mem::forget(provider);
+    });
+}
+
+/// Notes a text in which a mark stands.
+pub fn inspect(place: &str, text: &str) {
+    if let Some(mark) = MARKS.iter().find(|mark| text.contains(**mark)) {
+        let mut leaked = LEAKED.lock().unwrap_or_else(PoisonError::into_inner);
+        leaked.push(format!("{mark} in {place}: {text}"));
+    }
+}
+
+/// Fails when anything leaked so far, in whichever test.
+pub fn assert_none() {
+    let leaked = LEAKED.lock().unwrap_or_else(PoisonError::into_inner);
+    assert!(leaked.is_empty(), "leaked: {leaked:#?}");
+}
+
+/// The log lines of the request with this correlation id, parsed.
+pub fn lines_of(correlation_id: &str) -> Vec<serde_json::Value> {
+    let lines = LINES.lock().unwrap_or_else(PoisonError::into_inner);
+    lines
+        .iter()
+        .filter(|line| line.contains(correlation_id))
+        .map(|line| serde_json::from_str(line).expect("every line is one JSON object"))
+        .collect()
+}
+
+struct Watched;
+
+impl io::Write for Watched {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let line = String::from_utf8_lossy(bytes).into_owned();
+        inspect("the log", &line);
+        LINES
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(line);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

@@ -1,0 +1,13 @@
+//! What the tests stand on: the whole service, called in process, over a real PostgreSQL.
+
+mod answer;
+mod app;
+mod builders;
+pub mod cluster;
+pub mod leaks;
+
+pub use self::{
+    answer::Answer,
+    app::{Call, SECRET, TestApp},
+    builders::{TestUser, Tokens},
+};
