@@ -31,6 +31,10 @@ impl Clock {
 
     /// The time now, cut to microseconds: what PostgreSQL keeps, so that a
     /// time compares equal to itself after a round trip.
+    ///
+    /// # Panics
+    ///
+    /// Never: a microsecond taken from a time fits into it.
     #[must_use]
     pub fn now(&self) -> OffsetDateTime {
         let now = (self.0)();

@@ -170,6 +170,32 @@ pub fn catalogue() -> Vec<(&'static str, &'static [Setting])> {
     ]
 }
 
+/// What `.env.example` says: every setting with its default and its purpose.
+#[must_use]
+pub fn example() -> String {
+    let mut lines = vec![
+        "# Every setting with its default. Copy what you change into .env, or set it in the environment,".to_owned(),
+        "# which wins. A value with blanks, #, $ or quotes goes into 'single quotes'. Each secret may come".to_owned(),
+        "# from a file instead: NAME_FILE=/path.".to_owned(),
+    ];
+    for (section, settings) in catalogue() {
+        lines.push(format!("\n# {section}"));
+        for setting in settings {
+            let Setting {
+                name,
+                default,
+                about,
+                production,
+                ..
+            } = setting;
+            let production =
+                production.map_or(String::new(), |value| format!("; {value} in production"));
+            lines.push(format!("\n# {about}{production}\n# {name}={default}"));
+        }
+    }
+    lines.join("\n") + "\n"
+}
+
 impl Settings {
     /// Reads each section from the values.
     pub fn read(values: &Values) -> Result<Self, SettingError> {
@@ -391,7 +417,7 @@ fn read_toml(path: &str) -> Result<BTreeMap<String, String>, SettingError> {
     let data = Toml::string(&text)
         .data()
         .map_err(|error| unreadable(&format!("TOML: {}", error.kind)))?;
-    let dict = data.into_iter().flat_map(|(_, dict)| dict);
+    let dict = data.into_values().flatten();
     dict.map(|(name, value)| {
         if !is_known(&name) {
             return Err(SettingError::new(
@@ -477,5 +503,66 @@ impl Provider for Pairs {
         let dict = self.pairs.iter();
         let dict = dict.map(|(name, text)| (name.clone(), Value::from(text.clone())));
         Ok(Profile::Default.collect(dict.collect()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_example_is_current() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/.env.example");
+
+        let written = fs::read_to_string(path).unwrap_or_default();
+
+        assert_eq!(
+            written,
+            example(),
+            "write it anew: cargo run -q -- config --example > .env.example"
+        );
+    }
+
+    #[test]
+    fn names_are_unique_and_sections_read_only_what_they_list() {
+        let mut names: Vec<_> = settings().map(|setting| setting.name).collect();
+        let count = names.len();
+        names.sort_unstable();
+        names.dedup();
+
+        assert_eq!(names.len(), count);
+        // An unlisted name would trip the assertion in `Values::text`.
+        assert!(Settings::read(&Values::from_pairs([("APP_ENV", "production")]).unwrap()).is_ok());
+    }
+
+    #[test]
+    fn a_value_that_looks_like_something_else_stays_what_it_is() {
+        for password in ["12345", "true", "[1, 2]", "{a}", " ", "0x10", "1e3"] {
+            let values = Values::from_pairs([("DB_PASSWORD", password)]).unwrap();
+            assert_eq!(values.text("DB_PASSWORD").as_deref(), Some(password));
+        }
+    }
+
+    #[test]
+    fn an_unusable_value_names_its_setting_its_source_and_what_was_expected() {
+        let values = Values::from_pairs([("PORT", "eighty")]).unwrap();
+
+        let error = Settings::read(&values).unwrap_err();
+
+        assert_eq!(
+            error.to_string(),
+            "PORT (from the environment): expected a whole number from 0 to 65535"
+        );
+    }
+
+    #[test]
+    fn production_has_defaults_of_its_own() {
+        let values = Values::from_pairs([("APP_ENV", "production")]).unwrap();
+
+        assert_eq!(values.text("DB_SSLMODE").as_deref(), Some("require"));
+        assert_eq!(values.origin("DB_SSLMODE"), "default in production");
+        let values =
+            Values::from_pairs([("APP_ENV", "production"), ("DB_SSLMODE", "disable")]).unwrap();
+        assert_eq!(values.text("DB_SSLMODE").as_deref(), Some("disable"));
     }
 }

@@ -57,7 +57,7 @@ pub(super) async fn run(settings: &Settings) -> anyhow::Result<ExitCode> {
                 ("FAIL", text)
             }
         };
-        println!("{mark} {subject}: {text}");
+        say!("{mark} {subject}: {text}");
     }
     Ok(code)
 }

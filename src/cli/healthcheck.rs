@@ -23,7 +23,7 @@ pub(super) async fn run(settings: &Settings) -> anyhow::Result<ExitCode> {
         "/live answered {}",
         answer.status
     );
-    println!("alive");
+    say!("alive");
     Ok(ExitCode::SUCCESS)
 }
 

@@ -55,10 +55,10 @@ async fn connect(settings: &Settings) -> anyhow::Result<Client> {
 async fn up(client: &mut Client) -> anyhow::Result<()> {
     let applied = migrations::up(client).await?;
     if applied.is_empty() {
-        println!("nothing to apply");
+        say!("nothing to apply");
     }
     for migration in applied {
-        println!("applied {migration}");
+        say!("applied {migration}");
     }
     Ok(())
 }
@@ -66,10 +66,10 @@ async fn up(client: &mut Client) -> anyhow::Result<()> {
 async fn down(client: &mut Client, count: usize) -> anyhow::Result<()> {
     let undone = migrations::down(client, count).await?;
     if undone.is_empty() {
-        println!("nothing to undo");
+        say!("nothing to undo");
     }
     for migration in undone {
-        println!("undid {migration}");
+        say!("undid {migration}");
     }
     Ok(())
 }
@@ -77,10 +77,10 @@ async fn down(client: &mut Client, count: usize) -> anyhow::Result<()> {
 async fn status(client: &Client) -> anyhow::Result<()> {
     let status = migrations::status(client).await?;
     for migration in &status.applied {
-        println!("applied {migration} ({})", migration.applied_on);
+        say!("applied {migration} ({})", migration.applied_on);
     }
     for migration in &status.pending {
-        println!("pending {migration}");
+        say!("pending {migration}");
     }
     for migration in &status.newer {
         eprintln!("warning: {migration} is newer than any migration of this program");
@@ -121,7 +121,7 @@ fn create(folder: &Path, name: &str) -> anyhow::Result<()> {
             .create_new(true)
             .open(&path)?;
         file.write_all(text.as_bytes())?;
-        println!("{}", path.display());
+        say!("{}", path.display());
     }
     Ok(())
 }

@@ -3,6 +3,12 @@
 //! `serve` logs to standard output. Every other command keeps standard output
 //! for its answer and logs to standard error.
 
+/// Writes a line of the answer to standard output.
+macro_rules! say {
+    () => { $crate::cli::write_line(format_args!("")) };
+    ($($words:tt)*) => { $crate::cli::write_line(format_args!($($words)*)) };
+}
+
 mod config;
 mod doctor;
 mod healthcheck;
@@ -14,8 +20,9 @@ mod token;
 mod user;
 
 use std::{
+    fmt,
     io::{self, IsTerminal, Write},
-    process::ExitCode,
+    process::{self, ExitCode},
 };
 
 use clap::{Parser, Subcommand};
@@ -54,7 +61,7 @@ enum Command {
     /// Check everything the service needs
     Doctor,
     /// Show the effective settings and where they come from
-    Config,
+    Config(config::Config),
     /// List every endpoint and who may call it
     Routes,
     /// Print the OpenAPI document
@@ -74,6 +81,14 @@ pub fn main() -> ExitCode {
             complain(serving, &error);
             ExitCode::FAILURE
         }
+    }
+}
+
+/// Ends the process when nobody reads on: `… | head` is no failure, a full disk is.
+fn write_line(line: fmt::Arguments<'_>) {
+    if let Err(error) = writeln!(io::stdout(), "{line}") {
+        let closed = error.kind() == io::ErrorKind::BrokenPipe;
+        process::exit(i32::from(!closed));
     }
 }
 
@@ -108,7 +123,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
             Command::Token(token) => token.run(&settings).await,
             Command::User(user) => user.run(&settings).await,
             Command::Doctor => doctor::run(&settings).await,
-            Command::Config => config::run(&values),
+            Command::Config(config) => Ok(config.run(&values)),
             Command::Routes => routes::run(&settings),
             Command::Openapi => openapi::run(&settings),
             Command::Healthcheck => healthcheck::run(&settings).await,

@@ -6,16 +6,23 @@ use crate::{app::App, clock::Clock, config::Settings, routes};
 
 pub(super) fn run(settings: &Settings) -> anyhow::Result<ExitCode> {
     let app = App::build(settings, Clock::system())?;
-    println!(
+    say!(
         "{:7} {:22} {:10} {:7} PURPOSE",
-        "METHOD", "PATH", "WHO", "RATE"
+        "METHOD",
+        "PATH",
+        "WHO",
+        "RATE"
     );
     for room in routes::chapters(&app, false) {
         for endpoint in &room.endpoints {
             let stated = endpoint.operation();
-            println!(
+            say!(
                 "{:7} {:22} {:10} {:7} {}",
-                stated.method, stated.template, stated.access, stated.rate, stated.summary
+                stated.method.as_str(),
+                stated.template,
+                stated.access,
+                stated.rate,
+                stated.summary
             );
         }
     }

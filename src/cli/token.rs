@@ -58,17 +58,17 @@ impl Token {
         let length = time::Duration::hours(self.hours);
         let (session, token) = app.auth.open_for_operator(&user, length).await?;
         if self.quiet {
-            println!("{}", token.text);
+            say!("{}", token.text);
             return Ok(ExitCode::SUCCESS);
         }
-        println!("e-mail:  {}", user.email.as_str());
-        println!("role:    {}", user.role);
-        println!("user id: {}", user.id);
-        println!("expires: {}", session.expires_at.format(&Rfc3339)?);
-        println!("token:   {}", token.text);
-        println!();
+        say!("e-mail:  {}", user.email.as_str());
+        say!("role:    {}", user.role);
+        say!("user id: {}", user.id);
+        say!("expires: {}", session.expires_at.format(&Rfc3339)?);
+        say!("token:   {}", token.text);
+        say!();
         let address = super::healthcheck::address(&settings.server);
-        println!(
+        say!(
             "curl -H 'Authorization: Bearer {}' {address}/auth/me",
             token.text
         );

@@ -72,7 +72,7 @@ impl User {
             Self::RevokeSessions(who) => {
                 let user = find(&app, &who.email).await?;
                 let ended = app.auth.revoke_sessions(user.id).await?;
-                println!("ended {ended} sessions");
+                say!("ended {ended} sessions");
             }
         }
         Ok(ExitCode::SUCCESS)
@@ -102,7 +102,7 @@ async fn set_password(app: &App, email: &Email) -> anyhow::Result<()> {
     let user = find(app, email).await?;
     let password = ask_for_password(app, email)?;
     app.auth.set_password(user.id, password).await?;
-    println!("the password is changed and all sessions have ended");
+    say!("the password is changed and all sessions have ended");
     Ok(())
 }
 
@@ -135,7 +135,7 @@ async fn find(app: &App, email: &Email) -> anyhow::Result<users::User> {
 
 fn show(user: &users::User) {
     let state = if user.is_active { "active" } else { "disabled" };
-    println!(
+    say!(
         "{}  {:6}  {:8}  {}",
         user.id,
         user.role,

@@ -69,7 +69,7 @@ impl DatabaseError {
             let broken = error.is_closed()
                 || error
                     .source()
-                    .is_some_and(|cause| cause.is::<std::io::Error>());
+                    .is_some_and(<dyn std::error::Error>::is::<std::io::Error>);
             if broken || error.to_string().starts_with("error connecting") {
                 return Self::Unreachable(Some(Box::new(error)));
             }

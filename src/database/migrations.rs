@@ -125,41 +125,47 @@ pub struct Status {
 
 /// The steps built into this program, oldest first.
 pub fn steps() -> Result<Vec<Step>, MigrationError> {
-    let mut steps = BTreeMap::new();
+    let mut by_version = BTreeMap::new();
     for file in FOLDER.files() {
         let name = file.path().to_string_lossy().into_owned();
-        let unusable = |reason: &dyn fmt::Display| MigrationError::Unusable {
-            file: name.clone(),
-            reason: reason.to_string(),
-        };
-        let Some(stem) = name
-            .strip_suffix(".sql")
-            .filter(|stem| !stem.ends_with(".down"))
-        else {
+        let stem = name.strip_suffix(".sql");
+        let Some(stem) = stem.filter(|stem| !stem.ends_with(UNDO)) else {
             continue;
         };
-        let undo = FOLDER
-            .get_file(format!("{stem}.down.sql"))
-            .ok_or_else(|| unusable(&format!("has no {stem}.down.sql beside it")))?;
-        let migration =
-            Migration::unapplied(stem, text(file, &name)?).map_err(|error| unusable(&error))?;
-        let step = Step {
-            undo: text(undo, &name)?,
-            migration,
-        };
-        if let Some(other) = steps.insert(step.migration.version(), step) {
-            return Err(unusable(&format!("has the number of {}", other.name())));
+        let built_in = step(file, stem)?;
+        if let Some(other) = by_version.insert(built_in.migration.version(), built_in) {
+            return Err(unusable(
+                stem,
+                format!("it has the number of {}", other.name()),
+            ));
         }
     }
-    Ok(steps.into_values().collect())
+    Ok(by_version.into_values().collect())
 }
 
-fn text(file: &'static File<'static>, name: &str) -> Result<&'static str, MigrationError> {
-    file.contents_utf8()
-        .ok_or_else(|| MigrationError::Unusable {
-            file: name.to_owned(),
-            reason: "it, or its undo, is not UTF-8".to_owned(),
-        })
+/// What the name of an undo file ends with, before `.sql`.
+const UNDO: &str = ".down";
+
+fn step(file: &'static File<'static>, stem: &str) -> Result<Step, MigrationError> {
+    let undo = FOLDER
+        .get_file(format!("{stem}{UNDO}.sql"))
+        .ok_or_else(|| unusable(stem, format!("there is no {stem}{UNDO}.sql beside it")))?;
+    let text = |file: &'static File<'static>| {
+        let text = file.contents_utf8();
+        text.ok_or_else(|| unusable(stem, "it, or its undo, is not UTF-8"))
+    };
+    let migration = Migration::unapplied(stem, text(file)?);
+    Ok(Step {
+        migration: migration.map_err(|error| unusable(stem, error.to_string()))?,
+        undo: text(undo)?,
+    })
+}
+
+fn unusable(stem: &str, reason: impl Into<String>) -> MigrationError {
+    MigrationError::Unusable {
+        file: format!("{stem}.sql"),
+        reason: reason.into(),
+    }
 }
 
 /// How a schema compares with this program, in numbers, for whoever only looks.

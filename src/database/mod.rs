@@ -154,14 +154,16 @@ fn session(settings: &DatabaseSettings, read_only: bool) -> Config {
         return config;
     }
     let limit = settings.statement_timeout.as_millis();
-    let mut options = config.get_options().unwrap_or_default().to_owned();
-    options.push_str(&format!(
-        " -c statement_timeout={limit} -c idle_in_transaction_session_timeout={}",
+    let own = config.get_options().unwrap_or_default();
+    let read_only = if read_only {
+        " -c default_transaction_read_only=on"
+    } else {
+        ""
+    };
+    let options = format!(
+        "{own} -c statement_timeout={limit} -c idle_in_transaction_session_timeout={}{read_only}",
         limit * 2
-    ));
-    if read_only {
-        options.push_str(" -c default_transaction_read_only=on");
-    }
+    );
     config.options(options.trim());
     config
 }

@@ -30,6 +30,10 @@ impl Connection {
     }
 
     /// Begins a transaction, which is rolled back unless it is committed.
+    ///
+    /// # Panics
+    ///
+    /// Never: the client is there until the connection is dropped.
     pub async fn begin(&mut self) -> Result<Transaction<'_>, DatabaseError> {
         let client = self.client.as_mut().expect("present until dropped");
         let inner = self

@@ -190,11 +190,14 @@ fn target_from_parts(values: &Values) -> Result<Target, SettingError> {
     if let Some(password) = values.secret("DB_PASSWORD") {
         config.password(password.expose_secret());
     }
-    let mode = values.text("DB_SSLMODE").unwrap_or_default();
-    let tls =
-        TlsMode::parse(&mode).ok_or_else(|| values.unusable("DB_SSLMODE", TlsMode::EXPECTED))?;
+    let tls = default_tls(values)?;
     let root_certificates = values.text("DB_SSLROOTCERT").map(PathBuf::from);
     finish(values, config, tls, root_certificates)
+}
+
+fn default_tls(values: &Values) -> Result<TlsMode, SettingError> {
+    let mode = values.text("DB_SSLMODE").unwrap_or_default();
+    TlsMode::parse(&mode).ok_or_else(|| values.unusable("DB_SSLMODE", TlsMode::EXPECTED))
 }
 
 /// The driver does not know `sslmode=verify-full` and `sslrootcert`, so these two are taken out first.
@@ -238,13 +241,11 @@ fn target_from_url(
         let found = taken.iter().rev().find(|(name, _)| name == key);
         found.map(|(_, value)| value.clone())
     };
-    let tls = match taken("sslmode") {
-        Some(mode) => TlsMode::parse(&mode)
-            .ok_or_else(|| values.unusable(name, format!("sslmode={}", TlsMode::EXPECTED)))?,
-        None => {
-            let mode = values.text("DB_SSLMODE").unwrap_or_default();
-            TlsMode::parse(&mode).ok_or_else(|| values.unusable("DB_SSLMODE", TlsMode::EXPECTED))?
-        }
+    let tls = if let Some(mode) = taken("sslmode") {
+        let expected = || values.unusable(name, format!("sslmode={}", TlsMode::EXPECTED));
+        TlsMode::parse(&mode).ok_or_else(expected)?
+    } else {
+        default_tls(values)?
     };
     let root_certificates = taken("sslrootcert").or_else(|| values.text("DB_SSLROOTCERT"));
     finish(values, config, tls, root_certificates.map(PathBuf::from))

@@ -282,6 +282,7 @@ impl MediaType {
 }
 
 /// Reads a body of one of these kinds.
+#[must_use]
 pub fn raw_body(accepted: &'static [MediaType]) -> BoxedFilter<(MediaType, Bytes)> {
     context()
         .and(warp::header::headers_cloned())
@@ -303,6 +304,7 @@ fn unsupported() -> Problem {
 }
 
 /// Reads a JSON body into `T`. Unknown and repeated fields and U+0000 are refused.
+#[must_use]
 pub fn json_body<T: DeserializeOwned + Send + 'static>() -> BoxedFilter<(T,)> {
     raw_body(&[MediaType::Json])
         .and_then(|_, bytes: Bytes| async move { parse_json(&bytes).map_err(Rejection::from) })

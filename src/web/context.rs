@@ -51,6 +51,10 @@ impl CorrelationId {
     }
 
     /// As the value of a header.
+    ///
+    /// # Panics
+    ///
+    /// Never: its characters are all legal in a header.
     #[must_use]
     pub fn to_header(&self) -> HeaderValue {
         HeaderValue::from_str(&self.0).expect("its characters are all legal in a header")
@@ -81,6 +85,7 @@ impl RequestContext {
 }
 
 /// Hands the context of the request to the next filter.
+#[must_use]
 pub fn context() -> impl Filter<Extract = (Arc<RequestContext>,), Error = Rejection> + Clone {
     warp::ext::get::<Arc<RequestContext>>()
 }
@@ -95,6 +100,7 @@ pub struct Client {
 }
 
 /// Hands over who is asking.
+#[must_use]
 pub fn client() -> impl Filter<Extract = (Client,), Error = Rejection> + Clone {
     let describe = |context: Arc<RequestContext>, headers: HeaderMap| Client {
         ip: context.client_ip,

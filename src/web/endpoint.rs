@@ -113,7 +113,6 @@ impl Endpoint {
 }
 
 /// Begins to state an endpoint. Whom the guard rejects is rejected before the body and the query are looked at.
-#[must_use]
 pub fn endpoint<F>(
     method: Method,
     template: &'static str,
@@ -161,6 +160,10 @@ impl<F> Draft<F> {
     }
 
     /// Takes the value that the path holds at `{name}`. One that does not parse is not found.
+    ///
+    /// # Panics
+    ///
+    /// When the template has fewer names than values are taken from it: a mistake in the program.
     pub fn path_value<T>(mut self, about: &str) -> Draft<F::Longer>
     where
         F: Append<T>,

@@ -198,10 +198,10 @@ fn password_scheme() -> SecurityScheme {
 
 /// The name between the braces of the template's `index`th `{name}`.
 pub(super) fn name_in_path(template: &'static str, index: usize) -> Option<&'static str> {
-    let named = template
+    let mut named = template
         .split('/')
         .filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
-    named.skip(index).next()
+    named.nth(index)
 }
 
 pub(super) fn path_parameter(name: &str, about: &str, schema: RefOr<Schema>) -> Parameter {

@@ -241,6 +241,10 @@ impl Problem {
     }
 
     /// The finished reply, with the one thing only the request layer knows.
+    ///
+    /// # Panics
+    ///
+    /// Never: strings and numbers always serialize.
     #[must_use]
     pub fn render(&self, correlation_id: &str) -> Response {
         let body = ProblemView {

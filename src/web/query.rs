@@ -9,6 +9,7 @@ use super::{
 };
 
 /// Reads the query string into `T`. Unknown and repeated parameters are refused.
+#[must_use]
 pub fn query<T: DeserializeOwned + Send + 'static>() -> BoxedFilter<(T,)> {
     raw()
         .and_then(|query: String| async move { parse_query(&query).map_err(Rejection::from) })

@@ -296,10 +296,8 @@ fn log_failure(problem: &Problem) {
         return;
     }
     let code = problem.kind().code;
-    match problem.cause_chain() {
-        Some(error) => tracing::error!(code, error, "request_failed"),
-        None => tracing::error!(code, "request_failed"),
-    }
+    let error = problem.cause_chain();
+    tracing::error!(code, error, "request_failed");
 }
 
 /// The method as a label: the ones in use by name, so that a client cannot make new ones up.

@@ -1,4 +1,10 @@
 //! Every endpoint, called in process over a real PostgreSQL.
 
+#![expect(
+    clippy::unwrap_used,
+    unreachable_pub,
+    reason = "a test that cannot go on should stop"
+)]
+
 mod auth;
 mod support;

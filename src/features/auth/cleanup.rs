@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// How often to look.
-const INTERVAL: Duration = Duration::from_secs(3600);
+const INTERVAL: Duration = Duration::from_hours(1);
 
 /// How many rows one statement removes: few enough that nobody waits for it.
 const BATCH: u32 = 500;

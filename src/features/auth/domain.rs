@@ -140,6 +140,10 @@ impl RefreshToken {
     }
 
     /// What the database keeps of it.
+    ///
+    /// # Panics
+    ///
+    /// Never: what was generated is well formed.
     #[must_use]
     pub fn hash(&self) -> RefreshTokenHash {
         RefreshTokenHash::of(self.expose()).expect("what was generated is well formed")

@@ -43,7 +43,7 @@ const EXAMPLES: [&str; 7] = [
     "password",
 ];
 
-const DAY: Duration = Duration::from_secs(86_400);
+const DAY: Duration = Duration::from_hours(24);
 
 impl Section for AuthSettings {
     const SETTINGS: &'static [Setting] = &[
@@ -91,7 +91,7 @@ impl Section for AuthSettings {
             previous_secrets: previous.into_iter().map(SecretString::from).collect(),
             issuer: or_service_name("JWT_ISSUER")?,
             audience: or_service_name("JWT_AUDIENCE")?,
-            access_token_lifetime: Duration::from_secs(60) * minutes,
+            access_token_lifetime: Duration::from_mins(1) * minutes,
             session_idle_lifetime: DAY * values.number("REFRESH_TOKEN_EXPIRE_DAYS", 1, 3650)?,
             session_lifetime: DAY * values.number("SESSION_MAX_DAYS", 1, 3650)?,
             max_sessions_per_user: values.number("MAX_SESSIONS_PER_USER", 1, 10_000)?,

@@ -5,6 +5,7 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use bytes::Bytes;
 use flate2::read::GzDecoder;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
@@ -149,12 +150,8 @@ impl Asset {
     /// Weak, because the same file is served packed and unpacked.
     fn etag(&self) -> HeaderValue {
         let hash = Sha256::digest(self.content);
-        let digits: String = hash
-            .iter()
-            .take(8)
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
-        HeaderValue::from_str(&format!("W/\"{digits}\"")).expect("hexadecimal is ASCII")
+        let tag = format!("W/\"{}\"", BASE64_URL_SAFE_NO_PAD.encode(&hash[..9]));
+        HeaderValue::from_str(&tag).expect("Base64 is ASCII")
     }
 
     fn unpack(&self) -> Bytes {
