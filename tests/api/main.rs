@@ -8,3 +8,5 @@
 
 mod auth;
 mod support;
+mod system;
+mod web;

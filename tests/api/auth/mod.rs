@@ -1,3 +1,12 @@
 //! Signing up, signing in, and staying signed in.
 
+mod cleanup;
+mod email;
+mod guard;
+mod logout;
+mod me;
+mod password;
+mod refresh;
 mod register;
+mod sessions;
+mod token;

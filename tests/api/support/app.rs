@@ -162,16 +162,12 @@ impl TestApp {
         &self.openapi
     }
 
-    /// Starts what runs beside the requests. The service itself stays usable.
-    pub fn start_tasks(&self, tasks: &TaskTracker, stop: &CancellationToken) {
-        self.replica().into_app().start_tasks(tasks, stop);
-    }
-
-    fn into_app(self) -> App {
-        // The assertions of `drop` belong to the one that was called.
-        let this = std::mem::ManuallyDrop::new(self);
-        let settings = Settings::read(&Values::from_pairs(this.pairs.clone()).unwrap()).unwrap();
-        App::build(&settings, this.clock.clone()).unwrap()
+    /// Starts what runs beside the requests of this very service, which stays usable.
+    pub fn start_tasks(&mut self, tasks: &TaskTracker, stop: &CancellationToken) {
+        let settings = Settings::read(&Values::from_pairs(self.pairs.clone()).unwrap()).unwrap();
+        let twin = App::build(&settings, self.clock.clone()).unwrap();
+        // Starting takes the whole. The site goes on with its share of what was taken.
+        std::mem::replace(&mut self.app, twin).start_tasks(tasks, stop);
     }
 
     pub fn get(&self, path: &str) -> Call<'_> {

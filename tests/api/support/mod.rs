@@ -5,9 +5,10 @@ mod app;
 mod builders;
 pub mod cluster;
 pub mod leaks;
+mod rows;
 
 pub use self::{
     answer::Answer,
-    app::{Call, SECRET, TestApp},
+    app::{SECRET, TestApp},
     builders::{TestUser, Tokens},
 };

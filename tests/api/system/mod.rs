@@ -1,0 +1,21 @@
+//! What operators ask, and what happens when the database does not play along.
+
+mod database_faults;
+mod documentation;
+mod health;
+mod info;
+mod metrics;
+mod probes;
+
+use tokio::net::TcpListener;
+
+/// The address of a database that refuses every connection.
+const CLOSED: &str = "postgres://postgres@127.0.0.1:1/nothing";
+
+/// The address of a database that takes connections and never says a word, for as long as the listener lives.
+async fn mute_database() -> (TcpListener, String) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let url = format!("postgres://postgres@127.0.0.1:{port}/nothing");
+    (listener, url)
+}

@@ -1,0 +1,73 @@
+//! What is the same for every request, whichever endpoint it is for.
+
+mod bodies;
+mod correlation;
+mod dropped_clients;
+mod logs;
+mod metrics;
+mod openapi;
+mod panics;
+mod roles;
+mod routing;
+mod timeouts;
+
+use std::sync::Arc;
+
+use http::{Method, StatusCode};
+use tokio::sync::Notify;
+use warp::{
+    Filter,
+    reply::{Reply, Response},
+};
+use warp_skeleton::{
+    routes,
+    web::{Endpoint, Operation, anyone, endpoint},
+};
+
+use crate::support::TestApp;
+
+/// What is stated about each endpoint of the service.
+fn operations(app: &TestApp) -> Vec<Operation> {
+    let rooms = routes::chapters(&app.app, false);
+    let endpoints = rooms.iter().flat_map(|room| &room.endpoints);
+    endpoints
+        .map(|endpoint| endpoint.operation().clone())
+        .collect()
+}
+
+/// A path of this template, with an id that nothing has where it takes a value.
+fn path_of(template: &str) -> String {
+    let id = "019a0000-0000-7000-8000-000000000000";
+    let parts = template.split('/');
+    let filled = parts.map(|part| if part.starts_with('{') { id } else { part });
+    filled.collect::<Vec<_>>().join("/")
+}
+
+/// `GET /slow`: says that it has begun, and never answers.
+fn slow_endpoint(begun: &Arc<Notify>) -> Endpoint {
+    let begun = Arc::clone(begun);
+    endpoint(Method::GET, "/slow", "Never answer", anyone()).handled_by(move |request| {
+        request.then(move || {
+            begun.notify_one();
+            std::future::pending::<Response>()
+        })
+    })
+}
+
+/// `GET /panic`: panics.
+fn panicking_endpoint() -> Endpoint {
+    endpoint(Method::GET, "/panic", "Panic", anyone()).handled_by(|request| {
+        request.map(|| -> Response {
+            if StatusCode::OK.is_success() {
+                panic!("this handler panics on purpose");
+            }
+            StatusCode::OK.into_response()
+        })
+    })
+}
+
+/// The value of a metric by its whole name, labels included.
+fn value_of(metrics: &str, series: &str) -> Option<f64> {
+    let line = metrics.lines().find_map(|line| line.strip_prefix(series))?;
+    line.trim().parse().ok()
+}
