@@ -18,7 +18,7 @@ use crate::{
     telemetry::{self, LogStream, REVISION, Telemetry, VERSION},
 };
 
-/// How much of the time to stop is kept for telemetry.
+/// How much of the time to stop is kept for telemetry: this, or half of it when there is less.
 const FLUSH: Duration = Duration::from_secs(2);
 
 #[derive(Debug, clap::Args)]
@@ -39,7 +39,8 @@ impl Serve {
             tracing::error!(error = format!("{error:#}"), "start_failed");
         }
         // Spans are exported from a thread of its own; waiting for it must not hold up this one's runtime.
-        let flushed = tokio::task::spawn_blocking(move || telemetry.shutdown(FLUSH)).await;
+        let within = flush_time(&settings);
+        let flushed = tokio::task::spawn_blocking(move || telemetry.shutdown(within)).await;
         flushed.context("the last log lines could not be written")?;
         Ok(if outcome.is_ok() {
             ExitCode::SUCCESS
@@ -82,7 +83,7 @@ impl Serve {
             () = signals.next() => {}
         }
         let timeout = settings.server.shutdown_timeout;
-        let deadline = Instant::now() + timeout - FLUSH.min(timeout / 2);
+        let deadline = Instant::now() + timeout - flush_time(settings);
         let finish = async {
             for server in &servers {
                 let cut = server.stop(deadline - Instant::now()).await;
@@ -107,6 +108,10 @@ impl Serve {
         tracing::info!("stopped");
         Ok(())
     }
+}
+
+fn flush_time(settings: &Settings) -> Duration {
+    FLUSH.min(settings.server.shutdown_timeout / 2)
 }
 
 /// Opens the listeners and begins to answer.
