@@ -1,1 +1,22 @@
-//! The process.
+//! The built program from outside: real processes, real sockets, a real PostgreSQL.
+
+#![expect(
+    clippy::unwrap_used,
+    unreachable_pub,
+    reason = "a test that cannot go on should stop"
+)]
+
+#[path = "api/support/cluster.rs"]
+mod cluster;
+#[path = "process/commands.rs"]
+mod commands;
+#[path = "process/connections.rs"]
+mod connections;
+#[path = "process/lifecycle.rs"]
+mod lifecycle;
+#[path = "process/schema.rs"]
+mod schema;
+#[path = "process/settings.rs"]
+mod settings;
+#[path = "process/support.rs"]
+mod support;

@@ -9,4 +9,5 @@
 mod auth;
 mod support;
 mod system;
+mod users;
 mod web;

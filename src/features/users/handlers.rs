@@ -56,19 +56,19 @@ pub(super) async fn list(
 
 /// The address of the next page (RFC 8288), with the same filters.
 fn next_link(query: &ListUsers, limit: u16, cursor: &str) -> HeaderValue {
-    let mut address = form_urlencoded::Serializer::new(String::from("/users?"));
-    address.append_pair("limit", &limit.to_string());
-    address.append_pair("cursor", cursor);
+    let mut query_string = form_urlencoded::Serializer::new(String::new());
+    query_string.append_pair("limit", &limit.to_string());
+    query_string.append_pair("cursor", cursor);
     for (name, value) in [
         ("q", &query.q),
         ("role", &query.role),
         ("is_active", &query.is_active),
     ] {
         if let Some(value) = value {
-            address.append_pair(name, value);
+            query_string.append_pair(name, value);
         }
     }
-    let link = format!("<{}>; rel=\"next\"", address.finish());
+    let link = format!("</users?{}>; rel=\"next\"", query_string.finish());
     HeaderValue::from_str(&link).expect("an encoded address is ASCII")
 }
 

@@ -96,11 +96,6 @@ impl UserBuilder<'_> {
         self
     }
 
-    pub fn password(mut self, password: &str) -> Self {
-        password.clone_into(&mut self.password);
-        self
-    }
-
     pub fn role(mut self, role: Role) -> Self {
         self.role = role;
         self

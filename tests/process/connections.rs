@@ -1,0 +1,175 @@
+//! What single connections may and may not do.
+
+use std::{
+    fs,
+    io::{Read, Write},
+    net::TcpStream,
+    os::unix::net::{UnixListener, UnixStream},
+};
+
+use bytes::Bytes;
+use http_body_util::Empty;
+use hyper::client::conn::http2;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+
+use super::{
+    cluster,
+    support::{Reply, Service, ask, connect, new_folder, rest_of},
+};
+
+/// Enough for a test, and far below the patience of its client.
+const HURRIED: (&str, &str) = ("HEADER_TIMEOUT_MS", "300");
+
+#[tokio::test]
+async fn who_says_nothing_or_half_of_it_is_cut_off() {
+    let url = cluster::new_database().await;
+    let service = Service::start(&url, &[HURRIED]);
+
+    for said in [
+        "",
+        "P",
+        "GET /live HTTP/1.1\r\nHost: a\r\n",
+        "PRI * HTTP/2.0\r\n",
+    ] {
+        let mut stream = connect(service.port());
+        stream.write_all(said.as_bytes()).unwrap();
+        let rest = rest_of(stream);
+        assert!(!rest.contains("200"), "{said:?} got {rest:?}");
+    }
+
+    assert_eq!(service.get("/live").status, 200);
+}
+
+#[tokio::test]
+async fn a_connection_that_rests_too_long_is_closed() {
+    let url = cluster::new_database().await;
+    let service = Service::start(&url, &[HURRIED]);
+    let mut stream = connect(service.port());
+
+    stream
+        .write_all(b"GET /live HTTP/1.1\r\nHost: a\r\n\r\n")
+        .unwrap();
+
+    assert!(rest_of(stream).starts_with("HTTP/1.1 200"));
+}
+
+#[tokio::test]
+async fn at_the_cap_a_newcomer_is_served() {
+    let url = cluster::new_database().await;
+    let service = Service::start(&url, &[("MAX_CONNECTIONS", "5")]);
+    let silent: Vec<TcpStream> = (0..5).map(|_| connect(service.port())).collect();
+
+    let answers = [service.get("/live"), service.get("/live")];
+
+    assert!(answers.iter().all(|answer| answer.status == 200));
+    let oldest = silent.into_iter().next().unwrap();
+    assert_eq!(rest_of(oldest), "");
+}
+
+#[tokio::test]
+async fn http2_is_spoken_to_those_who_know() {
+    let url = cluster::new_database().await;
+    let service = Service::start(&url, &[]);
+    let stream = tokio::net::TcpStream::connect(("127.0.0.1", service.port()))
+        .await
+        .unwrap();
+
+    let (mut sender, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(stream))
+        .await
+        .unwrap();
+    tokio::spawn(connection);
+    let request = http::Request::get("http://localhost/live")
+        .body(Empty::<Bytes>::new())
+        .unwrap();
+    let response = sender.send_request(request).await.unwrap();
+
+    assert_eq!(response.status(), 200);
+    assert_eq!(response.version(), http::Version::HTTP_2);
+}
+
+#[tokio::test]
+async fn what_the_parser_refuses_is_answered_and_closed() {
+    let url = cluster::new_database().await;
+    let service = Service::start(&url, &[]);
+    let long = "x".repeat(40_000);
+    let many = "H: x\r\n".repeat(200);
+
+    for (request, status) in [
+        ("GARBAGE\r\n\r\n".to_owned(), "400"),
+        (
+            format!("GET /live HTTP/1.1\r\nHost: a\r\nX: {long}\r\n\r\n"),
+            "431",
+        ),
+        (
+            format!("GET /live HTTP/1.1\r\nHost: a\r\n{many}\r\n"),
+            "431",
+        ),
+    ] {
+        let mut stream = connect(service.port());
+        stream.write_all(request.as_bytes()).unwrap();
+        let rest = rest_of(stream);
+        assert!(rest.starts_with(&format!("HTTP/1.1 {status}")), "{rest}");
+    }
+
+    assert_eq!(service.get("/live").status, 200);
+}
+
+#[tokio::test]
+async fn who_keeps_sending_too_much_still_sees_the_answer() {
+    let url = cluster::new_database().await;
+    let service = Service::start(&url, &[]);
+    let body = "x".repeat(300_000);
+
+    let reply = ask(
+        service.port(),
+        "POST",
+        "/auth/token",
+        &[("Content-Type", "application/json")],
+        &body,
+    );
+
+    assert_eq!(reply.status, 413);
+    assert_eq!(reply.json()["code"], "body_too_large");
+}
+
+#[tokio::test]
+async fn a_unix_socket_serves_replaces_a_dead_one_and_leaves_none() {
+    let url = cluster::new_database().await;
+    let path = new_folder().join("socket");
+    drop(UnixListener::bind(&path).unwrap());
+
+    let mut service = Service::start(&url, &[("LISTEN_SOCKET", path.to_str().unwrap())]);
+    let mut stream = UnixStream::connect(&path).unwrap();
+    stream
+        .write_all(b"GET /live HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+        .unwrap();
+    let mut text = String::new();
+    stream.read_to_string(&mut text).unwrap();
+
+    assert_eq!(Reply::parse(&text).unwrap().status, 200);
+    let mut second = Service::spawn(&url, &[("LISTEN_SOCKET", path.to_str().unwrap())], &[]);
+    assert_eq!(
+        second.ended().code(),
+        Some(1),
+        "a live socket is not taken away"
+    );
+    service.signal("TERM");
+    assert_eq!(service.ended().code(), Some(0));
+    assert!(fs::symlink_metadata(&path).is_err());
+}
+
+#[tokio::test]
+async fn metrics_move_to_a_port_of_their_own() {
+    let url = cluster::new_database().await;
+    let service = Service::start(&url, &[("ADMIN_PORT", "0")]);
+
+    let admin = ask(service.port_for("admin"), "GET", "/metrics", &[], "");
+
+    assert_eq!(admin.status, 200);
+    assert!(admin.body.contains("requests_in_flight"));
+    assert_eq!(service.get("/metrics").status, 404);
+    assert_eq!(
+        ask(service.port_for("admin"), "GET", "/auth/me", &[], "").status,
+        404
+    );
+}

@@ -1,0 +1,201 @@
+//! Migrations, from the command line and at start.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use super::{
+    cluster,
+    support::{Service, complaint, new_folder, printed, run},
+};
+
+/// The schema as PostgreSQL would write it down, without what changes from run to run.
+fn dump(url: &str) -> String {
+    let output = Command::new(pg_dump())
+        .args(["--schema-only", "--no-owner", "--dbname", url])
+        .output()
+        .unwrap();
+    let text = printed(&output);
+    let lines = text
+        .lines()
+        .filter(|line| !line.starts_with("\\restrict") && !line.starts_with("\\unrestrict"));
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+/// On PATH, or where Debian puts the newest.
+fn pg_dump() -> PathBuf {
+    if Command::new("pg_dump").arg("--version").output().is_ok() {
+        return "pg_dump".into();
+    }
+    let versions = fs::read_dir("/usr/lib/postgresql").expect("PostgreSQL is installed");
+    let newest = versions.map(|entry| entry.unwrap().path()).max().unwrap();
+    newest.join("bin/pg_dump")
+}
+
+#[tokio::test]
+async fn going_down_and_up_again_leaves_the_same_schema() {
+    let url = cluster::empty_database().await;
+    let applied = printed(&run(&url, &[], &["migrate", "up"], ""));
+    assert_eq!(applied.lines().count(), 2);
+    let before = dump(&url);
+
+    let undone = printed(&run(&url, &[], &["migrate", "down", "2"], ""));
+    let empty = dump(&url);
+    printed(&run(&url, &[], &["migrate", "up"], ""));
+
+    assert_eq!(
+        undone,
+        "undid V0002__create_sessions\nundid V0001__create_users\n"
+    );
+    assert!(
+        !empty.contains("users") && !empty.contains("sessions"),
+        "{empty}"
+    );
+    assert_eq!(dump(&url), before);
+}
+
+#[tokio::test]
+async fn status_lists_what_is_applied_and_what_is_not() {
+    let url = cluster::empty_database().await;
+    printed(&run(&url, &[], &["migrate", "up"], ""));
+    printed(&run(&url, &[], &["migrate", "down"], ""));
+
+    let status = printed(&run(&url, &[], &["migrate", "status"], ""));
+
+    assert!(
+        status.starts_with("applied V0001__create_users ("),
+        "{status}"
+    );
+    assert!(
+        status.ends_with("pending V0002__create_sessions\n"),
+        "{status}"
+    );
+}
+
+#[tokio::test]
+async fn create_writes_a_pair_behind_the_newest() {
+    let folder = new_folder();
+    fs::create_dir(folder.join("migrations")).unwrap();
+    fs::write(folder.join("migrations/V0007__seven.sql"), "").unwrap();
+    let create = |name: &str| {
+        Command::new(env!("CARGO_BIN_EXE_warp-skeleton"))
+            .args(["migrate", "create", name])
+            .current_dir(&folder)
+            .output()
+            .unwrap()
+    };
+
+    let written = printed(&create("add_notes"));
+
+    assert_eq!(
+        written,
+        "migrations/V0008__add_notes.sql\nmigrations/V0008__add_notes.down.sql\n"
+    );
+    assert!(
+        written
+            .lines()
+            .all(|file| Path::new(&folder).join(file).is_file())
+    );
+    assert!(complaint(&create("Add Notes")).contains("lower case"));
+}
+
+#[tokio::test]
+async fn pending_migrations_stop_a_start_and_are_named() {
+    let url = cluster::empty_database().await;
+
+    let mut service = Service::spawn(&url, &[], &[]);
+
+    assert_eq!(service.ended().code(), Some(1));
+    let line = service
+        .lines()
+        .into_iter()
+        .find(|line| line["message"] == "start_failed")
+        .unwrap();
+    let error = line["error"].as_str().unwrap();
+    assert!(
+        error.contains("V0001__create_users, V0002__create_sessions"),
+        "{error}"
+    );
+    assert!(error.contains("serve --migrate"), "{error}");
+    assert_eq!(service.errors(), [""; 0]);
+}
+
+#[tokio::test]
+async fn replicas_that_start_together_migrate_once() {
+    let url = cluster::empty_database().await;
+
+    let services: Vec<_> = (0..8)
+        .map(|_| Service::spawn(&url, &[], &["--migrate"]))
+        .collect();
+
+    let mut applied = 0;
+    for service in &services {
+        service.await_line("ready");
+        let lines = service.lines();
+        applied += lines
+            .iter()
+            .filter(|line| line["message"] == "migration_applied")
+            .count();
+    }
+    assert_eq!(applied, 2);
+}
+
+#[tokio::test]
+async fn an_applied_migration_that_changed_is_refused_by_name() {
+    let url = cluster::new_database().await;
+    let tamper = "UPDATE refinery_schema_history SET checksum = '1' WHERE version = 2";
+    cluster::connect(&url)
+        .await
+        .execute(tamper, &[])
+        .await
+        .unwrap();
+
+    let mut service = Service::spawn(&url, &[], &["--migrate"]);
+
+    assert_eq!(service.ended().code(), Some(1));
+    let line = service.lines().pop().unwrap();
+    assert!(
+        line["error"]
+            .as_str()
+            .unwrap()
+            .contains("V0002__create_sessions"),
+        "{line}"
+    );
+}
+
+#[tokio::test]
+async fn a_newer_migration_is_worth_a_warning_and_an_older_unknown_one_a_refusal() {
+    let insert = |version: i32| {
+        format!(
+            "INSERT INTO refinery_schema_history VALUES ({version}, 'strange', '2026-01-01T00:00:00Z', '1')"
+        )
+    };
+    let (newer, older) = (cluster::new_database().await, cluster::new_database().await);
+    cluster::connect(&newer)
+        .await
+        .execute(&insert(99), &[])
+        .await
+        .unwrap();
+    cluster::connect(&older)
+        .await
+        .execute(&insert(0), &[])
+        .await
+        .unwrap();
+
+    let served = Service::start(&newer, &[]);
+    let mut refused = Service::spawn(&older, &[], &[]);
+
+    let warning = served.await_line("migration_is_newer_than_this_program");
+    assert_eq!(
+        (&warning["level"], &warning["migration"]),
+        (&"WARN".into(), &"V0099__strange".into())
+    );
+    assert_eq!(refused.ended().code(), Some(1));
+    let line = refused.lines().pop().unwrap();
+    assert!(
+        line["error"].as_str().unwrap().contains("V0000__strange"),
+        "{line}"
+    );
+}

@@ -1,0 +1,85 @@
+//! Settings, as a person meets them.
+
+use std::fs;
+
+use super::support::{complaint, new_folder, printed, run};
+
+const URL: &str = "postgres://me:marked-dsn@localhost/notes";
+
+#[test]
+fn config_redacts_secrets_and_names_origins() {
+    let folder = new_folder();
+    let (toml, secret) = (folder.join("settings.toml"), folder.join("secret"));
+    fs::write(&toml, "SLOW_QUERY_MS = 250\nTRACE_CONSOLE = true\n").unwrap();
+    fs::write(&secret, "marked-secret-from-a-file-0123456789\n").unwrap();
+
+    let settings = [
+        ("CONFIG_FILE", toml.to_str().unwrap()),
+        ("JWT_SECRET_KEY", ""),
+        ("JWT_SECRET_KEY_FILE", secret.to_str().unwrap()),
+    ];
+    let text = printed(&run(URL, &settings, &["config"], ""));
+
+    assert!(!text.contains("marked"), "{text}");
+    let line = |name: &str| {
+        let line = text
+            .lines()
+            .find(|line| line.split_whitespace().next() == Some(name))
+            .unwrap();
+        line.split_whitespace()
+            .skip(1)
+            .collect::<Vec<_>>()
+            .join(" ")
+    };
+    assert_eq!(line("DATABASE_URL"), "(redacted) the environment");
+    assert_eq!(
+        line("JWT_SECRET_KEY"),
+        "(redacted) the file named by JWT_SECRET_KEY_FILE"
+    );
+    assert_eq!(
+        line("SLOW_QUERY_MS"),
+        format!("250 the file {}", toml.display())
+    );
+    assert_eq!(line("MAX_CONNECTIONS"), "10000 default");
+}
+
+#[test]
+fn a_mistake_is_one_line_that_names_key_source_and_expectation() {
+    let folder = new_folder();
+    let toml = folder.join("settings.toml");
+    fs::write(&toml, "PROT = 8000\n").unwrap();
+    let toml = toml.to_str().unwrap();
+
+    for (settings, expected) in [
+        (
+            vec![("CONFIG_FILE", toml)],
+            format!("error: PROT (from the file {toml}): expected a setting of this service\n"),
+        ),
+        (
+            vec![("DB_POOL_SIZE", "many")],
+            "error: DB_POOL_SIZE (from the environment): expected a whole number from 1 to 10000\n".to_owned(),
+        ),
+        (
+            vec![("TRACE_CONSOLE", "yes")],
+            "error: TRACE_CONSOLE (from the environment): expected on or off\n".to_owned(),
+        ),
+        (
+            vec![("DB_PASSWORD", "marked"), ("DB_PASSWORD_FILE", toml)],
+            "error: DB_PASSWORD_FILE (from the environment): expected either DB_PASSWORD or DB_PASSWORD_FILE, not both\n".to_owned(),
+        ),
+    ] {
+        assert_eq!(complaint(&run(URL, &settings, &["config"], "")), expected);
+    }
+}
+
+#[test]
+fn weak_hashing_is_refused_in_production() {
+    let settings = [("APP_ENV", "production")];
+
+    let error = complaint(&run(URL, &settings, &["config"], ""));
+
+    assert!(
+        error.starts_with("error: SCRYPT_LOG_N (from the environment)"),
+        "{error}"
+    );
+}

@@ -1,0 +1,333 @@
+//! Processes of the program, and the simplest client there is.
+
+use std::{
+    fs,
+    io::{BufRead, BufReader, Read, Write},
+    net::TcpStream,
+    path::PathBuf,
+    process::{Child, Command, ExitStatus, Output, Stdio},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU32, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use serde_json::Value;
+
+/// Signs tokens in these tests; long, random, and nobody's.
+pub const SECRET: &str = "5d0c7a1be94f28c36a70d1f2b8e3945c6f7a0b1d2e3c4f5a69788796a5b4c3d2";
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_warp-skeleton");
+
+/// How long anything may take before the test gives up.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+static NEXT: AtomicU32 = AtomicU32::new(0);
+
+/// A folder of the test's own.
+pub fn new_folder() -> PathBuf {
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    let name = format!("warp-skeleton-{}-{number}", std::process::id());
+    let folder = std::env::temp_dir().join(name);
+    fs::create_dir_all(&folder).unwrap();
+    folder
+}
+
+/// Waits until the condition holds.
+#[track_caller]
+pub fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(Instant::now() < deadline, "never happened: {what}");
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// The program with nothing of this machine's settings.
+fn program(url: &str, settings: &[(&str, &str)]) -> Command {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "tests have settings of their own"
+    )]
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let mut command = Command::new(PROGRAM);
+    command
+        .env_clear()
+        .env("PATH", path)
+        .current_dir(new_folder());
+    let defaults = [
+        ("DATABASE_URL", url),
+        ("JWT_SECRET_KEY", SECRET),
+        ("PORT", "0"),
+        ("SCRYPT_LOG_N", "1"),
+        ("SCRYPT_P", "1"),
+    ];
+    for (name, value) in defaults.iter().chain(settings) {
+        command.env(name, value);
+    }
+    command
+}
+
+/// Runs a command of the program to its end.
+pub fn run(url: &str, settings: &[(&str, &str)], arguments: &[&str], input: &str) -> Output {
+    let mut child = program(url, settings)
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // A command that reads nothing may have ended already.
+    let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
+    child.wait_with_output().unwrap()
+}
+
+/// What a command printed, when it succeeded.
+#[track_caller]
+pub fn printed(output: &Output) -> String {
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+/// What a command complained of, when it failed with status 1.
+#[track_caller]
+pub fn complaint(output: &Output) -> String {
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+/// A running `serve`.
+pub struct Service {
+    child: Child,
+    output: Arc<Mutex<Vec<String>>>,
+    errors: Arc<Mutex<Vec<String>>>,
+}
+
+impl Service {
+    /// Starts it and waits until it is ready.
+    pub fn start(url: &str, settings: &[(&str, &str)]) -> Self {
+        let service = Self::spawn(url, settings, &[]);
+        service.await_line("ready");
+        service
+    }
+
+    /// Starts it and waits for nothing.
+    pub fn spawn(url: &str, settings: &[(&str, &str)], arguments: &[&str]) -> Self {
+        let mut child = program(url, settings)
+            .arg("serve")
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        Self {
+            output: gather(child.stdout.take().unwrap()),
+            errors: gather(child.stderr.take().unwrap()),
+            child,
+        }
+    }
+
+    /// The first log line with this message, once it is there.
+    #[track_caller]
+    pub fn await_line(&self, message: &str) -> Value {
+        eventually(message, || {
+            let found = self
+                .lines()
+                .into_iter()
+                .find(|line| line["message"] == message);
+            assert!(
+                found.is_some() || !self.has_failed(),
+                "{:?} {:?}",
+                self.lines(),
+                self.errors()
+            );
+            found
+        })
+    }
+
+    fn has_failed(&self) -> bool {
+        self.lines()
+            .iter()
+            .any(|line| line["message"] == "start_failed")
+    }
+
+    /// Every line of standard output so far: JSON objects, or the test fails.
+    #[track_caller]
+    pub fn lines(&self) -> Vec<Value> {
+        let lines = self.output.lock().unwrap();
+        lines
+            .iter()
+            .map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("not JSON: {line}")))
+            .collect()
+    }
+
+    /// Every line of standard error so far.
+    pub fn errors(&self) -> Vec<String> {
+        self.errors.lock().unwrap().clone()
+    }
+
+    /// The port it listens on for this purpose.
+    #[track_caller]
+    pub fn port_for(&self, purpose: &str) -> u16 {
+        self.await_line("listening");
+        eventually("a port", || {
+            let line = self
+                .lines()
+                .into_iter()
+                .find(|line| line["purpose"] == purpose)?;
+            line["address"].as_str()?.rsplit_once(':')?.1.parse().ok()
+        })
+    }
+
+    /// The port it serves.
+    pub fn port(&self) -> u16 {
+        self.port_for("public")
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&self, name: &str) {
+        let id = self.child.id().to_string();
+        assert!(
+            Command::new("kill")
+                .args(["-s", name, &id])
+                .status()
+                .unwrap()
+                .success()
+        );
+    }
+
+    /// Waits for its end.
+    #[track_caller]
+    pub fn ended(&mut self) -> ExitStatus {
+        let child = &mut self.child;
+        let status = eventually("its end", || child.try_wait().unwrap());
+        // The readers see the end of the pipes a moment later.
+        let (output, errors) = (&self.output, &self.errors);
+        eventually("the last line", || {
+            (Arc::strong_count(output) == 1 && Arc::strong_count(errors) == 1).then_some(())
+        });
+        status
+    }
+
+    /// Asks it something on a connection of its own.
+    pub fn get(&self, path: &str) -> Reply {
+        ask(self.port(), "GET", path, &[], "")
+    }
+
+    /// Asks it who a token belongs to.
+    pub fn me(&self, token: &str) -> Reply {
+        let bearer = format!("Bearer {token}");
+        ask(
+            self.port(),
+            "GET",
+            "/auth/me",
+            &[("Authorization", &bearer)],
+            "",
+        )
+    }
+
+    /// Sends it JSON.
+    pub fn post(&self, path: &str, token: Option<&str>, body: &Value) -> Reply {
+        let bearer = token
+            .map(|token| format!("Bearer {token}"))
+            .unwrap_or_default();
+        let mut headers = vec![("Content-Type", "application/json")];
+        if token.is_some() {
+            headers.push(("Authorization", &bearer));
+        }
+        ask(self.port(), "POST", path, &headers, &body.to_string())
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        // It may have ended, as it should have.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn gather(stream: impl Read + Send + 'static) -> Arc<Mutex<Vec<String>>> {
+    let lines = Arc::new(Mutex::new(Vec::new()));
+    let gathered = Arc::clone(&lines);
+    thread::spawn(move || {
+        for line in BufReader::new(stream).lines().map_while(Result::ok) {
+            gathered.lock().unwrap().push(line);
+        }
+    });
+    lines
+}
+
+/// What the service answered.
+#[derive(Debug)]
+pub struct Reply {
+    pub status: u16,
+    pub body: String,
+}
+
+impl Reply {
+    /// Takes an answer apart. `None` when it is not whole.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (head, body) = text.split_once("\r\n\r\n")?;
+        let head = head.to_ascii_lowercase();
+        let status = head.split(' ').nth(1)?.parse().ok()?;
+        let length = head
+            .lines()
+            .find_map(|line| line.strip_prefix("content-length: "));
+        let length: usize = length.map_or(Some(0), |length| length.trim().parse().ok())?;
+        (body.len() == length).then(|| Self {
+            status,
+            body: body.to_owned(),
+        })
+    }
+
+    /// The body as JSON.
+    #[track_caller]
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap()
+    }
+}
+
+/// A connection that gives up in the end.
+pub fn connect(port: u16) -> TcpStream {
+    let stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream
+}
+
+/// Everything that still comes on a connection.
+pub fn rest_of(mut stream: TcpStream) -> String {
+    let mut bytes = Vec::new();
+    // A reset is an end, too.
+    let _ = stream.read_to_end(&mut bytes);
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// One request on a connection of its own.
+#[track_caller]
+pub fn ask(port: u16, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Reply {
+    let mut stream = connect(port);
+    let headers: Vec<_> = headers
+        .iter()
+        .map(|(name, value)| format!("{name}: {value}\r\n"))
+        .collect();
+    let headers = headers.concat();
+    let length = body.len();
+    let request = format!(
+        "{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{headers}\
+         Content-Length: {length}\r\n\r\n{body}"
+    );
+    stream.write_all(request.as_bytes()).unwrap();
+    let text = rest_of(stream);
+    Reply::parse(&text).unwrap_or_else(|| panic!("no whole answer: {text:?}"))
+}
