@@ -11,6 +11,7 @@ mod endpoint;
 mod fields;
 mod forwarded;
 mod guard;
+mod headers;
 mod metrics;
 pub mod openapi;
 pub mod problem;

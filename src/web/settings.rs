@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use http::HeaderValue;
 use ipnet::IpNet;
 
 use crate::config::{Section, Setting, SettingError, Values};
@@ -17,6 +18,10 @@ pub struct WebSettings {
     pub max_body_bytes: u64,
     /// Networks whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<IpNet>,
+    /// Origins whose scripts may call the API from a browser.
+    pub cors_allowed_origins: Vec<HeaderValue>,
+    /// How long browsers are to insist on TLS; `None` says nothing about it.
+    pub hsts_max_age: Option<Duration>,
 }
 
 impl Section for WebSettings {
@@ -41,10 +46,30 @@ impl Section for WebSettings {
             "",
             "networks (CIDR, comma-separated) whose X-Forwarded-For is believed, read from the right",
         ),
+        Setting::new(
+            "CORS_ALLOWED_ORIGINS",
+            "",
+            "origins (comma-separated, like https://app.example.com) whose scripts may call the API",
+        ),
+        Setting::new(
+            "HSTS_MAX_AGE",
+            "0",
+            "seconds for which browsers are to insist on TLS, when it is in front; 0: no header",
+        ),
     ];
 
     fn read(values: &Values) -> Result<Self, SettingError> {
+        let hsts_max_age = Duration::from_secs(values.number("HSTS_MAX_AGE", 0, 63_072_000)?);
+        let origins = values.list("CORS_ALLOWED_ORIGINS");
+        let origins: Option<_> = origins.iter().map(|item| parse_origin(item)).collect();
         Ok(Self {
+            cors_allowed_origins: origins.ok_or_else(|| {
+                values.unusable(
+                    "CORS_ALLOWED_ORIGINS",
+                    "origins like https://app.example.com, without a path",
+                )
+            })?,
+            hsts_max_age: Some(hsts_max_age).filter(|age| !age.is_zero()),
             request_timeout: values.millis("REQUEST_TIMEOUT_MS", 1)?,
             body_timeout: values.millis("BODY_TIMEOUT_MS", 1)?,
             max_body_bytes: values.number("MAX_BODY_BYTES", 0, 1 << 30)?,
@@ -58,6 +83,17 @@ impl Section for WebSettings {
                 })?,
         })
     }
+}
+
+/// An origin as browsers write it (RFC 6454, section 6.2): scheme, host and perhaps port, in lower case.
+fn parse_origin(text: &str) -> Option<HeaderValue> {
+    let (scheme, authority) = text.split_once("://")?;
+    let is_plain =
+        |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-.:[]".contains(&byte);
+    let fits = matches!(scheme, "http" | "https")
+        && !authority.is_empty()
+        && authority.bytes().all(is_plain);
+    HeaderValue::from_str(text).ok().filter(|_| fits)
 }
 
 /// A network, or a single address as the network of one.

@@ -22,6 +22,7 @@ use super::{
     context::{CORRELATION_HEADER, CorrelationId, Peer, RequestContext},
     endpoint::{Endpoint, Operation},
     forwarded,
+    headers::{Asked, ReplyHeaders},
     metrics::HttpMetrics,
     problem::{BODY_TIMEOUT, INTERNAL_ERROR, METHOD_NOT_ALLOWED, Problem, REQUEST_TIMEOUT},
     settings::WebSettings,
@@ -36,6 +37,7 @@ pub struct Site {
     table: Router<Place>,
     settings: WebSettings,
     metrics: HttpMetrics,
+    headers: ReplyHeaders,
 }
 
 /// The endpoints that share a path.
@@ -101,6 +103,7 @@ impl Site {
         }
         Self {
             table,
+            headers: ReplyHeaders::new(&settings),
             settings,
             metrics,
         }
@@ -146,9 +149,11 @@ impl Site {
             started,
         });
         let head = parts.method == Method::HEAD;
+        let asked = Asked::by(&parts);
         async {
             let response = self.dispatch(found, parts, &context).await;
-            let response = finish(response, &context, head).await;
+            let mut response = finish(response, &context, head).await;
+            self.headers.complete(&asked, response.headers_mut());
             record.end(response.status());
             response
         }
@@ -265,13 +270,6 @@ async fn finish(mut response: Response, context: &RequestContext, head: bool) ->
         headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     headers.insert(CORRELATION_HEADER, context.correlation_id.to_header());
-    headers
-        .entry(header::CACHE_CONTROL)
-        .or_insert(HeaderValue::from_static("no-store"));
-    headers.insert(
-        header::X_CONTENT_TYPE_OPTIONS,
-        HeaderValue::from_static("nosniff"),
-    );
     if head {
         response = without_body(response);
     }

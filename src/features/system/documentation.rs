@@ -57,6 +57,13 @@ static ASSETS: [Asset; 5] = [
     asset!("redoc.css", "text/css; charset=utf-8"),
 ];
 
+/// What the two pages may load: their own parts, styles they write themselves, and a worker for searching.
+const PAGE_POLICY: HeaderValue = HeaderValue::from_static(
+    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
+     font-src 'self' data:; connect-src 'self'; worker-src blob:; base-uri 'none'; form-action 'none'; \
+     frame-ancestors 'none'",
+);
+
 /// What is written about the API: filled once everything is stated, then only read.
 #[derive(Debug, Clone, Default)]
 pub struct Documentation(Arc<OnceLock<Written>>);
@@ -138,6 +145,9 @@ impl Asset {
             header::CACHE_CONTROL,
             HeaderValue::from_static("public, max-age=300"),
         );
+        if self.media_type.starts_with("text/html") {
+            headers.insert(header::CONTENT_SECURITY_POLICY, PAGE_POLICY);
+        }
         if self.gzip {
             headers.insert(header::VARY, HeaderValue::from_static("Accept-Encoding"));
         }

@@ -3,6 +3,7 @@
 mod bodies;
 mod correlation;
 mod dropped_clients;
+mod headers;
 mod logs;
 mod metrics;
 mod openapi;
