@@ -14,6 +14,8 @@ mod commands;
 mod connections;
 #[path = "process/lifecycle.rs"]
 mod lifecycle;
+#[path = "process/outage.rs"]
+mod outage;
 #[path = "process/schema.rs"]
 mod schema;
 #[path = "process/settings.rs"]

@@ -113,6 +113,27 @@ impl Endpoint {
 }
 
 /// Begins to state an endpoint. Whom the guard rejects is rejected before the body and the query are looked at.
+///
+/// ```
+/// use http::{Method, StatusCode};
+/// use warp::Filter;
+/// use warp_skeleton::web::{anyone, endpoint};
+///
+/// let hello = endpoint(Method::GET, "/hello", "Greet", anyone())
+///     .replies_text("text/plain")
+///     .handled_by(|request| request.map(|| "hello"));
+///
+/// assert_eq!(hello.operation().template, "/hello");
+/// ```
+///
+/// Without a word on who may call it there is no endpoint:
+///
+/// ```compile_fail
+/// # use http::Method;
+/// # use warp::Filter;
+/// # use warp_skeleton::web::endpoint;
+/// endpoint(Method::GET, "/hello", "Greet").handled_by(|request| request.map(|| "hello"));
+/// ```
 pub fn endpoint<F>(
     method: Method,
     template: &'static str,

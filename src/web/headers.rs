@@ -47,7 +47,7 @@ impl Asked {
 impl ReplyHeaders {
     pub(super) fn new(settings: &WebSettings) -> Self {
         let transport_security = |age: Duration| {
-            let text = format!("max-age={}; includeSubDomains", age.as_secs());
+            let text = format!("max-age={}", age.as_secs());
             HeaderValue::from_str(&text).expect("a number is ASCII")
         };
         Self {

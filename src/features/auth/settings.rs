@@ -32,15 +32,17 @@ pub struct AuthSettings {
 /// The shortest secret, in bytes: as many as the hash has (RFC 7518, section 3.2).
 const MIN_SECRET_BYTES: usize = 32;
 
-/// Pieces of secrets that stand in examples.
-const EXAMPLES: [&str; 7] = [
-    "change",
+/// What stands in the secrets of examples: the words that ask to be replaced, and two that never are.
+const EXAMPLES: [&str; 9] = [
+    "changeme",
+    "change-me",
+    "change_me",
+    "change-this",
+    "your-secret",
+    "your_secret",
     "example",
-    "secret",
-    "your-",
-    "placeholder",
-    "insecure",
-    "password",
+    "your-256-bit-secret",
+    "09d25e094faa6ca2556c818166b7a9563b93f7099f6f0f4caa6cf63b88e8d3e7",
 ];
 
 const DAY: Duration = Duration::from_hours(24);
@@ -122,8 +124,11 @@ impl AuthSettings {
         if secret.len() < MIN_SECRET_BYTES {
             return refuse("");
         }
-        if EXAMPLES.iter().any(|example| folded.contains(example)) || is_monotonous(secret) {
+        if EXAMPLES.iter().any(|example| folded.contains(example)) {
             return refuse(" that stands in no example");
+        }
+        if app_env == AppEnv::Production && is_monotonous(secret) {
+            return refuse(" of more than a few different ones in production");
         }
         if self
             .previous_secrets
@@ -162,6 +167,14 @@ mod tests {
     #[test]
     fn a_random_secret_is_taken() {
         assert_eq!(check("7e1f0c2ab9d84e55a6b3c7d2e8f90a1b"), Ok(()));
+    }
+
+    #[test]
+    fn production_refuses_what_was_typed_to_fill_the_length() {
+        let values = Values::from_pairs([("JWT_SECRET_KEY", "a".repeat(64))]).unwrap();
+        let settings = AuthSettings::read(&values).unwrap();
+
+        assert!(settings.check_secret(AppEnv::Production).is_err());
     }
 
     #[test]
