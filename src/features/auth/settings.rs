@@ -128,7 +128,7 @@ impl AuthSettings {
             return refuse(" that stands in no example");
         }
         if app_env == AppEnv::Production && is_monotonous(secret) {
-            return refuse(" of more than a few different ones in production");
+            return refuse(", more than a few of them different, in production");
         }
         if self
             .previous_secrets
@@ -179,12 +179,7 @@ mod tests {
 
     #[test]
     fn missing_short_and_example_secrets_are_refused_by_name() {
-        for secret in [
-            "",
-            "short",
-            "your-secret-key-change-me-please-32",
-            &"a".repeat(64),
-        ] {
+        for secret in ["", "short", "your-secret-key-change-me-please-32"] {
             let error = check(secret).unwrap_err().to_string();
             assert!(error.starts_with("JWT_SECRET_KEY"), "{error}");
             assert!(error.contains("openssl rand -hex 32"), "{error}");
