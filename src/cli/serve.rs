@@ -68,7 +68,12 @@ impl Serve {
                 app.start_tasks(&tasks, &stop);
                 signals.next().await;
             }
-            Some(Err(error)) => return Err(error),
+            Some(Err(error)) => {
+                for server in &servers {
+                    server.stop(Duration::ZERO).await;
+                }
+                return Err(error);
+            }
             None => {}
         }
 
@@ -132,7 +137,7 @@ async fn listen(settings: &Settings, app: &App) -> anyhow::Result<Vec<Arc<Server
     let servers = open.into_iter().map(|(listener, site, purpose)| {
         tracing::info!(address = %listener, purpose, "listening");
         let server = Arc::new(Server::new(site, own));
-        tokio::spawn(Arc::clone(&server).run(listener));
+        server.start(listener);
         server
     });
     Ok(servers.collect())

@@ -17,6 +17,7 @@ use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::conn::auto::Builder,
 };
+use tokio::time::Instant;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use self::connections::{Connections, Place};
@@ -34,6 +35,9 @@ const MAX_HEADERS: usize = 100;
 
 /// How many requests one HTTP/2 connection may have in flight.
 const MAX_STREAMS: u32 = 128;
+
+/// How long a connection that was just taken has to bring its first request when the service stops.
+const FIRST_REQUEST: Duration = Duration::from_millis(250);
 
 /// How long to wait before the next try when a connection could not be accepted.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -78,8 +82,13 @@ impl Server {
         }
     }
 
-    /// Takes connections until [`Server::stop`].
-    pub async fn run(self: Arc<Self>, listener: Listener) {
+    /// Begins to take connections, until [`Server::stop`].
+    pub fn start(self: &Arc<Self>, listener: Listener) {
+        // Tracked with the connections: the service ends after its listener is closed and its socket file gone.
+        self.tasks.spawn(Arc::clone(self).run(listener));
+    }
+
+    async fn run(self: Arc<Self>, listener: Listener) {
         loop {
             let accepted = tokio::select! {
                 () = self.stop.cancelled() => break,
@@ -117,7 +126,8 @@ impl Server {
         let stream = TokioIo::new(stream);
         let mut connection = pin!(self.builder.serve_connection_with_upgrades(stream, service));
         let mut silence = pin!(tokio::time::sleep(self.header_timeout));
-        let (mut stopping, mut waiting) = (false, true);
+        let mut farewell = pin!(tokio::time::sleep(Duration::ZERO));
+        let (mut stopping, mut parted, mut waiting) = (false, false, true);
         loop {
             tokio::select! {
                 outcome = connection.as_mut() => {
@@ -128,6 +138,12 @@ impl Server {
                 }
                 () = self.stop.cancelled(), if !stopping => {
                     stopping = true;
+                    // A newcomer's first request may be on its way.
+                    let grace = if place.is_silent() { FIRST_REQUEST } else { Duration::ZERO };
+                    farewell.as_mut().reset(Instant::now() + grace);
+                }
+                () = farewell.as_mut(), if stopping && !parted => {
+                    parted = true;
                     connection.as_mut().graceful_shutdown();
                 }
                 // hyper's own timer starts only once it knows the version of the protocol.
