@@ -70,7 +70,7 @@ async fn where_nothing_is_dead_nothing_is_done() {
 }
 
 #[tokio::test]
-async fn there_may_be_more_than_one_statement_removes() {
+async fn more_dead_sessions_than_one_statement_removes_all_go() {
     let app = TestApp::start().await;
     let user = app.user().create().await;
     insert_dead(&app, &user, 700).await;
