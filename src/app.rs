@@ -11,11 +11,12 @@ use crate::{
     database::{Database, DatabaseMetrics},
     features::{
         auth::{self, ActivityWriter, Auth, Events},
+        limits::{self, Limits},
         system::{Documentation, Lifecycle, System},
         users::{HashMetrics, Hasher, PasswordPolicy, Users},
     },
     routes, telemetry,
-    web::{Endpoint, HttpMetrics, Site, WebSettings},
+    web::{Endpoint, HttpMetrics, RateMetrics, Site, WebSettings},
 };
 
 /// Everything the service is made of. Nothing has connected to anything yet.
@@ -26,6 +27,8 @@ pub struct App {
     pub users: Users,
     /// Sessions.
     pub auth: Auth,
+    /// How often one may try.
+    pub limits: Limits,
     /// Probes, facts and metrics.
     pub system: System,
     /// What is written about the API.
@@ -55,11 +58,18 @@ impl App {
         let hasher = Hasher::new(&settings.passwords, HashMetrics::new(&registry));
         let policy = PasswordPolicy::new(settings.passwords.min_length);
         let users = Users::new(database.clone(), hasher, policy, clock.clone());
+        let limits = Limits::new(
+            &settings.limits,
+            database.clone(),
+            RateMetrics::new(&registry),
+            clock.clone(),
+        );
         let (seen, activity) = auth::activity_channel();
         let auth = Auth::new(
             &settings.auth,
             database.clone(),
             users.clone(),
+            limits.clone(),
             seen,
             Events::new(&registry),
             clock.clone(),
@@ -80,6 +90,7 @@ impl App {
             database,
             users,
             auth,
+            limits,
             system,
             lifecycle,
             clock,
@@ -118,6 +129,7 @@ impl App {
             endpoints,
             self.web.clone(),
             self.http_metrics.clone(),
+            self.limits.api(),
         ))
     }
 
@@ -129,6 +141,7 @@ impl App {
             clock.clone(),
             stop.clone(),
         ));
+        tasks.spawn(limits::sweep::run(database.clone(), stop.clone()));
         tasks.spawn(self.activity.run(database, clock, stop.clone()));
     }
 }

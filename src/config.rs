@@ -27,7 +27,7 @@ use secrecy::SecretString;
 
 use crate::{
     database::DatabaseSettings,
-    features::{auth::AuthSettings, users::PasswordSettings},
+    features::{auth::AuthSettings, limits::LimitSettings, users::PasswordSettings},
     server::ServerSettings,
     telemetry::TelemetrySettings,
     web::WebSettings,
@@ -146,6 +146,8 @@ pub struct Settings {
     pub auth: AuthSettings,
     /// Password policy and hashing.
     pub passwords: PasswordSettings,
+    /// How eagerly requests may come.
+    pub limits: LimitSettings,
     /// Logs and traces.
     pub telemetry: TelemetrySettings,
 }
@@ -166,6 +168,7 @@ pub fn catalogue() -> Vec<(&'static str, &'static [Setting])> {
         ("Database", DatabaseSettings::SETTINGS),
         ("Tokens and sessions", AuthSettings::SETTINGS),
         ("Passwords", PasswordSettings::SETTINGS),
+        ("Rate limits", LimitSettings::SETTINGS),
         ("Telemetry", TelemetrySettings::SETTINGS),
     ]
 }
@@ -206,6 +209,7 @@ impl Settings {
             database: DatabaseSettings::read(values)?,
             auth: AuthSettings::read(values)?,
             passwords: PasswordSettings::read(values)?,
+            limits: LimitSettings::read(values)?,
             telemetry: TelemetrySettings::read(values)?,
         })
     }

@@ -2,8 +2,8 @@
 //! PostgreSQL, sessions with roles, logs, traces and metrics.
 //!
 //! Read it in this order. [`features`] is what the service does: [`features::users`]
-//! knows who exists, [`features::auth`] who is calling, [`features::system`] what
-//! operators ask. Each room states its endpoints in the words of [`web`] and
+//! knows who exists, [`features::auth`] who is calling, [`features::limits`] how
+//! often one may try, [`features::system`] what operators ask. Each room states its endpoints in the words of [`web`] and
 //! writes its SQL in the words of [`database`]. [`routes`] lists the rooms,
 //! [`app`] puts the parts together, [`server`] carries requests to them, and
 //! [`telemetry`] shows what happened. [`config`] alone reads the environment;

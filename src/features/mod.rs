@@ -5,5 +5,6 @@
 //! through its `mod.rs`.
 
 pub mod auth;
+pub mod limits;
 pub mod system;
 pub mod users;

@@ -1,13 +1,17 @@
 //! What is known about a request besides the request itself.
 
-use std::{net::IpAddr, sync::Arc, time::Duration};
+use std::{
+    net::IpAddr,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use http::{HeaderMap, HeaderValue};
 use tokio::time::Instant;
 use uuid::Uuid;
 use warp::{Filter, Rejection};
 
-use super::body::RequestBody;
+use super::{body::RequestBody, rate::Standing};
 
 /// The header that names a request, in and out.
 pub const CORRELATION_HEADER: &str = "x-correlation-id";
@@ -74,6 +78,8 @@ pub struct RequestContext {
     pub body: RequestBody,
     /// When the request began.
     pub started: Instant,
+    /// How its source stands with the limit that let it through.
+    pub standing: OnceLock<Standing>,
 }
 
 impl RequestContext {

@@ -5,7 +5,7 @@
 //! of its spans and metrics, the answers to other methods, its place in the
 //! OpenAPI document, the `routes` listing and the role-by-route test.
 
-use std::{convert::Infallible, fmt, str::FromStr, sync::Arc};
+use std::{convert::Infallible, str::FromStr, sync::Arc};
 
 use futures_util::future::BoxFuture;
 use http::{Method, Request, StatusCode};
@@ -34,32 +34,12 @@ use super::{
     openapi,
     problem::{
         BODY_TIMEOUT, BODY_TOO_LARGE, INTERNAL_ERROR, INVALID_REQUEST, MALFORMED_JSON, NOT_FOUND,
-        Problem, ProblemType, REQUEST_TIMEOUT, UNAVAILABLE, UNSUPPORTED_MEDIA_TYPE,
-        VALIDATION_FAILED,
+        Problem, ProblemType, REQUEST_TIMEOUT, TOO_MANY_REQUESTS, UNAVAILABLE,
+        UNSUPPORTED_MEDIA_TYPE, VALIDATION_FAILED,
     },
     query::{no_query, query},
+    rate::{Rate, Throttle},
 };
-
-/// How eagerly an endpoint may be called.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Rate {
-    /// Guesses at passwords and tokens: few, counted across replicas.
-    Auth,
-    /// The rest.
-    Api,
-    /// Never refused: probes, metrics and documentation.
-    Exempt,
-}
-
-impl fmt::Display for Rate {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Self::Auth => "auth",
-            Self::Api => "api",
-            Self::Exempt => "exempt",
-        })
-    }
-}
 
 /// What is stated about an endpoint.
 #[derive(Clone)]
@@ -174,9 +154,9 @@ pub struct Draft<F> {
 }
 
 impl<F> Draft<F> {
-    /// Puts it into another rate class than [`Rate::Api`].
-    pub fn rate(mut self, rate: Rate) -> Self {
-        self.operation.rate = rate;
+    /// Never refuses it for coming too eagerly: for probes and documentation.
+    pub fn exempt(mut self) -> Self {
+        self.operation.rate = Rate::Exempt;
         self
     }
 
@@ -318,6 +298,9 @@ impl<F> Draft<F> {
             Box::pin(answer) as BoxFuture<'static, Response>
         };
         let mut operation = self.operation;
+        if operation.rate != Rate::Exempt {
+            operation.problems.push(&TOO_MANY_REQUESTS);
+        }
         operation
             .problems
             .sort_by_key(|kind| (kind.status.as_u16(), kind.code));
@@ -326,6 +309,15 @@ impl<F> Draft<F> {
             operation,
             serve: Arc::new(serve),
         }
+    }
+}
+
+impl Draft<BoxedFilter<()>> {
+    /// Puts it into the class of this throttle, which is asked before anything of the request is read.
+    pub fn throttled(mut self, throttle: Throttle) -> Self {
+        self.operation.rate = throttle.rate;
+        self.request = self.request.and(throttle.filter).boxed();
+        self
     }
 }
 

@@ -16,7 +16,7 @@ const SENT: HeaderValue = HeaderValue::from_static(
 
 /// What it may read besides what it always may.
 const READ: HeaderValue = HeaderValue::from_static(
-    "allow, link, location, retry-after, www-authenticate, x-correlation-id",
+    "allow, link, location, ratelimit, ratelimit-policy, retry-after, www-authenticate, x-correlation-id",
 );
 
 /// How long a browser may remember what it may send.

@@ -16,6 +16,7 @@ mod metrics;
 pub mod openapi;
 pub mod problem;
 mod query;
+mod rate;
 mod settings;
 mod shape;
 mod site;
@@ -32,12 +33,15 @@ use warp::{
 pub use self::{
     body::{BodyError, MediaType, RequestBody, json_body, parse_json, raw_body},
     context::{CORRELATION_HEADER, Client, CorrelationId, Peer, RequestContext, client, context},
-    endpoint::{Append, Draft, Endpoint, Operation, Rate, RefuseQuery, endpoint},
+    endpoint::{Append, Draft, Endpoint, Operation, RefuseQuery, endpoint},
     fields::{BrokenRule, Fields},
     guard::{Access, Guard, anyone, holder},
     metrics::HttpMetrics,
     problem::{FieldError, Problem, ProblemType},
     query::{parse_query, query},
+    rate::{
+        ApiLimit, Buckets, Quota, Rate, RateMetrics, Refusal, Source, Standing, Taken, Throttle,
+    },
     settings::WebSettings,
     site::Site,
 };

@@ -93,6 +93,15 @@ pub static VALIDATION_FAILED: ProblemType = ProblemType {
             'errors' names the field by a JSON pointer, with a code and an explanation.",
 };
 
+/// More requests than the source, or the account they are about, is allowed.
+pub static TOO_MANY_REQUESTS: ProblemType = ProblemType {
+    code: "too_many_requests",
+    status: StatusCode::TOO_MANY_REQUESTS,
+    title: "Too many requests",
+    about: "More requests came than this service takes from one source, or for one account. Wait as \
+            long as Retry-After says. The RateLimit headers of other replies tell how much is left.",
+};
+
 /// A bug of ours.
 pub static INTERNAL_ERROR: ProblemType = ProblemType {
     code: "internal_error",
@@ -119,7 +128,7 @@ pub static REQUEST_TIMEOUT: ProblemType = ProblemType {
 };
 
 /// The kinds every service has; the rooms add theirs.
-pub static COMMON: [&ProblemType; 11] = [
+pub static COMMON: [&ProblemType; 12] = [
     &NOT_FOUND,
     &METHOD_NOT_ALLOWED,
     &INVALID_REQUEST,
@@ -128,6 +137,7 @@ pub static COMMON: [&ProblemType; 11] = [
     &BODY_TOO_LARGE,
     &UNSUPPORTED_MEDIA_TYPE,
     &VALIDATION_FAILED,
+    &TOO_MANY_REQUESTS,
     &INTERNAL_ERROR,
     &UNAVAILABLE,
     &REQUEST_TIMEOUT,

@@ -6,7 +6,11 @@
 //! are told apart without guessing, and the template is known as a label
 //! before anything can fail.
 
-use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{
+    panic::AssertUnwindSafe,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use futures_util::FutureExt;
@@ -25,6 +29,7 @@ use super::{
     headers::{Asked, ReplyHeaders},
     metrics::HttpMetrics,
     problem::{BODY_TIMEOUT, INTERNAL_ERROR, METHOD_NOT_ALLOWED, Problem, REQUEST_TIMEOUT},
+    rate::{ApiLimit, Rate},
     settings::WebSettings,
 };
 use crate::telemetry;
@@ -38,6 +43,7 @@ pub struct Site {
     settings: WebSettings,
     metrics: HttpMetrics,
     headers: ReplyHeaders,
+    limit: Option<ApiLimit>,
 }
 
 /// The endpoints that share a path.
@@ -64,6 +70,13 @@ impl Found<'_> {
             Self::Nothing => UNMATCHED,
         }
     }
+
+    fn rate(&self) -> Rate {
+        match self {
+            Self::Endpoint(endpoint, _) => endpoint.operation.rate,
+            Self::Options(_) | Self::WrongMethod(_) | Self::Nothing => Rate::Api,
+        }
+    }
 }
 
 impl Site {
@@ -73,7 +86,12 @@ impl Site {
     ///
     /// When two endpoints share method and path, or two templates cannot be told apart: a mistake in the program.
     #[must_use]
-    pub fn new(endpoints: Vec<Endpoint>, settings: WebSettings, metrics: HttpMetrics) -> Self {
+    pub fn new(
+        endpoints: Vec<Endpoint>,
+        settings: WebSettings,
+        metrics: HttpMetrics,
+        limit: Option<ApiLimit>,
+    ) -> Self {
         let mut places: Vec<Place> = Vec::new();
         for endpoint in endpoints {
             let Operation {
@@ -106,6 +124,7 @@ impl Site {
             headers: ReplyHeaders::new(&settings),
             settings,
             metrics,
+            limit,
         }
     }
 
@@ -147,11 +166,15 @@ impl Site {
             ),
             correlation_id,
             started,
+            standing: OnceLock::new(),
         });
         let head = parts.method == Method::HEAD;
         let asked = Asked::by(&parts);
         async {
-            let response = self.dispatch(found, parts, &context).await;
+            let response = match self.admit(&found, &context) {
+                Ok(()) => self.dispatch(found, parts, &context).await,
+                Err(problem) => problem.into_response(),
+            };
             let mut response = finish(response, &context, head).await;
             self.headers.complete(&asked, response.headers_mut());
             record.end(response.status());
@@ -174,6 +197,17 @@ impl Site {
             return Found::Options(place);
         }
         Found::WrongMethod(place)
+    }
+
+    /// Refuses a request of the class `api` whose source sends too many; the other classes have their own.
+    fn admit(&self, found: &Found<'_>, context: &RequestContext) -> Result<(), Problem> {
+        let Some(limit) = self.limit.as_ref().filter(|_| found.rate() == Rate::Api) else {
+            return Ok(());
+        };
+        if let Some(standing) = limit.admit(context.client_ip)? {
+            context.standing.get_or_init(|| standing);
+        }
+        Ok(())
     }
 
     async fn dispatch(
@@ -270,6 +304,9 @@ async fn finish(mut response: Response, context: &RequestContext, head: bool) ->
         headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     headers.insert(CORRELATION_HEADER, context.correlation_id.to_header());
+    if let Some(standing) = context.standing.get() {
+        standing.tell(headers);
+    }
     if head {
         response = without_body(response);
     }

@@ -7,6 +7,7 @@
 )]
 
 mod auth;
+mod limits;
 mod support;
 mod system;
 mod users;

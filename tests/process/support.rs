@@ -66,6 +66,7 @@ fn program(url: &str, settings: &[(&str, &str)]) -> Command {
         ("PORT", "0"),
         ("SCRYPT_LOG_N", "1"),
         ("SCRYPT_P", "1"),
+        ("RATE_LIMIT", "off"),
     ];
     for (name, value) in defaults.iter().chain(settings) {
         command.env(name, value);

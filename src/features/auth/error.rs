@@ -1,6 +1,9 @@
 //! What can go wrong with signing in and staying signed in.
 
-use crate::{database::DatabaseError, features::users};
+use crate::{
+    database::DatabaseError,
+    features::{limits, users},
+};
 
 /// What can go wrong with signing in and staying signed in.
 #[derive(Debug, thiserror::Error)]
@@ -17,6 +20,9 @@ pub enum Error {
     /// There is no such session, or it is somebody else's.
     #[error("there is no such session")]
     SessionNotFound,
+    /// There were too many attempts.
+    #[error(transparent)]
+    Limits(#[from] limits::Error),
     /// Something about the account.
     #[error(transparent)]
     Users(#[from] users::Error),

@@ -39,6 +39,8 @@ pub enum Outcome {
     Refused,
     /// A refresh token came back that should not have: its session was revoked.
     Reused,
+    /// There had been too many attempts.
+    Limited,
     /// Something of ours failed.
     Failed,
 }
@@ -66,6 +68,7 @@ impl Outcome {
             Self::Success => "success",
             Self::Refused => "refused",
             Self::Reused => "reused",
+            Self::Limited => "limited",
             Self::Failed => "failed",
         }
     }

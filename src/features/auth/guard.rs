@@ -110,6 +110,7 @@ impl From<Error> for Problem {
             Error::InvalidCredentials => invalid_credentials(),
             Error::InvalidRefreshToken | Error::InvalidAccessToken => invalid_token(),
             Error::SessionNotFound => Problem::not_found(),
+            Error::Limits(error) => error.into(),
             Error::Users(error) => error.into(),
             Error::Database(error) => error.into(),
         }

@@ -153,6 +153,7 @@ pub(super) fn me(caller: SignedIn) -> Response {
 pub(super) async fn change_email(
     caller: SignedIn,
     payload: ChangeEmail,
+    client: Client,
     auth: Auth,
 ) -> Result<Response, Problem> {
     let mut fields = Fields::new();
@@ -160,7 +161,7 @@ pub(super) async fn change_email(
         return Err(fields.into());
     };
     let user = auth
-        .change_email(&caller, &email, payload.current_password)
+        .change_email(&caller, &email, payload.current_password, &client)
         .await?;
     Ok(json(StatusCode::OK, &UserView::from(user)))
 }
@@ -168,6 +169,7 @@ pub(super) async fn change_email(
 pub(super) async fn change_password(
     caller: SignedIn,
     payload: ChangePassword,
+    client: Client,
     auth: Auth,
 ) -> Result<Response, Problem> {
     let mut fields = Fields::new();
@@ -176,7 +178,7 @@ pub(super) async fn change_password(
     let Some(new) = fields.check("/new_password", new) else {
         return Err(fields.into());
     };
-    auth.change_password(&caller, payload.current_password, new)
+    auth.change_password(&caller, payload.current_password, new, &client)
         .await?;
     Ok(no_content())
 }

@@ -24,8 +24,7 @@ use crate::{
         problems::{EMAIL_TAKEN, WRONG_PASSWORD},
     },
     web::{
-        Endpoint, MediaType, Rate, anyone, client, endpoint, holder, openapi::reference, raw_body,
-        with,
+        Endpoint, MediaType, anyone, client, endpoint, holder, openapi::reference, raw_body, with,
     },
 };
 
@@ -54,7 +53,7 @@ fn register(auth: Auth) -> Endpoint {
         "Create an account",
         anyone(),
     )
-    .rate(Rate::Auth)
+    .throttled(auth.limits().per_source())
     .body::<RegisterUser>()
     .replies::<UserView>(StatusCode::CREATED)
     .fails(&[&EMAIL_TAKEN])
@@ -78,7 +77,7 @@ fn token(auth: Auth) -> Endpoint {
         )
         .build();
     endpoint(Method::POST, "/auth/token", "Sign in", anyone())
-        .rate(Rate::Auth)
+        .throttled(auth.limits().per_source())
         .with_schema::<SignIn>()
         .with_schema::<TokenForm>()
         .with_schema::<TokenErrorView>()
@@ -110,7 +109,7 @@ fn refresh(auth: Auth) -> Endpoint {
         "Exchange a refresh token",
         holder(),
     )
-    .rate(Rate::Auth)
+    .throttled(auth.limits().per_source())
     .body::<RefreshSession>()
     .replies::<TokensView>(StatusCode::OK)
     .fails(&[&INVALID_TOKEN])
@@ -159,7 +158,12 @@ fn change_email(auth: Auth) -> Endpoint {
     .body::<ChangeEmail>()
     .replies::<UserView>(StatusCode::OK)
     .fails(&[&EMAIL_TAKEN, &WRONG_PASSWORD])
-    .handled_by(|request| request.and(with(auth)).then(handlers::change_email))
+    .handled_by(|request| {
+        request
+            .and(client())
+            .and(with(auth))
+            .then(handlers::change_email)
+    })
 }
 
 /// `POST /auth/password`: another password; the other sessions end.
@@ -173,7 +177,12 @@ fn change_password(auth: Auth) -> Endpoint {
     .body::<ChangePassword>()
     .replies_empty(StatusCode::NO_CONTENT)
     .fails(&[&WRONG_PASSWORD])
-    .handled_by(|request| request.and(with(auth)).then(handlers::change_password))
+    .handled_by(|request| {
+        request
+            .and(client())
+            .and(with(auth))
+            .then(handlers::change_password)
+    })
 }
 
 /// `GET /auth/sessions`: where one is signed in.

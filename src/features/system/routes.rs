@@ -14,7 +14,7 @@ use crate::{
         auth::{Auth, require},
         users::Role,
     },
-    web::{Endpoint, Rate, anyone, endpoint, openapi, with},
+    web::{Endpoint, anyone, endpoint, openapi, with},
 };
 
 /// Every endpoint of this room, except [`metrics`].
@@ -42,7 +42,7 @@ fn live() -> Endpoint {
         "Say whether the process runs",
         anyone(),
     )
-    .rate(Rate::Exempt)
+    .exempt()
     .replies::<StatusView>(StatusCode::OK)
     .handled_by(|request| request.map(handlers::live))
 }
@@ -56,7 +56,7 @@ fn ready(system: System) -> Endpoint {
         "Say whether this replica takes traffic",
         anyone(),
     )
-    .rate(Rate::Exempt)
+    .exempt()
     .replies::<StatusView>(StatusCode::OK)
     .replies_by(StatusCode::SERVICE_UNAVAILABLE, unready)
     .handled_by(|request| request.and(with(system)).then(handlers::ready))
@@ -71,7 +71,7 @@ fn health(system: System) -> Endpoint {
         "Look at the database and its schema",
         anyone(),
     )
-    .rate(Rate::Exempt)
+    .exempt()
     .replies::<HealthView>(StatusCode::OK)
     .replies_by(StatusCode::SERVICE_UNAVAILABLE, unwell)
     .handled_by(|request| request.and(with(system)).then(handlers::health))
@@ -94,7 +94,7 @@ fn info(system: System, auth: &Auth) -> Endpoint {
 pub fn metrics(system: &System) -> Endpoint {
     let system = system.clone();
     endpoint(Method::GET, "/metrics", "Show the metrics", anyone())
-        .rate(Rate::Exempt)
+        .exempt()
         .replies_text(prometheus::TEXT_FORMAT)
         .handled_by(|request| request.and(with(system)).then(handlers::metrics))
 }
@@ -102,7 +102,7 @@ pub fn metrics(system: &System) -> Endpoint {
 /// `GET /openapi.json`: this document.
 fn openapi(documentation: Documentation) -> Endpoint {
     endpoint(Method::GET, "/openapi.json", "Describe the API", anyone())
-        .rate(Rate::Exempt)
+        .exempt()
         .replies_text("application/json")
         .handled_by(|request| request.and(with(documentation)).map(handlers::openapi))
 }
@@ -110,7 +110,7 @@ fn openapi(documentation: Documentation) -> Endpoint {
 /// `GET /docs`: Swagger UI.
 fn docs() -> Endpoint {
     endpoint(Method::GET, "/docs", "Try the API out", anyone())
-        .rate(Rate::Exempt)
+        .exempt()
         .replies_text("text/html")
         .handled_by(|request| {
             request
@@ -122,7 +122,7 @@ fn docs() -> Endpoint {
 /// `GET /redoc`: ReDoc.
 fn redoc() -> Endpoint {
     endpoint(Method::GET, "/redoc", "Read about the API", anyone())
-        .rate(Rate::Exempt)
+        .exempt()
         .replies_text("text/html")
         .handled_by(|request| {
             request
@@ -139,7 +139,7 @@ fn asset(template: &'static str) -> Endpoint {
         "Fetch a part of the documentation",
         anyone(),
     )
-    .rate(Rate::Exempt)
+    .exempt()
     .path_value::<String>("The name of the file")
     .replies_text("*/*")
     .handled_by(|request| {
@@ -157,7 +157,7 @@ fn problem(documentation: Documentation) -> Endpoint {
         "Explain a problem's code",
         anyone(),
     )
-    .rate(Rate::Exempt)
+    .exempt()
     .path_value::<String>("The code")
     .replies_text("text/html")
     .handled_by(|request| request.and(with(documentation)).then(handlers::problem))

@@ -2,8 +2,8 @@
 
 use secrecy::SecretString;
 
-use super::{Auth, Error, Event, Outcome, Revocation, SignedIn, repository};
-use crate::features::users::{self, Actor, Email, Password, User, UserChange, UserId};
+use super::{Auth, Client, Error, Event, Outcome, Revocation, SignedIn, Target, repository};
+use crate::features::users::{self, Actor, Email, Password, Proven, User, UserChange, UserId};
 
 impl Auth {
     /// Changes the caller's address, once the password is proven.
@@ -12,15 +12,16 @@ impl Auth {
         caller: &SignedIn,
         email: &Email,
         current_password: SecretString,
+        client: &Client,
     ) -> Result<User, Error> {
         let id = caller.user.id;
         let changed = async {
-            self.0.users.prove_current(id, current_password).await?;
-            self.0.users.change_email(id, email).await
+            self.prove_current(caller, current_password, client).await?;
+            Ok(self.0.users.change_email(id, email).await?)
         };
         let outcome = changed.await;
         self.note_change(Event::EmailChange, caller, &outcome);
-        Ok(outcome?)
+        outcome
     }
 
     /// Changes the caller's password, once the old one is proven, and ends the other sessions.
@@ -29,26 +30,51 @@ impl Auth {
         caller: &SignedIn,
         current_password: SecretString,
         new: Password,
+        client: &Client,
     ) -> Result<(), Error> {
-        let outcome = self.replace_password(caller, current_password, new).await;
+        let changed = async {
+            let proven = self.prove_current(caller, current_password, client).await?;
+            self.replace_password(caller, &proven, new).await
+        };
+        let outcome = changed.await;
         self.note_change(Event::PasswordChange, caller, &outcome);
+        outcome
+    }
+
+    /// Checks the caller's password, as often as the limits on signing in allow.
+    ///
+    /// What strangers have tried does not count here, or they could keep the
+    /// owner of an account from changing it. What goes wrong here counts there.
+    async fn prove_current(
+        &self,
+        caller: &SignedIn,
+        password: SecretString,
+        client: &Client,
+    ) -> Result<Proven, Error> {
+        let (id, limits) = (caller.user.id, &self.0.limits);
+        limits.take_source(client.ip).await?;
+        limits.take(Target::User(id)).await?;
+        let outcome = self.0.users.prove_current(id, password).await;
+        if let Err(users::Error::WrongPassword) = outcome {
+            // Whether there was a token left is for the next sign-in to find out.
+            let _ = limits.take(Target::Account(&caller.user.email)).await;
+        }
         Ok(outcome?)
     }
 
     async fn replace_password(
         &self,
         caller: &SignedIn,
-        current_password: SecretString,
+        proven: &Proven,
         new: Password,
-    ) -> Result<(), users::Error> {
+    ) -> Result<(), Error> {
         let id = caller.user.id;
-        let proven = self.0.users.prove_current(id, current_password).await?;
         let hash = self.0.users.hash(new).await?;
         let mut connection = self.0.database.connection().await?;
         let transaction = connection.begin().await?;
         self.0
             .users
-            .replace_password(&transaction, &proven, &hash)
+            .replace_password(&transaction, proven, &hash)
             .await?;
         let (now, reason) = (self.0.clock.now(), Revocation::PasswordChange);
         let others = Some(caller.session_id);
@@ -57,10 +83,11 @@ impl Auth {
         Ok(())
     }
 
-    fn note_change<T>(&self, event: Event, caller: &SignedIn, outcome: &Result<T, users::Error>) {
-        let noted = outcome
-            .as_ref()
-            .map_or_else(Outcome::of, |_| Outcome::Success);
+    fn note_change<T>(&self, event: Event, caller: &SignedIn, outcome: &Result<T, Error>) {
+        let noted = match outcome {
+            Ok(_) => Outcome::Success,
+            Err(error) => error.outcome(),
+        };
         let session = Some(caller.session_id);
         self.0
             .events

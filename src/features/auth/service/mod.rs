@@ -20,7 +20,10 @@ use super::{
 use crate::{
     clock::Clock,
     database::{Database, Transaction},
-    features::users::{Email, Password, Role, User, Users},
+    features::{
+        limits::{self, Limits, Target},
+        users::{self, Email, Password, Role, User, Users},
+    },
     web::Client,
 };
 
@@ -34,15 +37,16 @@ pub struct Auth(Arc<Parts>);
 struct Parts {
     database: Database,
     users: Users,
+    limits: Limits,
     tokens: Tokens,
     activity: Activity,
     events: Events,
     clock: Clock,
-    limits: Limits,
+    bounds: Bounds,
 }
 
 /// How long and how many.
-struct Limits {
+struct Bounds {
     idle: Duration,
     lifetime: Duration,
     sessions: u32,
@@ -66,19 +70,21 @@ impl Auth {
         settings: &AuthSettings,
         database: Database,
         users: Users,
+        limits: Limits,
         activity: Activity,
         events: Events,
         clock: Clock,
     ) -> Self {
         Self(Arc::new(Parts {
             tokens: Tokens::new(settings),
-            limits: Limits {
+            bounds: Bounds {
                 idle: settings.session_idle_lifetime,
                 lifetime: settings.session_lifetime,
                 sessions: settings.max_sessions_per_user,
             },
             database,
             users,
+            limits,
             activity,
             events,
             clock,
@@ -91,8 +97,15 @@ impl Auth {
         &self.0.users
     }
 
+    /// How often one may try.
+    #[must_use]
+    pub fn limits(&self) -> &Limits {
+        &self.0.limits
+    }
+
     /// Makes an account that may do least.
     pub async fn register(&self, email: Email, password: Password) -> Result<User, Error> {
+        self.count(Event::Register, Target::Account(&email)).await?;
         let outcome = self.0.users.create(email, password, Role::Viewer).await;
         let (noted, user_id) = match &outcome {
             Ok(user) => (Outcome::Success, Some(user.id)),
@@ -109,6 +122,7 @@ impl Auth {
         password: SecretString,
         client: Client,
     ) -> Result<Grant, Error> {
+        self.count(Event::SignIn, Target::Account(email)).await?;
         let opened = match self.0.users.prove(email, password).await? {
             Some(proven) => {
                 let mut connection = self.0.database.connection().await?;
@@ -138,6 +152,15 @@ impl Auth {
         Ok(self.grant(&session, refresh, session.created_at))
     }
 
+    /// Counts an attempt against the account it is about, and notes one too many.
+    async fn count(&self, event: Event, target: Target<'_>) -> Result<(), limits::Error> {
+        let counted = self.0.limits.take(target).await;
+        if let Err(limits::Error::Account(_)) = counted {
+            self.0.events.note(event, Outcome::Limited, None, None);
+        }
+        counted
+    }
+
     /// Writes a new session of the usual length and ends the oldest ones beyond the limit.
     async fn open(
         &self,
@@ -146,13 +169,13 @@ impl Auth {
         client: Client,
     ) -> Result<(Session, RefreshToken), Error> {
         let now = self.0.clock.now();
-        let ends_at = now + self.0.limits.lifetime;
+        let ends_at = now + self.0.bounds.lifetime;
         let session = Session {
             id: SessionId::generate(),
             user_id: user.id,
             created_at: now,
             last_used_at: now,
-            expires_at: ends_at.min(now + self.0.limits.idle),
+            expires_at: ends_at.min(now + self.0.bounds.idle),
             ends_at,
             ip: client.ip,
             user_agent: client.user_agent,
@@ -160,7 +183,7 @@ impl Auth {
         let token = RefreshToken::generate();
         repository::insert(transaction, &session).await?;
         repository::insert_token(transaction, token.hash(), session.id, None, now).await?;
-        repository::revoke_oldest(transaction, user.id, self.0.limits.sessions, now).await?;
+        repository::revoke_oldest(transaction, user.id, self.0.bounds.sessions, now).await?;
         Ok((session, token))
     }
 
@@ -195,7 +218,7 @@ impl Auth {
         let mut connection = self.0.database.connection().await?;
         let transaction = connection.begin().await?;
         repository::insert(&transaction, &session).await?;
-        repository::revoke_oldest(&transaction, user.id, self.0.limits.sessions, now).await?;
+        repository::revoke_oldest(&transaction, user.id, self.0.bounds.sessions, now).await?;
         transaction.commit().await?;
         let token = self
             .0
@@ -232,7 +255,7 @@ impl Auth {
         }
         let next = RefreshToken::generate();
         repository::insert_token(&transaction, next.hash(), session.id, Some(hash), now).await?;
-        session.expires_at = session.ends_at.min(now + self.0.limits.idle);
+        session.expires_at = session.ends_at.min(now + self.0.bounds.idle);
         repository::extend(&transaction, session.id, now, session.expires_at).await?;
         transaction.commit().await?;
         let ids = (Some(session.user_id), Some(session.id));
@@ -277,11 +300,22 @@ impl Auth {
 
 impl Outcome {
     /// What a failure about an account counts as.
-    fn of(error: &crate::features::users::Error) -> Self {
-        use crate::features::users::Error as UserError;
+    fn of(error: &users::Error) -> Self {
         match error {
-            UserError::Hash(_) | UserError::Database(_) => Self::Failed,
+            users::Error::Hash(_) | users::Error::Database(_) => Self::Failed,
             _ => Self::Refused,
+        }
+    }
+}
+
+impl Error {
+    /// What it counts as.
+    fn outcome(&self) -> Outcome {
+        match self {
+            Self::Users(error) => Outcome::of(error),
+            Self::Limits(limits::Error::Source(_) | limits::Error::Account(_)) => Outcome::Limited,
+            Self::Limits(limits::Error::Uncounted(_)) | Self::Database(_) => Outcome::Failed,
+            _ => Outcome::Refused,
         }
     }
 }

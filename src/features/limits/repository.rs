@@ -1,0 +1,75 @@
+//! The table of buckets.
+
+use std::time::Duration;
+
+use tokio_postgres::types::Type;
+
+use crate::{
+    database::{DatabaseError, Executor, Query},
+    web::{Quota, Taken},
+};
+
+static TAKE: Query = Query {
+    name: "rate_limits_take",
+    sql: "
+WITH taken AS (
+    INSERT INTO rate_limits AS held (key, full_at)
+    VALUES ($1, now() + make_interval(secs => $2))
+    ON CONFLICT (key) DO UPDATE
+    SET full_at = GREATEST(held.full_at, now()) + make_interval(secs => $2)
+    WHERE GREATEST(held.full_at, now()) + make_interval(secs => $2)
+        <= now() + make_interval(secs => $3)
+    RETURNING full_at
+)
+SELECT true AS is_taken, EXTRACT(EPOCH FROM full_at - now())::float8 AS full_in
+FROM taken
+UNION ALL
+SELECT false, EXTRACT(EPOCH FROM full_at - now())::float8
+FROM rate_limits
+WHERE key = $1 AND NOT EXISTS (SELECT FROM taken)",
+    types: &[Type::BYTEA, Type::FLOAT8, Type::FLOAT8],
+};
+
+/// Takes a token from the bucket of this key, in one statement, so that no two take the same one.
+///
+/// Here the time is PostgreSQL's: it is one clock for all replicas, whatever
+/// theirs say to each other.
+pub(super) async fn take(
+    db: &impl Executor,
+    key: &[u8; 32],
+    quota: &Quota,
+) -> Result<Taken, DatabaseError> {
+    let (interval, window) = (quota.interval(), quota.window());
+    let parameters = (interval.as_secs_f64(), window.as_secs_f64());
+    let row = db
+        .optional(&TAKE, &[&key.as_slice(), &parameters.0, &parameters.1])
+        .await?;
+    // No row: the bucket was made, and emptied, since the statement began.
+    let Some(row) = row else {
+        return Ok(Err(quota.refusal(window)));
+    };
+    let full_in = Duration::try_from_secs_f64(row.try_get("full_in")?).unwrap_or_default();
+    if row.try_get("is_taken")? {
+        return Ok(Ok(quota.standing(full_in)));
+    }
+    Ok(Err(quota.refusal(full_in)))
+}
+
+static DELETE_FULL: Query = Query {
+    name: "rate_limits_delete_full",
+    sql: "
+DELETE FROM rate_limits
+WHERE key IN (
+    SELECT key
+    FROM rate_limits
+    WHERE full_at <= now()
+    LIMIT $1
+    FOR UPDATE SKIP LOCKED
+)",
+    types: &[Type::INT8],
+};
+
+/// Removes up to `limit` buckets that are full again, which is what a bucket without a row is.
+pub(super) async fn delete_full(db: &impl Executor, limit: u32) -> Result<u64, DatabaseError> {
+    db.execute(&DELETE_FULL, &[&i64::from(limit)]).await
+}
