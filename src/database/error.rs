@@ -1,6 +1,6 @@
 //! What PostgreSQL did, in the words of this crate.
 
-use std::error::Error as _;
+use std::{error::Error as _, sync::Arc};
 
 use deadpool_postgres::PoolError;
 use tokio_postgres::error::SqlState;
@@ -8,11 +8,11 @@ use tokio_postgres::error::SqlState;
 use crate::web::Problem;
 
 /// A statement, or the way to it, failed.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum DatabaseError {
     /// The server is out, going down, or a connection broke.
     #[error("the database cannot be reached")]
-    Unreachable(#[source] Option<Box<dyn std::error::Error + Send + Sync>>),
+    Unreachable(#[source] Option<Arc<dyn std::error::Error + Send + Sync>>),
     /// Every connection of the pool was busy for as long as a request may wait.
     #[error("no database connection became free in time")]
     PoolExhausted,
@@ -47,7 +47,7 @@ pub enum DatabaseError {
 }
 
 /// What PostgreSQL said, without values.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 #[error("{0}")]
 pub struct Message(String);
 
@@ -71,7 +71,7 @@ impl DatabaseError {
                     .source()
                     .is_some_and(<dyn std::error::Error>::is::<std::io::Error>);
             if broken || error.to_string().starts_with("error connecting") {
-                return Self::Unreachable(Some(Box::new(error)));
+                return Self::Unreachable(Some(Arc::new(error)));
             }
             let message = Message(error.to_string());
             return Self::Failed {
@@ -94,7 +94,7 @@ impl DatabaseError {
             return Self::Timeout { query };
         }
         if is_outage(state) {
-            return Self::Unreachable(Some(Box::new(error)));
+            return Self::Unreachable(Some(Arc::new(error)));
         }
         Self::Failed {
             query,
@@ -142,7 +142,7 @@ impl From<PoolError> for DatabaseError {
         match error {
             PoolError::Timeout(deadpool_postgres::TimeoutType::Wait) => Self::PoolExhausted,
             PoolError::Backend(error) => Self::from_driver("connect", error),
-            other => Self::Unreachable(Some(Box::new(other))),
+            other => Self::Unreachable(Some(Arc::new(other))),
         }
     }
 }

@@ -67,7 +67,7 @@ impl Database {
             recycling_method: RecyclingMethod::Fast,
         };
         let timeout = Some(settings.pool_timeout);
-        let manager = Manager::from_config(session(settings, false), tls.clone(), config);
+        let manager = Manager::from_config(session(settings), tls.clone(), config);
         let pool = Pool::builder(manager)
             .max_size(settings.pool_size)
             .runtime(Runtime::Tokio1)
@@ -77,7 +77,7 @@ impl Database {
             .build()?;
         let reads = Reads::new(
             settings.read_connections,
-            session(settings, true),
+            session(settings),
             tls,
             settings.pool_timeout,
             Arc::clone(&rules),
@@ -148,20 +148,15 @@ impl Database {
 ///
 /// A pooler in transaction mode refuses or mixes up session settings, so
 /// behind one (`DB_PREPARED_STATEMENTS=off`) only our own patience bounds a statement.
-fn session(settings: &DatabaseSettings, read_only: bool) -> Config {
+fn session(settings: &DatabaseSettings) -> Config {
     let mut config = settings.target.config.clone();
     if !settings.prepared_statements {
         return config;
     }
     let limit = settings.statement_timeout.as_millis();
     let own = config.get_options().unwrap_or_default();
-    let read_only = if read_only {
-        " -c default_transaction_read_only=on"
-    } else {
-        ""
-    };
     let options = format!(
-        "{own} -c statement_timeout={limit} -c idle_in_transaction_session_timeout={}{read_only}",
+        "{own} -c statement_timeout={limit} -c idle_in_transaction_session_timeout={}",
         limit * 2
     );
     config.options(options.trim());

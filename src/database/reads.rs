@@ -7,14 +7,17 @@
 
 use std::{
     sync::{
-        Arc, PoisonError, RwLock,
+        Arc, Mutex, PoisonError, RwLock,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
 };
 
 use deadpool_postgres::ClientWrapper;
-use tokio::sync::Mutex;
+use futures_util::{
+    FutureExt,
+    future::{BoxFuture, Shared},
+};
 use tokio_postgres::{Config, Row};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
@@ -24,47 +27,110 @@ use super::{
     statement::{Executor, Parameters, Query, Rules},
 };
 
+const READ_ONLY: &str = "SET default_transaction_read_only = on";
+
 /// The shared connections. Each is opened when first needed, and again when it broke.
 pub struct Reads {
-    slots: Vec<Slot>,
+    slots: Vec<Arc<Slot>>,
     next: AtomicUsize,
-    config: Config,
-    tls: MakeRustlsConnect,
-    connect_timeout: Duration,
+    opener: Opener,
     rules: Arc<Rules>,
 }
 
 #[derive(Default)]
 struct Slot {
-    current: RwLock<Option<Arc<Shared>>>,
-    /// Held by whoever is opening the connection, so that one does.
-    opening: Mutex<()>,
+    current: RwLock<Option<Arc<Reader>>>,
+    /// The last attempt to open one. There is never more than one under way.
+    opening: Mutex<Option<Opening>>,
 }
 
-struct Shared {
+/// An attempt to open a connection, for everyone who waits for it.
+type Opening = Shared<BoxFuture<'static, Result<Arc<Reader>, DatabaseError>>>;
+
+/// How connections are opened.
+#[derive(Clone)]
+struct Opener {
+    /// Whether sessions are made read only; a pooler would mix such sessions up with others.
+    read_only: bool,
+    config: Config,
+    tls: MakeRustlsConnect,
+    timeout: Duration,
+}
+
+struct Reader {
     client: ClientWrapper,
     /// A statement on it never ended: nothing behind it will either.
     stuck: AtomicBool,
 }
 
-impl Shared {
+impl Reader {
     fn is_usable(&self) -> bool {
         !self.client.is_closed() && !self.stuck.load(Ordering::Relaxed)
     }
 }
 
 impl Slot {
-    fn usable(&self) -> Option<Arc<Shared>> {
+    fn usable(&self) -> Option<Arc<Reader>> {
         let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
         current
             .as_ref()
-            .filter(|shared| shared.is_usable())
+            .filter(|reader| reader.is_usable())
             .cloned()
     }
 
-    fn replace(&self, shared: &Arc<Shared>) {
+    fn replace(&self, reader: &Arc<Reader>) {
         let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
-        *current = Some(Arc::clone(shared));
+        *current = Some(Arc::clone(reader));
+    }
+
+    /// The attempt that is under way, or a new one.
+    ///
+    /// It is a task of its own: whoever asked for it may give up waiting, but
+    /// the next one finds it further on. Were it part of a request, a crowd of
+    /// requests with little time left would cut off one attempt after the other.
+    fn opening(self: &Arc<Self>, opener: &Opener) -> Opening {
+        let mut opening = self.opening.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(under_way) = opening.as_ref().filter(|last| last.peek().is_none()) {
+            return under_way.clone();
+        }
+        let (slot, opener) = (Arc::clone(self), opener.clone());
+        let task = tokio::spawn(async move {
+            // Somebody may have looked before the last attempt succeeded, and asked after it.
+            if let Some(reader) = slot.usable() {
+                return Ok(reader);
+            }
+            let reader = Arc::new(opener.open().await?);
+            slot.replace(&reader);
+            Ok(reader)
+        });
+        let attempt = async { task.await.unwrap_or(Err(DatabaseError::Unreachable(None))) };
+        opening.insert(attempt.boxed().shared()).clone()
+    }
+}
+
+impl Opener {
+    async fn open(&self) -> Result<Reader, DatabaseError> {
+        let opened = tokio::time::timeout(self.timeout, self.connect()).await;
+        let client = opened.map_err(|_| DatabaseError::Unreachable(None))?;
+        Ok(Reader {
+            client: client.map_err(|error| DatabaseError::from_driver("connect", error))?,
+            stuck: AtomicBool::new(false),
+        })
+    }
+
+    async fn connect(&self) -> Result<ClientWrapper, tokio_postgres::Error> {
+        let (client, connection) = self.config.connect(self.tls.clone()).await?;
+        let task = tokio::spawn(async move {
+            // How it ended is seen by the statements that were waiting on it.
+            let _ = connection.await;
+        });
+        let client = ClientWrapper::new(client, task);
+        if self.read_only {
+            // Said now and not when connecting: a session that begins as read only looks
+            // like one of a standby, which `target_session_attrs=read-write` passes by.
+            client.batch_execute(READ_ONLY).await?;
+        }
+        Ok(client)
     }
 }
 
@@ -73,34 +139,29 @@ impl Reads {
         connections: usize,
         config: Config,
         tls: MakeRustlsConnect,
-        connect_timeout: Duration,
+        timeout: Duration,
         rules: Arc<Rules>,
     ) -> Self {
         Self {
-            slots: (0..connections).map(|_| Slot::default()).collect(),
+            slots: (0..connections).map(|_| Arc::default()).collect(),
             next: AtomicUsize::new(0),
-            config,
-            tls,
-            connect_timeout,
+            opener: Opener {
+                read_only: rules.prepared,
+                config,
+                tls,
+                timeout,
+            },
             rules,
         }
     }
 
-    async fn shared(&self) -> Result<Arc<Shared>, DatabaseError> {
+    async fn reader(&self) -> Result<Arc<Reader>, DatabaseError> {
         let turn = self.next.fetch_add(1, Ordering::Relaxed);
         let slot = &self.slots[turn % self.slots.len()];
-        if let Some(shared) = slot.usable() {
-            return Ok(shared);
+        if let Some(reader) = slot.usable() {
+            return Ok(reader);
         }
-        let opened = tokio::time::timeout(self.connect_timeout, async {
-            let _one = slot.opening.lock().await;
-            if let Some(shared) = slot.usable() {
-                return Ok(shared);
-            }
-            let shared = Arc::new(self.open().await?);
-            slot.replace(&shared);
-            Ok(shared)
-        });
+        let opened = tokio::time::timeout(self.opener.timeout, slot.opening(&self.opener));
         let outcome = opened
             .await
             .unwrap_or(Err(DatabaseError::Unreachable(None)));
@@ -110,27 +171,13 @@ impl Reads {
         outcome
     }
 
-    async fn open(&self) -> Result<Shared, DatabaseError> {
-        let connected = self.config.connect(self.tls.clone()).await;
-        let (client, connection) =
-            connected.map_err(|error| DatabaseError::from_driver("connect", error))?;
-        let task = tokio::spawn(async move {
-            // How it ended is seen by the statements that were waiting on it.
-            let _ = connection.await;
-        });
-        Ok(Shared {
-            client: ClientWrapper::new(client, task),
-            stuck: AtomicBool::new(false),
-        })
-    }
-
     async fn attempt(
         &self,
-        shared: &Shared,
+        reader: &Reader,
         query: &'static Query,
         parameters: Parameters<'_>,
     ) -> Result<Vec<Row>, DatabaseError> {
-        let client = &shared.client;
+        let client = &reader.client;
         let work = pool::rows(
             client,
             &client.statement_cache,
@@ -142,7 +189,7 @@ impl Reads {
         let left_early = AtomicBool::new(false);
         let outcome = self.rules.run(query, &left_early, work).await;
         if matches!(outcome, Err(DatabaseError::Timeout { .. })) && left_early.into_inner() {
-            shared.stuck.store(true, Ordering::Relaxed);
+            reader.stuck.store(true, Ordering::Relaxed);
         }
         outcome
     }
@@ -155,11 +202,11 @@ impl Executor for Reads {
         query: &'static Query,
         parameters: Parameters<'_>,
     ) -> Result<Vec<Row>, DatabaseError> {
-        let shared = self.shared().await?;
-        let outcome = self.attempt(&shared, query, parameters).await;
+        let reader = self.reader().await?;
+        let outcome = self.attempt(&reader, query, parameters).await;
         if matches!(outcome, Err(DatabaseError::Unreachable(_))) {
-            let shared = self.shared().await?;
-            return self.attempt(&shared, query, parameters).await;
+            let reader = self.reader().await?;
+            return self.attempt(&reader, query, parameters).await;
         }
         outcome
     }
