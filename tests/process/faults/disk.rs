@@ -1,0 +1,77 @@
+//! PostgreSQL's disk is full.
+
+use std::{fs, path::PathBuf};
+
+use tokio_postgres::Client;
+
+use super::{
+    IMPATIENT, Member, assert_well,
+    postgres::{DURABLE, Server},
+};
+use crate::{
+    cluster,
+    support::{Service, eventually},
+};
+
+#[tokio::test]
+async fn on_a_full_disk_writes_are_refused_whole_and_go_on_when_there_is_room() {
+    let Some(mut server) = Server::with(&[
+        "--size",
+        "160m",
+        "min_wal_size=32MB",
+        "max_wal_size=32MB",
+        DURABLE,
+    ]) else {
+        println!("SKIPPED: a disk of its own for PostgreSQL takes root on Linux");
+        return;
+    };
+    let migrated = crate::support::run(&server.url, &[], &["migrate", "up"], "");
+    crate::support::printed(&migrated);
+    let many = [IMPATIENT.as_slice(), &[("MAX_SESSIONS_PER_USER", "1000")]].concat();
+    let service = Service::start(&server.url, &many);
+    let member = Member::join(&service, "full@marked.example");
+    let filler = fill(&cluster::connect(&server.url).await).await;
+
+    let mut opened = 1;
+    let refused = loop {
+        let reply = member.sign_in(&service);
+        match reply.status {
+            200 => opened += 1,
+            _ => break reply,
+        }
+        assert!(opened < 900, "the disk does not fill");
+    };
+
+    assert_eq!(refused.status, 503, "{}", refused.body);
+    assert_eq!(refused.json()["code"], "unavailable");
+    assert_eq!(service.get("/live").status, 200);
+    fs::remove_file(filler).unwrap();
+    // Without room for its log PostgreSQL may have ended; whoever makes room starts it again.
+    server.order("start");
+    eventually("service", || {
+        (member.sign_in(&service).status == 200).then_some(())
+    });
+    assert_well(&service, &member);
+    let sessions = "SELECT count(*) FROM sessions AS s
+        WHERE (SELECT count(*) FROM refresh_tokens AS t WHERE t.session_id = s.id) <> 1";
+    let halves: i64 = cluster::connect(&server.url)
+        .await
+        .query_one(sessions, &[])
+        .await
+        .unwrap()
+        .get(0);
+    assert_eq!(halves, 0, "a session was written by half");
+}
+
+/// Takes all the room there is. Returns the file that holds it.
+async fn fill(database: &Client) -> PathBuf {
+    let row = database
+        .query_one("SHOW data_directory", &[])
+        .await
+        .unwrap();
+    let filler = PathBuf::from(row.get::<_, String>(0)).join("filler");
+    let mut file = fs::File::create(&filler).unwrap();
+    let block = vec![0; 1 << 16];
+    while std::io::Write::write_all(&mut file, &block).is_ok() {}
+    filler
+}

@@ -1,0 +1,180 @@
+//! A PostgreSQL that a test may break, and what happens when it does.
+
+use std::{
+    io::{BufRead, BufReader, Write},
+    process::{Child, ChildStdout, Command, Stdio},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use super::{IMPATIENT, Member, assert_out, assert_well};
+use crate::support::{Service, eventually, printed, run};
+
+/// What was committed survives a kill; the tests that look at it afterwards rely on that.
+pub(super) const DURABLE: &str = "synchronous_commit=on";
+
+/// A server of the test's own. It goes when this does.
+pub(super) struct Server {
+    child: Child,
+    answers: BufReader<ChildStdout>,
+    pub(super) url: String,
+}
+
+impl Server {
+    /// An empty one, with the schema in it.
+    pub(super) fn start() -> Self {
+        let server = Self::with(&[DURABLE]).expect("PostgreSQL can be started");
+        printed(&run(&server.url, &[], &["migrate", "up"], ""));
+        server
+    }
+
+    /// Whatever `scripts/postgres throwaway` makes of these arguments. `None` when it cannot be had.
+    pub(super) fn with(arguments: &[&str]) -> Option<Self> {
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/postgres");
+        let mut child = Command::new(script)
+            .arg("throwaway")
+            .args(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut answers = BufReader::new(child.stdout.take().unwrap());
+        let mut url = String::new();
+        answers.read_line(&mut url).unwrap();
+        let url = url.trim().to_owned();
+        if url.is_empty() {
+            child.wait().unwrap();
+            return None;
+        }
+        Some(Self {
+            child,
+            answers,
+            url,
+        })
+    }
+
+    /// Kills, stops, starts, freezes, thaws or promotes it, and waits until that is done.
+    #[track_caller]
+    pub(super) fn order(&mut self, what: &str) {
+        let mut input = self.child.stdin.as_ref().unwrap();
+        writeln!(input, "{what}").unwrap();
+        let mut answer = String::new();
+        self.answers.read_line(&mut answer).unwrap();
+        assert_eq!(answer.trim(), "done", "{what}");
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        drop(self.child.stdin.take());
+        // The script stops the server and removes its files.
+        let _ = self.child.wait();
+    }
+}
+
+/// Clients that ask without a pause who they are.
+struct Load {
+    going_on: Arc<AtomicBool>,
+    clients: Vec<thread::JoinHandle<Vec<u16>>>,
+}
+
+impl Load {
+    fn on(service: &Arc<Service>, access: &str) -> Self {
+        let going_on = Arc::new(AtomicBool::new(true));
+        let clients = (0..8).map(|_| {
+            let (going_on, service) = (Arc::clone(&going_on), Arc::clone(service));
+            let access = access.to_owned();
+            thread::spawn(move || {
+                let mut statuses = Vec::new();
+                while going_on.load(Ordering::Relaxed) {
+                    statuses.push(service.me(&access).status);
+                }
+                statuses
+            })
+        });
+        let clients = clients.collect();
+        Self { going_on, clients }
+    }
+
+    /// Ends it. Returns the different statuses that were seen, in order.
+    fn end(self) -> Vec<u16> {
+        self.going_on.store(false, Ordering::Relaxed);
+        let all = self
+            .clients
+            .into_iter()
+            .map(|client| client.join().unwrap());
+        let mut statuses: Vec<_> = all.flatten().collect();
+        statuses.sort_unstable();
+        statuses.dedup();
+        statuses
+    }
+}
+
+#[test]
+fn a_server_that_is_killed_under_load_and_started_again_takes_no_restart() {
+    let mut server = Server::start();
+    let service = Arc::new(Service::start(&server.url, &IMPATIENT));
+    let member = Member::join(&service, "killed@marked.example");
+    let load = Load::on(&service, &member.access);
+
+    server.order("kill");
+
+    assert_out(&service, &member);
+    server.order("start");
+    let accepting = Instant::now();
+    eventually("service", || {
+        (service.me(&member.access).status == 200).then_some(())
+    });
+    println!(
+        "served {} ms after PostgreSQL",
+        accepting.elapsed().as_millis()
+    );
+    assert_well(&service, &member);
+    // Every answer was whole, and either right or a 503.
+    assert_eq!(load.end(), [200, 503]);
+}
+
+#[test]
+fn a_server_that_is_restarted_in_good_order_takes_no_restart() {
+    let mut server = Server::start();
+    let service = Arc::new(Service::start(&server.url, &IMPATIENT));
+    let member = Member::join(&service, "restarted@marked.example");
+    let load = Load::on(&service, &member.access);
+
+    server.order("stop");
+    server.order("start");
+
+    eventually("service", || {
+        (service.me(&member.access).status == 200).then_some(())
+    });
+    assert_well(&service, &member);
+    let statuses = load.end();
+    assert!(
+        statuses.iter().all(|status| [200, 503].contains(status)),
+        "{statuses:?}"
+    );
+}
+
+#[test]
+fn a_server_that_freezes_is_given_up_in_time_and_used_again_when_it_thaws() {
+    let mut server = Server::start();
+    let limited = [IMPATIENT.as_slice(), &[("RATE_LIMIT", "on")]].concat();
+    let service = Service::start(&server.url, &limited);
+    let member = Member::join(&service, "frozen@marked.example");
+
+    server.order("freeze");
+
+    let asked = Instant::now();
+    assert_out(&service, &member);
+    // Of the five answers none waited for the request's own limit of 30 s.
+    assert!(asked.elapsed() < Duration::from_secs(25));
+    server.order("thaw");
+    eventually("service", || {
+        (service.me(&member.access).status == 200).then_some(())
+    });
+    assert_well(&service, &member);
+}
