@@ -420,7 +420,7 @@ fn read_toml(path: &str) -> Result<BTreeMap<String, String>, SettingError> {
         .map_err(|error| unreadable(&format!("a file that can be read: {error}")))?;
     let data = Toml::string(&text)
         .data()
-        .map_err(|error| unreadable(&format!("TOML: {}", error.kind)))?;
+        .map_err(|error| unreadable(&format!("TOML{}", place_in(&error.kind.to_string()))))?;
     let dict = data.into_values().flatten();
     dict.map(|(name, value)| {
         if !is_known(&name) {
@@ -436,6 +436,15 @@ fn read_toml(path: &str) -> Result<BTreeMap<String, String>, SettingError> {
         }
     })
     .collect()
+}
+
+/// Where a mistake is, without the line that the parser quotes: it may hold a secret.
+fn place_in(complaint: &str) -> String {
+    let place = complaint.strip_prefix("TOML parse error at ");
+    let place = place.and_then(|rest| rest.lines().next());
+    place.map_or(String::new(), |place| {
+        format!(": there is a mistake at {place}")
+    })
 }
 
 fn as_text(value: &Value) -> Option<String> {

@@ -80,7 +80,7 @@ impl Section for TelemetrySettings {
         }
         Ok(Self {
             service_name: values.get("SERVICE_NAME", "a name")?,
-            log_level: values.get("LOG_LEVEL", "error, warn, info, debug or trace")?,
+            log_level: log_level(values)?,
             log_format: log_format
                 .or((values.app_env()? != AppEnv::Development).then_some(LogFormat::Json)),
             otlp_endpoint: otlp_endpoint(values)?,
@@ -100,6 +100,18 @@ impl TelemetrySettings {
         };
         self.log_format.unwrap_or(by_reader)
     }
+}
+
+/// Levels, of which the first one is for everything.
+///
+/// A misspelt level would count as the name of a module, and everything else fall silent.
+fn log_level(values: &Values) -> Result<Targets, SettingError> {
+    let expected = "error, warn, info, debug, trace or off; per module as in info,hyper=debug";
+    let levels: Targets = values.get("LOG_LEVEL", expected)?;
+    if levels.default_level().is_none() {
+        return Err(values.unusable("LOG_LEVEL", expected));
+    }
+    Ok(levels)
 }
 
 /// The address of the traces endpoint: given whole, or as the base it hangs from.

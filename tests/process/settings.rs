@@ -73,6 +73,52 @@ fn a_mistake_is_one_line_that_names_key_source_and_expectation() {
 }
 
 #[test]
+fn a_mistake_in_the_file_is_told_without_the_line_that_may_hold_a_secret() {
+    let folder = new_folder();
+    let toml = folder.join("settings.toml");
+
+    for text in ["\nDB_PASSWORD = marked\n", "\nDB_PASSWORD = \"marked\n"] {
+        fs::write(&toml, text).unwrap();
+        let settings = [("CONFIG_FILE", toml.to_str().unwrap())];
+        let error = complaint(&run(URL, &settings, &["config"], ""));
+
+        assert!(
+            error.contains("expected TOML: there is a mistake at line 2"),
+            "{error}"
+        );
+        assert!(!error.contains("marked"), "{error}");
+        assert_eq!(error.lines().count(), 1, "{error}");
+    }
+}
+
+#[test]
+fn a_misspelt_level_is_refused_and_silences_nothing() {
+    for level in ["verbose", "WARNING", "hyper=debug", "???"] {
+        let error = complaint(&run(URL, &[("LOG_LEVEL", level)], &["config"], ""));
+
+        assert!(
+            error.starts_with("error: LOG_LEVEL (from the environment)"),
+            "{error}"
+        );
+    }
+    for level in ["warn", "off", "info,hyper=debug"] {
+        printed(&run(URL, &[("LOG_LEVEL", level)], &["config"], ""));
+    }
+}
+
+#[test]
+fn two_listeners_cannot_have_one_port() {
+    let settings = [("PORT", "8123"), ("ADMIN_PORT", "8123")];
+
+    let error = complaint(&run(URL, &settings, &["config"], ""));
+
+    assert!(
+        error.starts_with("error: ADMIN_PORT (from the environment)"),
+        "{error}"
+    );
+}
+
+#[test]
 fn weak_hashing_is_refused_in_production() {
     let settings = [("APP_ENV", "production")];
 
