@@ -2,6 +2,7 @@
 
 use std::{process::ExitCode, thread, time::Duration};
 
+use http::StatusCode;
 use tokio::net::TcpStream;
 use tokio_postgres::Client;
 
@@ -9,8 +10,8 @@ use super::healthcheck;
 use crate::{
     clock::Clock,
     config::Settings,
-    database::{self, migrations},
-    server::Listener,
+    database::{Target, migrations},
+    server::{Listener, ServerSettings},
 };
 
 /// How far the database's clock may be from ours before it is worth a word.
@@ -33,20 +34,20 @@ pub(super) async fn run(settings: &Settings) -> anyhow::Result<ExitCode> {
         ("settings", Fine("every value can be used".to_owned())),
         ("secret", secret(settings)),
     ];
-    let client = connect(settings).await;
-    match &client {
-        Ok(client) => {
-            let target = settings.database.migration_target.describe();
-            findings.push(("database", Fine(format!("{target} answers"))));
-            findings.push(("schema", schema(client).await));
-            findings.push(("clock", clock(client).await));
-        }
-        Err(error) => findings.push(("database", Fault(format!("{error:#}")))),
+    for target in settings.database.targets() {
+        findings.push(("database", database(settings, target).await));
+    }
+    if let Ok(client) = super::connect(settings).await {
+        findings.push(("schema", schema(&client).await));
+        findings.push(("clock", clock(&client).await));
     }
     findings.push(("hashing", hashing(settings)));
     findings.push(("files", files(settings)));
     findings.push(("traces", traces(settings).await));
-    findings.push(("listener", listener(settings).await));
+    findings.push(("listener", listener(&settings.server, "/live").await));
+    if let Some(admin) = settings.server.for_operators() {
+        findings.push(("ADMIN_PORT", listener(&admin, "/metrics").await));
+    }
     let mut code = ExitCode::SUCCESS;
     for (subject, finding) in findings {
         let (mark, text) = match finding {
@@ -69,10 +70,11 @@ fn secret(settings: &Settings) -> Finding {
     }
 }
 
-async fn connect(settings: &Settings) -> anyhow::Result<Client> {
-    let target = &settings.database.migration_target;
-    let client = database::connect(target).await;
-    client.map_err(|error| super::unreachable(&target.describe(), &error))
+async fn database(settings: &Settings, target: &Target) -> Finding {
+    match super::reach(&settings.database, target).await {
+        Ok(_) => Fine(format!("{} answers", target.describe())),
+        Err(error) => Fault(format!("{error:#}")),
+    }
 }
 
 async fn schema(client: &Client) -> Finding {
@@ -179,9 +181,8 @@ async fn traces(settings: &Settings) -> Finding {
     }
 }
 
-/// The address has to be free, or held by this service already.
-async fn listener(settings: &Settings) -> Finding {
-    let server = &settings.server;
+/// The address has to be free, or held by this service already, which then answers this path.
+async fn listener(server: &ServerSettings, path: &str) -> Finding {
     let free = match &server.listen_socket {
         Some(path) => Listener::unix(path).await,
         None => Listener::tcp(&server.host, server.port).await,
@@ -191,13 +192,11 @@ async fn listener(settings: &Settings) -> Finding {
     let Err(error) = free else {
         return Fine(format!("{address} is free; {cores} cores will serve it"));
     };
-    match healthcheck::ask(server, "/live").await {
-        Ok(answer) if answer.is_ours && answer.body.as_ref() == br#"{"status":"ok"}"# => {
-            Fine(format!(
-                "{address} is served by a running {}",
-                env!("CARGO_PKG_NAME")
-            ))
-        }
+    match healthcheck::ask(server, path).await {
+        Ok(answer) if answer.is_ours && answer.status == StatusCode::OK => Fine(format!(
+            "{address} is served by a running {}",
+            env!("CARGO_PKG_NAME")
+        )),
         _ => Fault(error.to_string()),
     }
 }

@@ -4,7 +4,7 @@ use std::{net::IpAddr, process::ExitCode, time::Duration};
 
 use bytes::Bytes;
 use http::{Request, StatusCode, header};
-use http_body_util::{BodyExt, Empty};
+use http_body_util::Empty;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::net::{TcpStream, UnixStream};
@@ -32,7 +32,6 @@ pub(super) struct Answer {
     pub(super) status: StatusCode,
     /// Whether it is one of ours: they all carry a correlation id.
     pub(super) is_ours: bool,
-    pub(super) body: Bytes,
 }
 
 /// Asks the service that these settings would start.
@@ -50,13 +49,12 @@ pub(super) async fn ask(settings: &ServerSettings, path: &str) -> anyhow::Result
             .header(header::HOST, "localhost")
             .body(Empty::<Bytes>::new())?;
         let response = sender.send_request(request).await?;
-        let (head, body) = response.into_parts();
-        let body = body.collect().await?.to_bytes();
         connection.abort();
         anyhow::Ok(Answer {
-            status: head.status,
-            is_ours: head.headers.contains_key(crate::web::CORRELATION_HEADER),
-            body,
+            status: response.status(),
+            is_ours: response
+                .headers()
+                .contains_key(crate::web::CORRELATION_HEADER),
         })
     };
     match tokio::time::timeout(PATIENCE, asked).await {

@@ -10,10 +10,7 @@ use std::{
 use anyhow::Context;
 use tokio_postgres::Client;
 
-use crate::{
-    config::Settings,
-    database::{self, migrations},
-};
+use crate::{config::Settings, database::migrations};
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Migrate {
@@ -37,19 +34,13 @@ pub(super) enum Migrate {
 impl Migrate {
     pub(super) async fn run(self, settings: &Settings) -> anyhow::Result<ExitCode> {
         match self {
-            Self::Up => up(&mut connect(settings).await?).await?,
-            Self::Down { count } => down(&mut connect(settings).await?, count).await?,
-            Self::Status => status(&connect(settings).await?).await?,
+            Self::Up => up(&mut super::connect(settings).await?).await?,
+            Self::Down { count } => down(&mut super::connect(settings).await?, count).await?,
+            Self::Status => status(&super::connect(settings).await?).await?,
             Self::Create { name } => create(Path::new("migrations"), &name)?,
         }
         Ok(ExitCode::SUCCESS)
     }
-}
-
-async fn connect(settings: &Settings) -> anyhow::Result<Client> {
-    let target = &settings.database.migration_target;
-    let client = database::connect(target).await;
-    client.map_err(|error| super::unreachable(&target.describe(), &error))
 }
 
 async fn up(client: &mut Client) -> anyhow::Result<()> {

@@ -20,18 +20,20 @@ mod token;
 mod user;
 
 use std::{
-    fmt,
+    env, fmt,
     io::{self, IsTerminal, Write},
     process::{self, ExitCode},
+    time::Duration,
 };
 
 use clap::{Parser, Subcommand};
+use tokio_postgres::Client;
 
 use crate::{
     app::App,
     clock::Clock,
     config::{Settings, Values},
-    database::migrations,
+    database::{self, DatabaseSettings, Target, migrations},
     telemetry::{self, LogStream, Telemetry},
 };
 
@@ -73,7 +75,10 @@ enum Command {
 /// Runs what the command line asks for.
 #[must_use]
 pub fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => return misunderstand(&error),
+    };
     let serving = matches!(arguments.command, Command::Serve(_));
     match run(arguments.command) {
         Ok(code) => code,
@@ -82,6 +87,23 @@ pub fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Explains a command line that makes no sense, or prints the help that was asked for.
+///
+/// A service that cannot start because of it says so the way it says everything else.
+fn misunderstand(error: &clap::Error) -> ExitCode {
+    let asked_to_serve = env::args_os().nth(1).is_some_and(|word| word == "serve");
+    if error.use_stderr() && asked_to_serve && !io::stderr().is_terminal() {
+        let text = error.to_string();
+        let reason = text.lines().next().unwrap_or_default();
+        let reason = reason.trim_start_matches("error: ").to_owned();
+        complain(true, &anyhow::Error::msg(reason));
+    } else {
+        // Standard error may be closed; the exit code still tells.
+        let _ = error.print();
+    }
+    ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
 }
 
 /// Ends the process when nobody reads on: `… | head` is no failure, a full disk is.
@@ -136,15 +158,24 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
 
 /// The parts of the service, for a command that works on its database: reached, and with the right schema.
 async fn connected(settings: &Settings) -> anyhow::Result<App> {
-    let target = &settings.database.migration_target;
-    let client = crate::database::connect(target)
-        .await
-        .map_err(|error| unreachable(&target.describe(), &error))?;
+    let client = connect(settings).await?;
     let status = migrations::status(&client).await?;
     if !status.pending.is_empty() {
         return Err(migrations::MigrationError::Pending(status.pending).into());
     }
     App::build(settings, Clock::system())
+}
+
+/// A connection to the database that holds the schema.
+async fn connect(settings: &Settings) -> anyhow::Result<Client> {
+    reach(&settings.database, &settings.database.migration_target).await
+}
+
+/// A connection to this database, or an error that names it.
+async fn reach(settings: &DatabaseSettings, target: &Target) -> anyhow::Result<Client> {
+    let within = settings.attempt_after(Duration::ZERO);
+    let client = database::connect(target, within).await;
+    client.map_err(|error| unreachable(&target.describe(), &error))
 }
 
 /// An error that says which database could not be reached, and why.

@@ -7,13 +7,14 @@ use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     time::Instant,
 };
+use tokio_postgres::Client;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     app::App,
     clock::Clock,
     config::Settings,
-    database::{self, DatabaseSettings, migrations},
+    database::{self, DatabaseSettings, Target, migrations},
     server::{Listener, Server},
     telemetry::{self, LogStream, REVISION, Telemetry, VERSION},
 };
@@ -89,9 +90,11 @@ impl Serve {
         }
         let timeout = settings.server.shutdown_timeout;
         let deadline = Instant::now() + timeout - flush_time(settings);
+        // A client that never ends takes nothing from the tasks, which have rows to write.
+        let last_request = deadline - flush_time(settings) / 2;
         let finish = async {
             for server in &servers {
-                let cut = server.stop(deadline - Instant::now()).await;
+                let cut = server.stop(last_request - Instant::now()).await;
                 if cut > 0 {
                     tracing::warn!(connections = cut, "connections_cut");
                 }
@@ -127,9 +130,9 @@ async fn listen(settings: &Settings, app: &App) -> anyhow::Result<Vec<Arc<Server
         None => Listener::tcp(&own.host, own.port).await?,
     };
     let mut open = vec![(public, app.site(), "public")];
-    if let Some(port) = own.admin_port {
+    if let Some(admin) = own.for_operators() {
         open.push((
-            Listener::tcp(&own.host, port).await?,
+            Listener::tcp(&admin.host, admin.port).await?,
             app.admin_site(),
             "admin",
         ));
@@ -145,12 +148,41 @@ async fn listen(settings: &Settings, app: &App) -> anyhow::Result<Vec<Arc<Server
 
 /// Finds the database and sees that its schema is the one this program works with.
 async fn prepare(settings: &DatabaseSettings, migrate: bool) -> anyhow::Result<()> {
-    let target = &settings.migration_target;
     let started = Instant::now();
+    // When migrations go another way, that is the last one.
+    let mut client = None;
+    for target in settings.targets() {
+        client = Some(find(settings, target, started).await?);
+    }
+    let mut client = client.context("there is always a database to find")?;
+    if migrate {
+        for migration in migrations::up(&mut client).await? {
+            tracing::info!(migration, "migration_applied");
+        }
+    }
+    let within = settings.attempt_after(started.elapsed());
+    let status = tokio::time::timeout(within, migrations::status(&client)).await;
+    let status = status.context("the database stopped answering")??;
+    if !status.pending.is_empty() {
+        return Err(migrations::MigrationError::Pending(status.pending).into());
+    }
+    for migration in status.newer {
+        tracing::warn!(migration, "migration_is_newer_than_this_program");
+    }
+    Ok(())
+}
+
+/// A connection to this database, tried for until `DB_CONNECT_TIMEOUT_MS` have passed.
+async fn find(
+    settings: &DatabaseSettings,
+    target: &Target,
+    started: Instant,
+) -> anyhow::Result<Client> {
     let mut pause = Duration::from_millis(50);
-    let mut client = loop {
-        match database::connect(target).await {
-            Ok(client) => break client,
+    loop {
+        let within = settings.attempt_after(started.elapsed());
+        match database::connect(target, within).await {
+            Ok(client) => return Ok(client),
             Err(error) if started.elapsed() + pause > settings.connect_timeout => {
                 return Err(super::unreachable(&target.describe(), &error));
             }
@@ -164,20 +196,7 @@ async fn prepare(settings: &DatabaseSettings, migrate: bool) -> anyhow::Result<(
                 pause = (pause * 2).min(Duration::from_secs(2));
             }
         }
-    };
-    if migrate {
-        for migration in migrations::up(&mut client).await? {
-            tracing::info!(migration, "migration_applied");
-        }
     }
-    let status = migrations::status(&client).await?;
-    if !status.pending.is_empty() {
-        return Err(migrations::MigrationError::Pending(status.pending).into());
-    }
-    for migration in status.newer {
-        tracing::warn!(migration, "migration_is_newer_than_this_program");
-    }
-    Ok(())
 }
 
 /// Room for every connection, and for files beside them.

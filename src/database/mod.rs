@@ -19,6 +19,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use anyhow::Context;
 use deadpool_postgres::{Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
 use tokio_postgres::{Client, Config};
 
@@ -167,10 +168,13 @@ fn session(settings: &DatabaseSettings) -> Config {
 ///
 /// # Errors
 ///
-/// When the target cannot be reached, or its certificates cannot be read.
-pub async fn connect(target: &Target) -> anyhow::Result<Client> {
+/// When the target cannot be reached within this time, or its certificates cannot be read.
+pub async fn connect(target: &Target, within: Duration) -> anyhow::Result<Client> {
     let tls = tls::connector(target)?;
-    let (client, connection) = target.config.connect(tls).await?;
+    // The driver's own limit ends when the address is reached: what answers there may be frozen.
+    let connected = tokio::time::timeout(within, target.config.connect(tls)).await;
+    let (client, connection) =
+        connected.context("it accepts connections, but does not answer")??;
     tokio::spawn(async move {
         // How it ended is seen by whoever waits on the client.
         let _ = connection.await;

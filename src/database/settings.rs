@@ -89,6 +89,23 @@ pub struct DatabaseSettings {
     pub prepared_statements: bool,
 }
 
+impl DatabaseSettings {
+    /// How long one attempt to connect may take, when so much time has passed already: at least as long as a request's.
+    #[must_use]
+    pub fn attempt_after(&self, elapsed: Duration) -> Duration {
+        let left = self.connect_timeout.saturating_sub(elapsed);
+        left.max(self.pool_timeout)
+    }
+
+    /// Where the service connects, and where migrations do when that is somewhere else.
+    pub fn targets(&self) -> impl Iterator<Item = &Target> {
+        let other = self.migration_target.describe() != self.target.describe();
+        [&self.target]
+            .into_iter()
+            .chain(other.then_some(&self.migration_target))
+    }
+}
+
 impl Section for DatabaseSettings {
     const SETTINGS: &'static [Setting] = &[
         Setting::new(

@@ -43,7 +43,7 @@ impl Listener {
         let listener = listener.map_err(|error| {
             let hint = match error.kind() {
                 io::ErrorKind::AddrInUse => {
-                    "; something listens there already: stop it, or set PORT"
+                    "; something listens there already: stop it, or choose another port"
                 }
                 _ => "",
             };

@@ -25,6 +25,20 @@ pub struct ServerSettings {
     pub max_connections: usize,
 }
 
+impl ServerSettings {
+    /// The same for the listener of `ADMIN_PORT`, when there is one.
+    #[must_use]
+    pub fn for_operators(&self) -> Option<Self> {
+        let port = self.admin_port?;
+        Some(Self {
+            port,
+            listen_socket: None,
+            admin_port: None,
+            ..self.clone()
+        })
+    }
+}
+
 impl Section for ServerSettings {
     const SETTINGS: &'static [Setting] = &[
         Setting::new(
@@ -66,11 +80,17 @@ impl Section for ServerSettings {
     ];
 
     fn read(values: &Values) -> Result<Self, SettingError> {
+        let port = values.number("PORT", 0, u16::MAX)?;
+        let listen_socket = values.text("LISTEN_SOCKET").map(PathBuf::from);
+        let admin_port = values.optional("ADMIN_PORT", "a port")?;
+        if port != 0 && admin_port == Some(port) && listen_socket.is_none() {
+            return Err(values.unusable("ADMIN_PORT", "another port than PORT"));
+        }
         Ok(Self {
             host: values.get("HOST", "an address")?,
-            port: values.number("PORT", 0, u16::MAX)?,
-            listen_socket: values.text("LISTEN_SOCKET").map(PathBuf::from),
-            admin_port: values.optional("ADMIN_PORT", "a port")?,
+            port,
+            listen_socket,
+            admin_port,
             header_timeout: values.millis("HEADER_TIMEOUT_MS", 1)?,
             shutdown_timeout: values.millis("SHUTDOWN_TIMEOUT_MS", 1)?,
             shutdown_delay: values.millis("SHUTDOWN_DELAY_MS", 0)?,

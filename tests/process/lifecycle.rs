@@ -15,7 +15,7 @@ use serde_json::json;
 
 use super::{
     cluster,
-    support::{Reply, Service, connect, eventually, rest_of},
+    support::{Reply, Service, complaint, connect, eventually, printed, rest_of, run},
 };
 
 /// Where nothing listens.
@@ -87,10 +87,15 @@ async fn under_load_every_request_that_was_taken_is_answered() {
     let url = cluster::new_database().await;
     let mut service = Service::start(&url, &[]);
     let port = service.port();
+    let token = run(&url, &[], &["token", "--quiet"], "");
+    let request = format!(
+        "GET /auth/me HTTP/1.1\r\nHost: a\r\nConnection: close\r\nAuthorization: Bearer {}\r\n\r\n",
+        printed(&token).trim()
+    );
     let going_on = Arc::new(AtomicBool::new(true));
     let clients: Vec<_> = (0..16)
         .map(|_| {
-            let going_on = Arc::clone(&going_on);
+            let (going_on, request) = (Arc::clone(&going_on), request.clone());
             thread::spawn(move || {
                 let mut answered = 0;
                 while going_on.load(Ordering::Relaxed) {
@@ -98,8 +103,7 @@ async fn under_load_every_request_that_was_taken_is_answered() {
                     let Ok(mut stream) = TcpStream::connect(("127.0.0.1", port)) else {
                         break;
                     };
-                    let request = b"GET /health HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
-                    if stream.write_all(request).is_err() {
+                    if stream.write_all(request.as_bytes()).is_err() {
                         break;
                     }
                     let text = rest_of(stream);
@@ -119,7 +123,7 @@ async fn under_load_every_request_that_was_taken_is_answered() {
     let port = service.port();
     eventually("some load", || {
         let metrics = super::support::ask(port, "GET", "/metrics", &[], "").body;
-        let series = "request_count{method=\"GET\",path=\"/health\",status_code=\"200\"} ";
+        let series = "request_count{method=\"GET\",path=\"/auth/me\",status_code=\"200\"} ";
         let count: u32 = metrics
             .lines()
             .find_map(|line| line.strip_prefix(series))?
@@ -139,7 +143,7 @@ async fn under_load_every_request_that_was_taken_is_answered() {
     let completed = service
         .lines()
         .iter()
-        .filter(|line| line["message"] == "request_completed" && line["path"] == "/health")
+        .filter(|line| line["message"] == "request_completed" && line["path"] == "/auth/me")
         .count();
     assert_eq!(usize::try_from(answered).unwrap(), completed);
     assert!(
@@ -169,6 +173,58 @@ async fn without_a_database_it_lives_is_not_ready_and_gives_up_in_time() {
     assert!(error.contains("127.0.0.1:1"), "{error}");
     assert!(error.to_lowercase().contains("refused"), "{error}");
     assert!(!error.contains("marked-dsn"), "{error}");
+}
+
+#[tokio::test]
+async fn a_database_that_takes_connections_and_says_nothing_is_given_up_in_time() {
+    let mute = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("postgres://me@{}/none", mute.local_addr().unwrap());
+    let hurried = [
+        ("DB_CONNECT_TIMEOUT_MS", "700"),
+        ("DB_POOL_TIMEOUT_MS", "300"),
+    ];
+
+    let mut service = Service::spawn(&url, &hurried, &[]);
+
+    assert_eq!(service.ended().code(), Some(1));
+    let line = service.failure();
+    assert!(line.contains("does not answer"), "{line}");
+    assert!(complaint(&run(&url, &hurried, &["migrate", "up"], "")).contains("does not answer"));
+    let doctor = run(&url, &hurried, &["doctor"], "");
+    assert!(String::from_utf8_lossy(&doctor.stdout).contains("FAIL database"));
+}
+
+#[tokio::test]
+async fn a_way_past_the_pooler_does_not_hide_that_the_pooler_is_out() {
+    let direct = cluster::new_database().await;
+    let settings = [
+        ("MIGRATE_DATABASE_URL", direct.as_str()),
+        ("DB_CONNECT_TIMEOUT_MS", "300"),
+    ];
+
+    let mut service = Service::spawn(NOWHERE, &settings, &[]);
+
+    assert_eq!(service.ended().code(), Some(1));
+    let line = service.failure();
+    assert!(line.contains("127.0.0.1:1"), "{line}");
+    let doctor = run(NOWHERE, &settings, &["doctor"], "");
+    let doctor = String::from_utf8_lossy(&doctor.stdout);
+    assert_eq!(doctor.matches("FAIL database").count(), 1, "{doctor}");
+    assert_eq!(doctor.matches("ok   database").count(), 1, "{doctor}");
+}
+
+#[tokio::test]
+async fn a_command_line_that_makes_no_sense_is_told_as_a_line_of_the_log() {
+    let mut service = Service::spawn(NOWHERE, &[], &["--bogus"]);
+
+    assert_eq!(service.ended().code(), Some(2));
+    let errors = service.errors();
+    assert_eq!(errors.len(), 1, "{errors:?}");
+    let line: serde_json::Value = serde_json::from_str(&errors[0]).unwrap();
+    assert!(
+        line["error"].as_str().unwrap().contains("--bogus"),
+        "{line}"
+    );
 }
 
 #[tokio::test]

@@ -158,6 +158,14 @@ impl Service {
         })
     }
 
+    /// Why it did not start.
+    #[track_caller]
+    pub fn failure(&self) -> String {
+        let lines = self.lines();
+        let line = lines.iter().find(|line| line["message"] == "start_failed");
+        line.unwrap()["error"].as_str().unwrap().to_owned()
+    }
+
     fn has_failed(&self) -> bool {
         self.lines()
             .iter()
