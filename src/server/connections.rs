@@ -153,6 +153,13 @@ impl Place {
         self.entry.greeted.load(Ordering::Relaxed) == 0
     }
 
+    /// When its last request ended, by the order of all of them; `None` while one is in flight.
+    pub(super) fn last_request(&self) -> Option<u64> {
+        self.entry
+            .is_idle()
+            .then(|| self.entry.idle_since.load(Ordering::Relaxed))
+    }
+
     /// What its requests announce themselves by.
     pub(super) fn requests(&self) -> Requests {
         Requests {

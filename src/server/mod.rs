@@ -7,6 +7,7 @@
 
 mod connections;
 mod listener;
+mod sending;
 mod settings;
 
 use std::{convert::Infallible, pin::pin, sync::Arc, time::Duration};
@@ -18,9 +19,13 @@ use hyper_util::{
     server::conn::auto::Builder,
 };
 use tokio::time::Instant;
+use tokio_io_timeout::TimeoutStream;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use self::connections::{Connections, Place};
+use self::{
+    connections::{Connections, Place},
+    sending::Sending,
+};
 pub use self::{
     listener::{Listener, SocketFile, Stream},
     settings::ServerSettings,
@@ -38,6 +43,9 @@ const MAX_STREAMS: u32 = 128;
 
 /// How long a connection that was just taken has to bring its first request when the service stops.
 const FIRST_REQUEST: Duration = Duration::from_millis(250);
+
+/// How long a client may take nothing of what is sent to it.
+const STALLED: Duration = Duration::from_secs(30);
 
 /// How long to wait before the next try when a connection could not be accepted.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -119,15 +127,17 @@ impl Server {
             let (site, in_flight) = (Arc::clone(&site), requests.begin());
             async move {
                 let response = site.respond(request, peer).await;
-                drop(in_flight);
-                Ok::<_, Infallible>(response)
+                // In flight until all of it is sent, or given up.
+                Ok::<_, Infallible>(response.map(|body| Sending::new(body, in_flight)))
             }
         });
-        let stream = TokioIo::new(stream);
+        let mut stream = TimeoutStream::new(stream);
+        stream.set_write_timeout(Some(STALLED));
+        let stream = TokioIo::new(Box::pin(stream));
         let mut connection = pin!(self.builder.serve_connection_with_upgrades(stream, service));
         let mut silence = pin!(tokio::time::sleep(self.header_timeout));
         let mut farewell = pin!(tokio::time::sleep(Duration::ZERO));
-        let (mut stopping, mut parted, mut waiting) = (false, false, true);
+        let (mut stopping, mut parted, mut last_seen) = (false, false, None);
         loop {
             tokio::select! {
                 outcome = connection.as_mut() => {
@@ -146,12 +156,18 @@ impl Server {
                     parted = true;
                     connection.as_mut().graceful_shutdown();
                 }
-                // hyper's own timer starts only once it knows the version of the protocol.
-                () = silence.as_mut(), if waiting => {
-                    waiting = false;
+                // hyper's own timer starts only once it knows the version of the protocol, and HTTP/2 has none.
+                () = silence.as_mut(), if !parted => {
                     if place.is_silent() {
                         return;
                     }
+                    let seen = place.last_request();
+                    if seen.is_some() && seen == last_seen {
+                        parted = true;
+                        connection.as_mut().graceful_shutdown();
+                    }
+                    last_seen = seen;
+                    silence.as_mut().reset(Instant::now() + self.header_timeout);
                 }
                 () = place.evicted() => return,
                 () = self.abort.cancelled() => return,

@@ -88,6 +88,47 @@ async fn http2_is_spoken_to_those_who_know() {
 }
 
 #[tokio::test]
+async fn an_http2_connection_that_rests_too_long_is_closed_as_well() {
+    let url = cluster::new_database().await;
+    let service = Service::start(&url, &[HURRIED]);
+    let stream = tokio::net::TcpStream::connect(("127.0.0.1", service.port()))
+        .await
+        .unwrap();
+    let (mut sender, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(stream))
+        .await
+        .unwrap();
+    let connection = tokio::spawn(connection);
+    let request = http::Request::get("http://localhost/live")
+        .body(Empty::<Bytes>::new())
+        .unwrap();
+    assert_eq!(sender.send_request(request).await.unwrap().status(), 200);
+
+    let ended = tokio::time::timeout(std::time::Duration::from_secs(20), connection).await;
+
+    assert!(ended.is_ok(), "it is still open");
+}
+
+#[tokio::test]
+async fn an_answer_that_is_being_sent_is_not_cut_for_a_newcomer() {
+    let url = cluster::new_database().await;
+    let service = Service::start(&url, &[("MAX_CONNECTIONS", "2")]);
+    let page = service.get("/docs/swagger-ui-bundle.js").body.len();
+    let mut slow = connect(service.port());
+    let request = "GET /docs/swagger-ui-bundle.js HTTP/1.1\r\nHost: a\r\n";
+    let requests = [request, request, request].join("\r\n");
+    slow.write_all(requests.as_bytes()).unwrap();
+    slow.write_all(b"Connection: close\r\n\r\n").unwrap();
+    let mut first = [0; 1];
+    slow.read_exact(&mut first).unwrap();
+
+    for _ in 0..3 {
+        assert_eq!(service.get("/live").status, 200);
+    }
+
+    assert!(rest_of(slow).len() > 3 * page, "the answer was cut");
+}
+
+#[tokio::test]
 async fn what_the_parser_refuses_is_answered_and_closed() {
     let url = cluster::new_database().await;
     let service = Service::start(&url, &[]);
