@@ -4,6 +4,7 @@ window.ui = SwaggerUIBundle({
   url: "/openapi.json",
   dom_id: "#swagger-ui",
   deepLinking: true,
+  validatorUrl: null,
   persistAuthorization: true,
   presets: [SwaggerUIBundle.presets.apis],
 });

@@ -21,6 +21,9 @@ struct Asset {
     content: &'static [u8],
     /// Whether the content is compressed, as the large ones are.
     gzip: bool,
+    /// The same unpacked, once somebody asked for it: the work and the memory are spent one time only.
+    plain: OnceLock<Bytes>,
+    etag: OnceLock<HeaderValue>,
 }
 
 macro_rules! asset {
@@ -30,6 +33,8 @@ macro_rules! asset {
             media_type: $media_type,
             content: include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/assets/docs/", $name)),
             gzip: false,
+            plain: OnceLock::new(),
+            etag: OnceLock::new(),
         }
     };
     ($name:literal.gz, $media_type:literal) => {
@@ -43,6 +48,8 @@ macro_rules! asset {
                 ".gz"
             )),
             gzip: true,
+            plain: OnceLock::new(),
+            etag: OnceLock::new(),
         }
     };
 }
@@ -140,7 +147,7 @@ impl Asset {
             HeaderValue::from_static(self.media_type),
         );
         headers.insert(header::ETAG, etag);
-        // Kept, but asked about: a new release may bring new files under the same names.
+        // Not for long: a new release may bring new files under the same names.
         headers.insert(
             header::CACHE_CONTROL,
             HeaderValue::from_static("public, max-age=300"),
@@ -159,16 +166,22 @@ impl Asset {
 
     /// Weak, because the same file is served packed and unpacked.
     fn etag(&self) -> HeaderValue {
-        let hash = Sha256::digest(self.content);
-        let tag = format!("W/\"{}\"", BASE64_URL_SAFE_NO_PAD.encode(&hash[..9]));
-        HeaderValue::from_str(&tag).expect("Base64 is ASCII")
+        let tag = self.etag.get_or_init(|| {
+            let hash = Sha256::digest(self.content);
+            let tag = format!("W/\"{}\"", BASE64_URL_SAFE_NO_PAD.encode(&hash[..9]));
+            HeaderValue::from_str(&tag).expect("Base64 is ASCII")
+        });
+        tag.clone()
     }
 
     fn unpack(&self) -> Bytes {
-        let mut plain = Vec::new();
-        let unpacked = GzDecoder::new(self.content).read_to_end(&mut plain);
-        unpacked.expect("what was built in is whole");
-        plain.into()
+        let plain = self.plain.get_or_init(|| {
+            let mut plain = Vec::new();
+            let unpacked = GzDecoder::new(self.content).read_to_end(&mut plain);
+            unpacked.expect("what was built in is whole");
+            plain.into()
+        });
+        plain.clone()
     }
 }
 

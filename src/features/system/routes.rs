@@ -112,6 +112,7 @@ fn docs() -> Endpoint {
     endpoint(Method::GET, "/docs", "Try the API out", anyone())
         .exempt()
         .replies_text("text/html")
+        .replies_empty(StatusCode::NOT_MODIFIED)
         .handled_by(|request| {
             request
                 .and(warp::header::headers_cloned())
@@ -124,6 +125,7 @@ fn redoc() -> Endpoint {
     endpoint(Method::GET, "/redoc", "Read about the API", anyone())
         .exempt()
         .replies_text("text/html")
+        .replies_empty(StatusCode::NOT_MODIFIED)
         .handled_by(|request| {
             request
                 .and(warp::header::headers_cloned())
@@ -142,6 +144,7 @@ fn asset(template: &'static str) -> Endpoint {
     .exempt()
     .path_value::<String>("The name of the file")
     .replies_text("*/*")
+    .replies_empty(StatusCode::NOT_MODIFIED)
     .handled_by(|request| {
         request
             .and(warp::header::headers_cloned())
