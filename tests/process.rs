@@ -16,6 +16,8 @@ mod connections;
 mod faults;
 #[path = "process/lifecycle.rs"]
 mod lifecycle;
+#[path = "api/support/marks.rs"]
+mod marks;
 #[path = "process/outage.rs"]
 mod outage;
 #[path = "process/schema.rs"]

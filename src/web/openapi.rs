@@ -7,8 +7,8 @@ use serde_json::json;
 use utoipa::{
     PartialSchema, ToSchema,
     openapi::{
-        Components, Content, Info, License, OpenApi, OpenApiBuilder, PathItem, Paths, Ref, RefOr,
-        Required,
+        Components, Content, Header, HeaderBuilder, Info, License, OpenApi, OpenApiBuilder,
+        PathItem, Paths, Ref, RefOr, Required,
         path::{
             HttpMethod, Operation as OperationDoc, OperationBuilder, Parameter, ParameterBuilder,
             ParameterIn,
@@ -145,7 +145,34 @@ fn merged_replies(operation: &Operation) -> BTreeMap<StatusCode, ReplyDoc> {
             None => drop(replies.insert(status, problem)),
         }
     }
+    for (status, reply) in &mut replies {
+        add_headers(*status, &mut reply.headers);
+    }
     replies
+}
+
+/// The headers that follow from a status, whatever the endpoint.
+fn add_headers(status: StatusCode, headers: &mut BTreeMap<String, RefOr<Header>>) {
+    let mut add = |name: &str, about: &str| {
+        let text = ObjectBuilder::new().schema_type(Type::String).build();
+        let header = HeaderBuilder::new()
+            .schema(Some(text))
+            .description(Some(about))
+            .build();
+        headers.insert(name.to_owned(), header.into());
+    };
+    add(
+        "X-Correlation-ID",
+        "Finds the request in the logs and traces.",
+    );
+    match status {
+        StatusCode::CREATED => add("Location", "Where the new thing is."),
+        StatusCode::UNAUTHORIZED => add("WWW-Authenticate", "How to prove who you are (RFC 6750)."),
+        StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => {
+            add("Retry-After", "How many seconds to wait.");
+        }
+        _ => {}
+    }
 }
 
 fn problem_reply(kinds: &[&ProblemType]) -> ReplyDoc {

@@ -16,6 +16,8 @@ use std::{
 
 use serde_json::Value;
 
+use super::marks;
+
 /// Signs tokens in these tests; long, random, and nobody's.
 pub const SECRET: &str = "5d0c7a1be94f28c36a70d1f2b8e3945c6f7a0b1d2e3c4f5a69788796a5b4c3d2";
 
@@ -265,6 +267,13 @@ impl Drop for Service {
         // It may have ended, as it should have.
         let _ = self.child.kill();
         let _ = self.child.wait();
+        if thread::panicking() {
+            return;
+        }
+        let output = self.output.lock().unwrap();
+        for line in output.iter().chain(&*self.errors.lock().unwrap()) {
+            assert_eq!(marks::mark_in(line), None, "leaked into the log: {line}");
+        }
     }
 }
 

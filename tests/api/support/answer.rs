@@ -1,9 +1,15 @@
 //! What the service answered.
 
+use std::{
+    collections::HashMap,
+    sync::{Arc, LazyLock, Mutex, PoisonError},
+};
+
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode, header};
 use http_body_util::BodyExt;
-use serde_json::Value;
+use jsonschema::Validator;
+use serde_json::{Value, json};
 use warp::reply::Response;
 
 /// A whole answer.
@@ -124,9 +130,38 @@ impl Answer {
                 documented.keys().any(fits),
                 "{method} {template} does not document {sent}"
             );
+            if let Some(Value::String(reference)) = documented
+                .get(sent)
+                .and_then(|content| content.pointer("/schema/$ref"))
+            {
+                self.assert_fits(openapi, reference);
+            }
         }
     }
+
+    /// Fails when the body is not of the schema that the document refers to.
+    #[track_caller]
+    fn assert_fits(&self, openapi: &Value, reference: &str) {
+        let mut validators = VALIDATORS.lock().unwrap_or_else(PoisonError::into_inner);
+        let validator = validators.entry(reference.to_owned()).or_insert_with(|| {
+            let schema = json!({"$ref": reference, "components": openapi["components"]});
+            let validator = jsonschema::draft202012::options()
+                .should_validate_formats(true)
+                .build(&schema);
+            Arc::new(validator.unwrap())
+        });
+        let (validator, body) = (Arc::clone(validator), self.json());
+        drop(validators);
+        let errors: Vec<_> = validator
+            .iter_errors(&body)
+            .map(|error| error.to_string())
+            .collect();
+        assert!(errors.is_empty(), "{reference}: {errors:?} in {body}");
+    }
 }
+
+/// The schemas that were needed so far; the document is the same in every test.
+static VALIDATORS: LazyLock<Mutex<HashMap<String, Arc<Validator>>>> = LazyLock::new(Mutex::default);
 
 /// The item of the document that describes this path: one without `{…}` wins.
 fn find<'a>(openapi: &'a Value, path: &str) -> Option<(&'a String, &'a Value)> {

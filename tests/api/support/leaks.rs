@@ -5,22 +5,14 @@ use std::{
     sync::{Mutex, Once, PoisonError},
 };
 
+use http::StatusCode;
 use warp_skeleton::{
     clock::Clock,
     config::{Section, Values},
     telemetry::{self, LogFormat, TelemetrySettings},
 };
 
-/// Stands in every secret, password, token and address that tests use.
-///
-/// Access tokens begin with the Base64 of `{"`; the others carry a mark of their own.
-const MARKS: [&str; 5] = [
-    "marked-password",
-    "@marked.example",
-    "marked-secret",
-    "marked-dsn",
-    "eyJ",
-];
+use super::marks;
 
 static LEAKED: Mutex<Vec<String>> = Mutex::new(Vec::new());
 static LINES: Mutex<Vec<String>> = Mutex::new(Vec::new());
@@ -42,7 +34,21 @@ pub fn watch() {
 
 /// Notes a text in which a mark stands.
 pub fn inspect(place: &str, text: &str) {
-    if let Some(mark) = MARKS.iter().find(|mark| text.contains(**mark)) {
+    note(marks::mark_in(text), place, text);
+}
+
+/// Looks at a reply: no secret in any, and nobody's address or token in a refusal.
+pub fn inspect_reply(status: StatusCode, text: &str) {
+    let (kind, found) = if status.is_client_error() || status.is_server_error() {
+        ("a refusal", marks::mark_in(text))
+    } else {
+        ("a reply", marks::secret_in(text))
+    };
+    note(found, kind, text);
+}
+
+fn note(found: Option<&str>, place: &str, text: &str) {
+    if let Some(mark) = found {
         let mut leaked = LEAKED.lock().unwrap_or_else(PoisonError::into_inner);
         leaked.push(format!("{mark} in {place}: {text}"));
     }

@@ -5,6 +5,7 @@ mod app;
 mod builders;
 pub mod cluster;
 pub mod leaks;
+mod marks;
 mod rows;
 
 pub use self::{
