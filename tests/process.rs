@@ -26,3 +26,5 @@ mod schema;
 mod settings;
 #[path = "process/support.rs"]
 mod support;
+#[path = "process/tls.rs"]
+mod tls;

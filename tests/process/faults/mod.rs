@@ -10,6 +10,8 @@ mod rolling;
 
 use serde_json::{Value, json};
 
+pub(super) use self::postgres::Server;
+
 use super::support::{Reply, Service, ask, eventually};
 
 /// Settings under which an outage is noticed soon.

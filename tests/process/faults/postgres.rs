@@ -18,10 +18,10 @@ use crate::support::{Service, eventually, printed, run};
 pub(super) const DURABLE: &str = "synchronous_commit=on";
 
 /// A server of the test's own. It goes when this does.
-pub(super) struct Server {
+pub struct Server {
     child: Child,
     answers: BufReader<ChildStdout>,
-    pub(super) url: String,
+    pub url: String,
 }
 
 impl Server {
@@ -33,7 +33,7 @@ impl Server {
     }
 
     /// Whatever `scripts/postgres throwaway` makes of these arguments. `None` when it cannot be had.
-    pub(super) fn with(arguments: &[&str]) -> Option<Self> {
+    pub fn with(arguments: &[&str]) -> Option<Self> {
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/postgres");
         let mut child = Command::new(script)
             .arg("throwaway")
