@@ -12,6 +12,8 @@ mod cluster;
 mod commands;
 #[path = "process/connections.rs"]
 mod connections;
+#[path = "process/documents.rs"]
+mod documents;
 #[path = "process/faults/mod.rs"]
 mod faults;
 #[path = "process/lifecycle.rs"]

@@ -12,6 +12,7 @@ mod settings;
 
 use std::{convert::Infallible, pin::pin, sync::Arc, time::Duration};
 
+use futures_util::FutureExt;
 use http::Request;
 use hyper::{body::Incoming, service::service_fn};
 use hyper_util::{
@@ -114,6 +115,14 @@ impl Server {
             let place = tokio::select! {
                 () = self.stop.cancelled() => break,
                 place = self.connections.admit() => place,
+            };
+            self.tasks
+                .spawn(Arc::clone(&self).serve(stream, peer, place));
+        }
+        // Whom the kernel has let in already would be thrown out with the listener.
+        while let Some(Ok((stream, peer))) = listener.accept().now_or_never() {
+            let Some(place) = self.connections.admit().now_or_never() else {
+                break;
             };
             self.tasks
                 .spawn(Arc::clone(&self).serve(stream, peer, place));
