@@ -9,7 +9,9 @@ mod requests;
 mod tokens;
 mod wire;
 
-use std::{cell::RefCell, fmt::Display, fs::OpenOptions, io::Write, thread};
+use std::{
+    cell::RefCell, fmt::Display, fs::OpenOptions, io::Write, net::TcpStream, thread, time::Duration,
+};
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD as BASE64};
 use jsonwebtoken::{Algorithm, EncodingKey};
@@ -269,6 +271,21 @@ WHERE t.used_at IS NULL AND t.superseded_at IS NULL AND s.revoked_at IS NULL";
         self.value(sql, &[]).await
     }
 
+    /// Waits until this many statements wait for a lock.
+    async fn waiting(&self, count: i64) {
+        let sql = "
+SELECT count(*)
+FROM pg_stat_activity
+WHERE datname = current_database() AND wait_event_type = 'Lock'";
+        for _ in 0..2_000 {
+            if self.value::<i64>(sql, &[]).await == count {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        panic!("never did {count} statements wait for a lock");
+    }
+
     /// What the database holds, in a line that changes when anything of it does.
     async fn holdings(&self) -> String {
         let sql = "
@@ -402,6 +419,17 @@ impl Pair {
             refresh: text("refresh_token"),
         }
     }
+}
+
+/// A request that is sent whole, on a connection whose end is the caller's to choose.
+fn begin(port: u16, path: &str, body: &str) -> TcpStream {
+    let mut stream = connect(port);
+    let length = body.len();
+    let request = format!(
+        "POST {path} HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}"
+    );
+    stream.write_all(request.as_bytes()).unwrap();
+    stream
 }
 
 /// Part of a token, in the spelling of tokens.

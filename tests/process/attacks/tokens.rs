@@ -8,9 +8,10 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::{
-    Account, Case, Pair, Replicas, claims_of, cluster, encoded, forge, plain, verdict, with,
+    Account, Case, Pair, Replicas, begin, claims_of, cluster, encoded, forge, plain, raw_verdict,
+    verdict, with,
 };
-use crate::support::{SECRET, eventually};
+use crate::support::{SECRET, eventually, rest_of};
 
 const REFUSED: &str = "401 invalid_token";
 
@@ -542,6 +543,48 @@ async fn t11_a_session_that_was_ended_has_ended_on_both_replicas() {
     case.expect("to refresh", REFUSED, verdict(&two.refresh(&pair.refresh)));
     let sessions = replicas.sessions_of(&account).await;
     case.expect("sessions", "logout logout logout_all live", sessions);
+}
+
+#[tokio::test]
+async fn t11_a_sign_in_under_way_opens_nothing_once_its_account_has_changed() {
+    let case = Case::begin();
+    let url = cluster::new_database().await;
+    let replicas = Replicas::over(&url, &[("HEADER_TIMEOUT_MS", "1000")], &[]).await;
+    let account = replicas.one.register("hasty");
+    let body = json!({"email": account.email, "password": account.password}).to_string();
+    let mut holder = cluster::connect(&url).await;
+
+    for (tried, change, expected) in [
+        ("nothing else changed", "SELECT 1", "200"),
+        (
+            "another password",
+            "UPDATE users SET password_hash = password_hash || 'x'",
+            "401 invalid_credentials",
+        ),
+        (
+            "disabled",
+            "UPDATE users SET password_hash = rtrim(password_hash, 'x'), is_active = false",
+            "401 invalid_credentials",
+        ),
+    ] {
+        let lock = holder.transaction().await.unwrap();
+        lock.execute("SELECT id FROM users FOR UPDATE", &[])
+            .await
+            .unwrap();
+        // The password is proven already, and the account is about to be looked at again.
+        let stream = begin(replicas.one.port, "/auth/token", &body);
+        replicas.waiting(1).await;
+        lock.batch_execute(change).await.unwrap();
+        lock.commit().await.unwrap();
+
+        let seen = raw_verdict(&rest_of(stream));
+        case.expect(tried, expected, seen);
+        case.expect("sessions", "live", replicas.sessions_of(&account).await);
+        holder
+            .batch_execute("UPDATE users SET password_hash = rtrim(password_hash, 'x')")
+            .await
+            .unwrap();
+    }
 }
 
 /// Makes every use of a refresh token this many seconds older.

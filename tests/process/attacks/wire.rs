@@ -9,7 +9,7 @@ use std::{
 
 use serde_json::json;
 
-use super::{Case, Replicas, raw_verdict, verdict};
+use super::{Case, Replicas, begin, raw_verdict, verdict};
 use crate::{
     cluster,
     support::{connect, eventually, rest_of},
@@ -257,32 +257,6 @@ async fn h06_slow_and_silent_clients_are_cut_off_and_others_are_served_meanwhile
     );
 }
 
-/// Waits until this many statements wait for a lock.
-async fn waiting(replicas: &Replicas, count: i64) {
-    let sql = "
-SELECT count(*)
-FROM pg_stat_activity
-WHERE datname = current_database() AND wait_event_type = 'Lock'";
-    for _ in 0..2_000 {
-        if replicas.value::<i64>(sql, &[]).await == count {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-    panic!("never did {count} statements wait for a lock");
-}
-
-/// A request that is sent whole, on a connection whose end is the caller's to choose.
-fn begin(port: u16, path: &str, body: &str) -> TcpStream {
-    let mut stream = connect(port);
-    let length = body.len();
-    let request = format!(
-        "POST {path} HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}"
-    );
-    stream.write_all(request.as_bytes()).unwrap();
-    stream
-}
-
 #[tokio::test]
 async fn h18_who_leaves_in_the_middle_takes_no_connection_and_leaves_nothing_half_done() {
     let case = Case::begin();
@@ -302,7 +276,7 @@ async fn h18_who_leaves_in_the_middle_takes_no_connection_and_leaves_nothing_hal
         .unwrap();
     for (number, how) in ["leaves", "shuts its half"].into_iter().enumerate() {
         let stream = begin(one.port, "/auth/refresh", &refresh);
-        waiting(&replicas, 1).await;
+        replicas.waiting(1).await;
         if number == 0 {
             drop(stream);
         } else {
@@ -314,7 +288,7 @@ async fn h18_who_leaves_in_the_middle_takes_no_connection_and_leaves_nothing_hal
             (one.metric(gone) >= expected).then_some(expected)
         });
         case.expect("counted as 499", expected, seen);
-        waiting(&replicas, 0).await;
+        replicas.waiting(0).await;
     }
     lock.rollback().await.unwrap();
 
@@ -367,7 +341,7 @@ async fn h20_a_sign_in_that_was_taken_is_finished_when_the_service_stops() {
     idle.write_all(b"GET /live HTTP/1.1\r\nHost: a\r\n\r\n")
         .unwrap();
     let stream = begin(replicas.one.port, "/auth/token", &body);
-    waiting(&replicas, 1).await;
+    replicas.waiting(1).await;
 
     replicas.one.service.signal("TERM");
 
