@@ -74,6 +74,12 @@ token: schema ## print a token; EMAIL=dev@example.com ROLE=MEMBER HOURS=24
 token-admin: schema ## print an administrator's token; EMAIL=admin@example.com HOURS=24
 	@$(SERVICE) token --email "$(or $(EMAIL),admin@example.com)" --role ADMIN $(if $(HOURS),--hours "$(HOURS)")
 
+# Known attacks, tried
+
+.PHONY: attack
+attack: ## try the known attacks and print what was expected and seen; ARGS="t12" picks some
+	@scripts/attack $(ARGS)
+
 # What the targets above need on a fresh clone
 
 .PHONY: ready schema
@@ -86,15 +92,14 @@ schema: ready
 
 # Named already, so that nobody gives these names another meaning
 
-.PHONY: jaeger-start jaeger-stop jaeger-logs loadtest loadtest-url bench attack init feature
+.PHONY: jaeger-start jaeger-stop jaeger-logs loadtest loadtest-url bench init feature
 jaeger-start: ## not available yet: start a local trace viewer
 jaeger-stop: ## not available yet: stop it
 jaeger-logs: ## not available yet: follow its log
 loadtest: ## not available yet: load-test the service
 loadtest-url: ## not available yet: load-test a service that runs elsewhere
 bench: ## not available yet: compare with a bare server
-attack: ## not available yet: try the known attacks
 init: ## not available yet: make this fork yours
 feature: ## not available yet: write the files of a new feature
-jaeger-start jaeger-stop jaeger-logs loadtest loadtest-url bench attack init feature:
+jaeger-start jaeger-stop jaeger-logs loadtest loadtest-url bench init feature:
 	@echo 'make $@ is not available yet' >&2; exit 1

@@ -20,6 +20,8 @@ pub mod clock;
 pub mod config;
 pub mod database;
 pub mod features;
+#[cfg(test)]
+mod properties;
 pub mod routes;
 pub mod server;
 pub mod telemetry;

@@ -6,6 +6,8 @@
     reason = "a test that cannot go on should stop"
 )]
 
+#[path = "process/attacks/mod.rs"]
+mod attacks;
 #[path = "api/support/cluster.rs"]
 mod cluster;
 #[path = "process/commands.rs"]

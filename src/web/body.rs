@@ -383,9 +383,11 @@ fn nul_within(value: &serde_json::Value) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
     use serde::Deserialize;
 
     use super::*;
+    use crate::properties;
 
     #[derive(Debug, Deserialize, PartialEq)]
     #[serde(deny_unknown_fields)]
@@ -453,6 +455,74 @@ mod tests {
             let mut headers = HeaderMap::new();
             headers.insert(header::CONTENT_TYPE, text.parse().unwrap());
             assert_eq!(MediaType::of(&headers), expected, "{text}");
+        }
+    }
+
+    /// A document of this depth in a field that takes a number.
+    fn nested(open: &str, depth: usize) -> String {
+        format!("{{\"title\": \"a\", \"stars\": {}", open.repeat(depth))
+    }
+
+    /// The code of the problem, without a look at its fields.
+    fn refused(json: &str) -> &'static str {
+        parse_json::<Note>(json.as_bytes()).unwrap_err().kind().code
+    }
+
+    #[test]
+    fn depth_ends_nothing_but_the_request() {
+        for depth in [10, 127, 128, 1_000, 100_000] {
+            for open in ["[", "{\"a\":"] {
+                let code = refused(&nested(open, depth));
+                assert!(
+                    ["validation_failed", "malformed_json"].contains(&code),
+                    "{code}"
+                );
+            }
+            assert_eq!(refused(&"[".repeat(depth)), "malformed_json");
+        }
+    }
+
+    proptest! {
+        #![proptest_config(properties::config())]
+
+        #[test]
+        fn any_text_comes_back_as_it_was_written(title in any::<String>(), stars in any::<Option<u8>>()) {
+            let json = serde_json::json!({"title": title, "stars": stars}).to_string();
+            match parse_json::<Note>(json.as_bytes()) {
+                Ok(note) => prop_assert_eq!(note, Note { title, stars }),
+                Err(_) => prop_assert!(title.contains('\0')),
+            }
+        }
+
+        #[test]
+        fn any_bytes_are_read_or_refused(bytes in prop_oneof![
+            any::<Vec<u8>>(),
+            "[\\[\\]{}\",:0-9aeltu\\\\ -]{0,40}".prop_map(String::into_bytes),
+        ]) {
+            if let Err(problem) = parse_json::<Note>(&bytes) {
+                prop_assert!(problem.kind().status.is_client_error());
+            }
+        }
+
+        #[test]
+        fn a_field_nobody_knows_or_everybody_knows_already_is_refused(
+            name in prop_oneof![Just("title".to_owned()), Just("stars".to_owned()), any::<String>()],
+            value in prop_oneof![Just("null"), Just("1"), Just("\"a\""), Just("[[]]"), Just("{\"title\": 1}")],
+        ) {
+            let known = "\"title\": \"a\", \"stars\": 1";
+            let name = serde_json::Value::from(name).to_string();
+            for json in [
+                format!("{{{known}, {name}: {value}}}"),
+                format!("{{{name}: {value}, {known}}}"),
+            ] {
+                prop_assert_eq!(refused(&json), "validation_failed");
+            }
+        }
+
+        #[test]
+        fn nul_is_refused_wherever_it_stands(before in "[^\0]{0,8}", after in "[^\0]{0,8}") {
+            let json = serde_json::json!({"title": format!("{before}\0{after}")}).to_string();
+            prop_assert_eq!(code_of(&json), "nul_character /title");
         }
     }
 }

@@ -120,7 +120,10 @@ pub fn client() -> impl Filter<Extract = (Client,), Error = Rejection> + Clone {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::properties;
 
     #[test]
     fn a_harmless_correlation_id_is_kept() {
@@ -153,5 +156,30 @@ mod tests {
         let id = CorrelationId::of(&headers);
 
         assert!(Uuid::parse_str(id.as_str()).is_ok());
+    }
+
+    proptest! {
+        #![proptest_config(properties::config())]
+
+        #[test]
+        fn whatever_is_sent_the_id_is_harmless(
+            sent in prop::collection::vec(
+                prop_oneof![any::<Vec<u8>>(), "[A-Za-z0-9._-]{0,70}".prop_map(String::into_bytes)],
+                0..3,
+            ),
+        ) {
+            let mut headers = HeaderMap::new();
+            for value in sent.iter().filter_map(|bytes| HeaderValue::from_bytes(bytes).ok()) {
+                headers.append(CORRELATION_HEADER, value);
+            }
+
+            let id = CorrelationId::of(&headers);
+
+            prop_assert_eq!(CorrelationId::parse(id.as_str()), Some(id.clone()));
+            let values: Vec<_> = headers.get_all(CORRELATION_HEADER).iter().collect();
+            let is_kept = values.iter().any(|value| *value == id.as_str());
+            let is_fit = |value: &HeaderValue| value.to_str().ok().and_then(CorrelationId::parse).is_some();
+            prop_assert_eq!(is_kept, values.len() == 1 && is_fit(values[0]));
+        }
     }
 }

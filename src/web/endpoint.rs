@@ -121,6 +121,7 @@ pub fn endpoint<F>(
     guard: Guard<F>,
 ) -> Draft<F> {
     let mut problems: Vec<&'static ProblemType> = vec![
+        &INVALID_REQUEST,
         &VALIDATION_FAILED,
         &INTERNAL_ERROR,
         &UNAVAILABLE,
@@ -214,7 +215,6 @@ impl<F> Draft<F> {
     {
         self.operation.body = Some(doc);
         self.operation.problems.extend([
-            &INVALID_REQUEST,
             &MALFORMED_JSON,
             &BODY_TIMEOUT,
             &BODY_TOO_LARGE,

@@ -12,6 +12,7 @@ mod fields;
 mod forwarded;
 mod guard;
 mod headers;
+mod host;
 mod metrics;
 pub mod openapi;
 pub mod problem;

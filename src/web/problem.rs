@@ -48,7 +48,7 @@ pub static INVALID_REQUEST: ProblemType = ProblemType {
     code: "invalid_request",
     status: StatusCode::BAD_REQUEST,
     title: "Invalid request",
-    about: "A header of the request is malformed or repeated. The detail says which.",
+    about: "A header of the request is malformed, repeated or missing. The detail says which.",
 };
 
 /// A body that is not JSON.

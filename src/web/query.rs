@@ -68,9 +68,11 @@ pub fn parse_query<T: DeserializeOwned>(query: &str) -> Result<T, Problem> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
     use serde::Deserialize;
 
     use super::*;
+    use crate::properties;
 
     #[derive(Debug, Deserialize)]
     #[serde(deny_unknown_fields)]
@@ -90,6 +92,42 @@ mod tests {
         for query in ["x=1", "q=1&q=2", "q=%00", "q=1&"] {
             let outcome = parse_query::<Search>(query);
             assert_eq!(outcome.is_err(), query != "q=1&", "{query}");
+        }
+    }
+
+    proptest! {
+        #![proptest_config(properties::config())]
+
+        #[test]
+        fn any_text_comes_back_as_it_was_encoded(text in any::<String>()) {
+            let query = form_urlencoded::Serializer::new(String::new())
+                .append_pair("q", &text)
+                .finish();
+            match parse_query::<Search>(&query) {
+                Ok(search) => prop_assert_eq!(search.q.as_deref(), Some(text.as_str())),
+                Err(_) => prop_assert!(text.contains('\0')),
+            }
+        }
+
+        #[test]
+        fn a_second_or_an_unknown_parameter_is_refused_whatever_it_is(
+            name in prop_oneof![Just("q".to_owned()), "[a-zA-Z\\[\\]._%]{1,8}", any::<String>()],
+            value in any::<String>(),
+        ) {
+            prop_assume!(!(name.is_empty() && value.is_empty()));
+            let query = form_urlencoded::Serializer::new(String::new())
+                .append_pair("q", "a")
+                .append_pair(&name, &value)
+                .finish();
+            let problem = parse_query::<Search>(&query).unwrap_err();
+            prop_assert_eq!(problem.kind().code, "validation_failed");
+        }
+
+        #[test]
+        fn any_query_is_read_or_refused(query in any::<String>()) {
+            let outcome = parse_query::<Search>(&query);
+            let nul = outcome.is_ok_and(|search| search.q.is_some_and(|q| q.contains('\0')));
+            prop_assert!(!nul);
         }
     }
 }

@@ -27,6 +27,7 @@ use super::{
     endpoint::{Endpoint, Operation},
     forwarded,
     headers::{Asked, ReplyHeaders},
+    host,
     metrics::HttpMetrics,
     problem::{BODY_TIMEOUT, INTERNAL_ERROR, METHOD_NOT_ALLOWED, Problem, REQUEST_TIMEOUT},
     rate::{ApiLimit, Rate},
@@ -216,6 +217,9 @@ impl Site {
         parts: Parts,
         context: &Arc<RequestContext>,
     ) -> Response {
+        if let Err(problem) = host::check(&parts) {
+            return problem.into_response();
+        }
         match found {
             Found::Endpoint(endpoint, _) => self.run(endpoint, parts, context).await,
             Found::Options(place) => place.options(),

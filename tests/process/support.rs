@@ -207,6 +207,11 @@ impl Service {
         *self.port.get_or_init(|| self.port_for("public"))
     }
 
+    /// The number of its process.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Sends it a signal.
     pub fn signal(&self, name: &str) {
         let id = self.child.id().to_string();
@@ -292,6 +297,8 @@ fn gather(stream: impl Read + Send + 'static) -> Arc<Mutex<Vec<String>>> {
 #[derive(Debug)]
 pub struct Reply {
     pub status: u16,
+    /// Status line and headers, in lower case.
+    pub head: String,
     pub body: String,
 }
 
@@ -307,8 +314,16 @@ impl Reply {
         let length: usize = length.map_or(Some(0), |length| length.trim().parse().ok())?;
         (body.len() == length).then(|| Self {
             status,
+            head,
             body: body.to_owned(),
         })
+    }
+
+    /// A header by its name in lower case; empty when there is none.
+    pub fn header(&self, name: &str) -> &str {
+        let mut lines = self.head.lines().filter_map(|line| line.split_once(": "));
+        let found = lines.find(|(found, _)| *found == name);
+        found.map_or("", |(_, value)| value)
     }
 
     /// The body as JSON.

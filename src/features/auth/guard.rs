@@ -127,3 +127,48 @@ fn invalid_credentials() -> Problem {
         HeaderValue::from_static("Bearer realm=\"api\""),
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::properties;
+
+    proptest! {
+        #![proptest_config(properties::config())]
+
+        #[test]
+        fn a_token_is_found_where_it_should_be_and_nowhere_else(
+            value in prop_oneof![
+                any::<Vec<u8>>(),
+                "(Bearer|bearer|BEARER|Basic|Bear er)?[ \t]{0,2}[A-Za-z0-9._~+/= -]{0,12}".prop_map(String::into_bytes),
+            ],
+        ) {
+            let Ok(header) = HeaderValue::from_bytes(&value) else {
+                return Ok(());
+            };
+            let mut headers = HeaderMap::new();
+            headers.insert(header::AUTHORIZATION, header);
+            match bearer_token(&headers) {
+                Ok(token) => {
+                    prop_assert!(!token.is_empty() && !token.contains([' ', '\t', ',', '"']));
+                    let (scheme, rest) = value.split_at(7);
+                    prop_assert!(scheme.eq_ignore_ascii_case(b"bearer "));
+                    prop_assert_eq!(rest, token.as_bytes());
+                }
+                Err(problem) => prop_assert_eq!(problem.kind().status.as_u16(), 401),
+            }
+        }
+
+        #[test]
+        fn two_headers_are_refused_whatever_they_say(one in "[ -~]{0,12}", two in "[ -~]{0,12}") {
+            let mut headers = HeaderMap::new();
+            for value in [one, two] {
+                headers.append(header::AUTHORIZATION, value.parse().unwrap());
+            }
+            let problem = bearer_token(&headers).unwrap_err();
+            prop_assert_eq!(problem.kind().code, "invalid_request");
+        }
+    }
+}

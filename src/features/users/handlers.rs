@@ -2,13 +2,14 @@
 
 use std::borrow::Cow;
 
-use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use http::{HeaderValue, StatusCode, header};
-use uuid::Uuid;
 use warp::reply::Response;
 
 use super::{
-    domain::{Actor, EmailError, PasswordError, Role, UnknownRole, UserChange, UserFilter, UserId},
+    domain::{
+        Actor, Cursor, EmailError, PasswordError, Role, UnknownCursor, UnknownRole, UserChange,
+        UserFilter, UserId,
+    },
     error::Error,
     hasher::HashError,
     payloads::{ChangeUser, ListUsers, UserPageView, UserView},
@@ -30,7 +31,7 @@ pub(super) async fn list(
 ) -> Result<Response, Problem> {
     let mut fields = Fields::new();
     let limit = fields.check_some("/limit", query.limit.as_deref().map(parse_limit));
-    let after = fields.check_some("/cursor", query.cursor.as_deref().map(parse_cursor));
+    let after = fields.check_some("/cursor", query.cursor.as_deref().map(str::parse::<Cursor>));
     let role = fields.check_some("/role", query.role.as_deref().map(str::parse::<Role>));
     let is_active = fields.check_some("/is_active", query.is_active.as_deref().map(parse_bool));
     fields.finish()?;
@@ -40,10 +41,8 @@ pub(super) async fn list(
         role,
         is_active,
     };
-    let page = users.list(&filter, after, limit).await?;
-    let cursor = page
-        .next
-        .map(|id| BASE64_URL_SAFE_NO_PAD.encode(id.as_uuid()));
+    let page = users.list(&filter, after.map(Cursor::user), limit).await?;
+    let cursor = page.next.map(|id| Cursor::behind(id).to_string());
     let link = cursor
         .as_deref()
         .map(|cursor| next_link(&query, limit, cursor));
@@ -125,13 +124,6 @@ fn parse_limit(text: &str) -> Result<u16, Unfit> {
     limit.ok_or(Unfit("expected a whole number from 1 to 100"))
 }
 
-fn parse_cursor(text: &str) -> Result<UserId, Unfit> {
-    let bytes = BASE64_URL_SAFE_NO_PAD.decode(text).ok();
-    let id = bytes.and_then(|bytes| Uuid::from_slice(&bytes).ok());
-    id.map(UserId::from)
-        .ok_or(Unfit("expected the next_cursor of another page"))
-}
-
 fn parse_bool(text: &str) -> Result<bool, Unfit> {
     text.parse().map_err(|_| Unfit("expected true or false"))
 }
@@ -178,6 +170,16 @@ impl BrokenRule for PasswordError {
             Self::TooCommon => "too_common",
             Self::OwnAddress => "own_address",
         }
+    }
+
+    fn detail(&self) -> Cow<'static, str> {
+        self.to_string().into()
+    }
+}
+
+impl BrokenRule for UnknownCursor {
+    fn code(&self) -> &'static str {
+        "invalid_value"
     }
 
     fn detail(&self) -> Cow<'static, str> {

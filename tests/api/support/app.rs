@@ -193,6 +193,8 @@ impl TestApp {
         let mut request = Request::new(Bytes::new());
         *request.method_mut() = method;
         *request.uri_mut() = path.parse().unwrap();
+        let host = HeaderValue::from_static("localhost");
+        request.headers_mut().insert(header::HOST, host);
         Call {
             app: self,
             request,

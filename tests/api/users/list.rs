@@ -1,5 +1,6 @@
 //! `GET /users`
 
+use proptest::{prelude::*, strategy::ValueTree, test_runner::TestRunner};
 use serde_json::{Value, json};
 use warp_skeleton::features::users::Role;
 
@@ -211,4 +212,65 @@ async fn nothing_about_passwords_is_shown() {
         user,
         json!({"id": admin.id.to_string(), "email": admin.email, "role": "ADMIN", "is_active": true})
     );
+}
+
+/// What to list: how many at a time, and which.
+fn listing() -> impl Strategy<Value = (usize, Option<Role>, Option<bool>, String)> {
+    let role = prop::option::of(prop::sample::select(Role::ALL.to_vec()));
+    let prefix = prop::sample::select(vec!["", "a", "ab", "B", "c"]).prop_map(str::to_owned);
+    (1..=12_usize, role, prop::option::of(any::<bool>()), prefix)
+}
+
+#[tokio::test]
+async fn however_it_is_narrowed_pages_show_everyone_once_in_order() {
+    let app = TestApp::start().await;
+    let (_, token) = app.signed_in(Role::Owner).await;
+    for (number, prefix) in (0..18).zip(["a", "ab", "abc", "b", "c"].into_iter().cycle()) {
+        let user = app
+            .user()
+            .email(&format!("{prefix}{number}@marked.example"))
+            .role(Role::ALL[number % 4]);
+        let user = if number % 3 == 0 {
+            user.disabled()
+        } else {
+            user
+        };
+        user.create().await;
+    }
+    let mut runner = TestRunner::deterministic();
+
+    for _ in 0..16 {
+        let listing = listing().new_tree(&mut runner).unwrap().current();
+        let (limit, role, is_active, prefix) = &listing;
+        let query = [
+            Some(format!("?limit={limit}&q={prefix}")),
+            role.map(|role| format!("&role={role}")),
+            is_active.map(|is_active| format!("&is_active={is_active}")),
+        ];
+        let query: String = query.into_iter().flatten().collect();
+        let sql = "
+SELECT coalesce(array_agg(email ORDER BY id), '{}')
+FROM users
+WHERE starts_with(email, lower($1))
+  AND role = coalesce($2, role)
+  AND is_active = coalesce($3, is_active)";
+        let role = role.map(Role::as_str);
+        let expected: Vec<String> = app.value(sql, &[prefix, &role, is_active]).await;
+
+        let mut seen = Vec::new();
+        let mut next = query.clone();
+        loop {
+            let answer = list(&app, &token, &next).await;
+            let page = emails(&answer);
+            assert!(page.len() <= *limit, "{listing:?}");
+            seen.extend(page);
+            let body = answer.json();
+            let Some(cursor) = body["next_cursor"].as_str() else {
+                break;
+            };
+            next = format!("{query}&cursor={cursor}");
+        }
+
+        assert_eq!(seen, expected, "{listing:?}");
+    }
 }

@@ -32,7 +32,9 @@ async fn send_stream<E>(
 where
     E: Into<Box<dyn std::error::Error + Send + Sync>> + 'static,
 {
-    let mut request = Request::post(path).header(header::CONTENT_TYPE, "application/json");
+    let mut request = Request::post(path)
+        .header(header::HOST, "localhost")
+        .header(header::CONTENT_TYPE, "application/json");
     for (name, value) in headers {
         request = request.header(*name, *value);
     }

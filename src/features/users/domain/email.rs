@@ -96,7 +96,10 @@ impl fmt::Debug for Email {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::properties;
 
     #[test]
     fn ordinary_addresses_are_taken_and_folded() {
@@ -167,5 +170,41 @@ mod tests {
         let email = Email::parse("ada@example.com").unwrap();
 
         assert_eq!(format!("{email:?}"), "Email(…)");
+    }
+
+    /// Texts that are nearly addresses, so that some of them are.
+    fn address() -> impl Strategy<Value = String> {
+        let local = "[a-zA-Z0-9.!#$%&'*+/=?^_`{|}~\"( -]{1,12}";
+        (
+            local,
+            "[@@@\u{ff20}]{1,2}",
+            "([a-zA-Z0-9-]{1,8}[.]){0,3}[a-z0-9]{1,4}",
+        )
+            .prop_map(|(local, at, domain)| format!("{local}{at}{domain}"))
+    }
+
+    proptest! {
+        #![proptest_config(properties::config())]
+
+        #[test]
+        fn what_is_taken_has_one_spelling(text in prop_oneof![address(), any::<String>()]) {
+            if let Ok(email) = Email::parse(&text) {
+                let kept = email.as_str();
+                prop_assert_eq!(kept, text.to_ascii_lowercase());
+                prop_assert!(kept.bytes().all(|byte| byte.is_ascii_graphic()));
+                prop_assert_eq!(kept.matches('@').count(), 1);
+                prop_assert_eq!(Email::parse(&kept.to_ascii_uppercase()), Ok(email.clone()));
+            }
+        }
+
+        #[test]
+        fn one_strange_character_spoils_an_address(
+            at in 0..16_usize,
+            strange in any::<char>().prop_filter("strange", |c| !c.is_ascii_graphic()),
+        ) {
+            let mut text = "ada@example.com".to_owned();
+            text.insert(at.min(text.len()), strange);
+            prop_assert_eq!(Email::parse(&text), Err(EmailError::Invalid));
+        }
     }
 }

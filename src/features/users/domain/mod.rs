@@ -1,5 +1,6 @@
 //! Types that cannot hold a wrong value, and the rules about roles.
 
+mod cursor;
 mod email;
 mod password;
 mod role;
@@ -10,6 +11,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 pub use self::{
+    cursor::{Cursor, UnknownCursor},
     email::{Email, EmailError},
     password::{Password, PasswordError, PasswordHash, PasswordPolicy},
     role::{Role, UnknownRole},

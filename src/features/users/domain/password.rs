@@ -129,7 +129,10 @@ impl fmt::Debug for PasswordHash {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::properties;
 
     fn parse(password: &str) -> Result<Password, PasswordError> {
         let email = Email::parse("adalovelace@example.com").unwrap();
@@ -171,5 +174,39 @@ mod tests {
     #[test]
     fn debug_shows_nothing() {
         assert!(!format!("{:?}", parse("hunter22 hunter22")).contains("hunter"));
+    }
+
+    proptest! {
+        #![proptest_config(properties::config())]
+
+        #[test]
+        fn a_password_is_taken_by_its_length_and_kept_as_it_is(
+            text in prop_oneof![any::<String>(), "\\PC{0,140}", "[ -~]{6,140}"],
+        ) {
+            let length = text.chars().count();
+            match parse(&text) {
+                Ok(password) => {
+                    prop_assert!((8..=128).contains(&length) && text.len() <= 1024);
+                    prop_assert_eq!(password.expose(), text);
+                }
+                Err(PasswordError::TooShort(8)) => prop_assert!(length < 8),
+                Err(PasswordError::TooLong) => prop_assert!(length > 128 || text.len() > 1024),
+                Err(error) => prop_assert!((8..=128).contains(&length), "{}", error),
+            }
+        }
+
+        #[test]
+        fn a_common_password_is_refused_however_it_is_capitalized(
+            line in 0..COMMON.lines().count(),
+            capitals in prop::collection::vec(any::<bool>(), 64),
+        ) {
+            let common = COMMON.lines().nth(line).unwrap();
+            let text: String = common
+                .chars()
+                .zip(capitals)
+                .map(|(c, capital)| if capital { c.to_ascii_uppercase() } else { c })
+                .collect();
+            prop_assert_eq!(parse(&text).unwrap_err(), PasswordError::TooCommon);
+        }
     }
 }

@@ -1,0 +1,435 @@
+//! Accounts: rights that were not given, second accounts for one address, and odd passwords.
+
+use std::thread;
+
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::{Account, Case, Replica, Replicas, broken_rule, claims_of, verdict};
+
+fn register(replica: &Replica, email: &str, password: &str) -> super::Reply {
+    replica.post(
+        "/auth/register",
+        &json!({"email": email, "password": password}).to_string(),
+    )
+}
+
+async fn accounts(replicas: &Replicas) -> i64 {
+    replicas.value("SELECT count(*) FROM users", &[]).await
+}
+
+/// Role and state of an account.
+async fn rights_of(replicas: &Replicas, account: &Account) -> String {
+    let sql = "SELECT role || CASE WHEN is_active THEN '' ELSE ' disabled' END FROM users WHERE email = $1";
+    replicas.value(sql, &[&account.email]).await
+}
+
+#[tokio::test]
+async fn a01_registration_gives_no_more_than_the_least_role() {
+    let case = Case::begin();
+    let replicas = Replicas::start().await;
+    let good = json!({"email": "plain@marked.example", "password": "marked-password-1"});
+
+    for (name, value) in [
+        ("role", json!("OWNER")),
+        ("is_active", json!(true)),
+        ("id", json!(Uuid::now_v7())),
+        ("email_verified", json!(true)),
+        ("token_version", json!(0)),
+        ("org_id", json!(Uuid::now_v7())),
+        ("__proto__", json!({"role": "OWNER"})),
+        ("constructor", json!({"prototype": {"role": "OWNER"}})),
+        ("password_hash", json!("$scrypt$")),
+        ("created_at", json!("1970-01-01T00:00:00Z")),
+    ] {
+        let body = super::with(good.clone(), name, value).to_string();
+        let reply = replicas.one.post("/auth/register", &body);
+        case.expect(name, "422 unknown_field ", broken_rule(&reply));
+    }
+    for body in [
+        "{\"email\": \"a@marked.example\", \"email\": \"b@marked.example\", \"password\": \"marked-password-1\"}",
+        "{\"email\": \"a@marked.example\", \"password\": \"marked-password-1\", \"password\": \"marked-password-2\"}",
+    ] {
+        let seen = broken_rule(&replicas.two.post("/auth/register", body));
+        case.expect(body, true, seen.starts_with("422 duplicate_field /"));
+    }
+    case.expect("accounts", 0, accounts(&replicas).await);
+
+    let reply = replicas.two.post("/auth/register", &good.to_string());
+    case.expect("the control", "201", verdict(&reply));
+    case.expect("its role", json!("VIEWER"), reply.json()["role"].clone());
+    case.expect("accounts", 1, accounts(&replicas).await);
+}
+
+#[tokio::test]
+async fn a02_nobody_raises_themselves_or_touches_who_stands_above_them() {
+    let case = Case::begin();
+    let replicas = Replicas::start().await;
+    let owner = replicas.user("owner", "OWNER").await;
+    let admin = replicas.user("admin", "ADMIN").await;
+    let viewer = replicas.one.register("viewer");
+    let as_admin = replicas.one.sign_in(&admin).access;
+    let as_viewer = replicas.one.sign_in(&viewer).access;
+    let change = |token: &str, account: &Account, body: Value| {
+        let path = format!("/users/{}", account.id);
+        verdict(&replicas.two.send(token, "PATCH", &path, &body))
+    };
+    let to = |role: &str| json!({"role": role});
+
+    let own = json!({"email": viewer.email, "current_password": viewer.password, "role": "OWNER"});
+    let reply = replicas.two.send(&as_viewer, "PATCH", "/auth/me", &own);
+    case.expect(
+        "beside the address",
+        "422 unknown_field ",
+        broken_rule(&reply),
+    );
+    let seen = change(&as_viewer, &viewer, to("ADMIN"));
+    case.expect("a viewer, itself", "403 insufficient_role", seen);
+    for (account, body) in [
+        (&admin, to("OWNER")),
+        (&viewer, to("OWNER")),
+        (&owner, to("VIEWER")),
+        (&owner, json!({"is_active": false})),
+    ] {
+        let seen = change(&as_admin, account, body);
+        case.expect(&account.email, "403 insufficient_level", seen);
+    }
+    let path = format!("/users/{}", owner.id);
+    let reply = replicas.two.send(&as_admin, "DELETE", &path, &json!({}));
+    case.expect(
+        "to delete an owner",
+        "403 insufficient_level",
+        verdict(&reply),
+    );
+    let seen = change(&as_admin, &viewer, to("ROOT"));
+    case.expect("a role there is not", "422 validation_failed", seen);
+    for (account, expected) in [(&owner, "OWNER"), (&admin, "ADMIN"), (&viewer, "VIEWER")] {
+        let rights = rights_of(&replicas, account).await;
+        case.expect("rights afterwards", expected, rights);
+    }
+
+    let seen = change(&as_admin, &viewer, to("ADMIN"));
+    case.expect("the control: up to one's own level", "200", seen);
+    let rights = rights_of(&replicas, &viewer).await;
+    case.expect("rights afterwards", "ADMIN", rights);
+}
+
+#[tokio::test]
+async fn a02_the_last_owner_cannot_be_lost() {
+    let case = Case::begin();
+    let replicas = Replicas::start().await;
+    let (one, two) = (&replicas.one, &replicas.two);
+    let owner = replicas.user("owner", "OWNER").await;
+    let token = one.sign_in(&owner).access;
+    let path = format!("/users/{}", owner.id);
+    let tries = [
+        ("PATCH", json!({"role": "ADMIN"})),
+        ("PATCH", json!({"is_active": false})),
+        ("DELETE", json!({})),
+    ];
+
+    for (method, body) in &tries {
+        let reply = two.send(&token, method, &path, body);
+        case.expect(body, "409 last_owner", verdict(&reply));
+    }
+    case.expect(
+        "rights afterwards",
+        "OWNER",
+        rights_of(&replicas, &owner).await,
+    );
+    case.expect("sessions", "live", replicas.sessions_of(&owner).await);
+
+    replicas.user("heir", "OWNER").await;
+    let (method, body) = &tries[0];
+    let reply = two.send(&token, method, &path, body);
+    case.expect("the control: with an heir", "200", verdict(&reply));
+    case.expect(
+        "rights afterwards",
+        "ADMIN",
+        rights_of(&replicas, &owner).await,
+    );
+}
+
+#[tokio::test]
+async fn a03_what_is_somebody_elses_looks_like_what_is_not_there() {
+    let case = Case::begin();
+    let replicas = Replicas::start().await;
+    let (one, two) = (&replicas.one, &replicas.two);
+    let (ada, bob) = (one.register("ada"), one.register("bob"));
+    let (own, foreign) = (one.sign_in(&ada), one.sign_in(&bob));
+    let session_of = |token: &str| claims_of(token)["sid"].as_str().unwrap().to_owned();
+    let unknown = Uuid::now_v7().to_string();
+    let ids = [
+        session_of(&foreign.access),
+        ada.id.clone(),
+        unknown.clone(),
+        "not-an-id".to_owned(),
+        "1".to_owned(),
+        "%00".to_owned(),
+        "..%2f..".to_owned(),
+    ];
+
+    let mut bodies = Vec::new();
+    for id in &ids {
+        let reply = two.send(
+            &own.access,
+            "DELETE",
+            &format!("/auth/sessions/{id}"),
+            &json!({}),
+        );
+        case.expect(id, "404 not_found", verdict(&reply));
+        let mut body = reply.json();
+        body["correlation_id"].take();
+        bodies.push(body.to_string());
+    }
+    case.expect(
+        "one and the same body",
+        true,
+        bodies.iter().all(|body| *body == bodies[0]),
+    );
+    case.expect(
+        "sessions of the other",
+        "live",
+        replicas.sessions_of(&bob).await,
+    );
+
+    for id in [&bob.id, &unknown, &"not-an-id".to_owned()] {
+        for method in ["GET", "PATCH", "DELETE"] {
+            let reply = two.send(&own.access, method, &format!("/users/{id}"), &json!({}));
+            case.expect(method, "403 insufficient_role", verdict(&reply));
+        }
+    }
+    let admin = replicas.user("admin", "ADMIN").await;
+    let power = one.sign_in(&admin).access;
+    for id in [
+        &unknown,
+        &"not-an-id".to_owned(),
+        &session_of(&foreign.access),
+    ] {
+        for method in ["GET", "PATCH", "DELETE"] {
+            let reply = two.send(&power, method, &format!("/users/{id}"), &json!({}));
+            case.expect(method, "404 not_found", verdict(&reply));
+        }
+    }
+    case.expect(
+        "the control",
+        "200",
+        verdict(&two.get(&power, &format!("/users/{}", bob.id))),
+    );
+    let path = format!("/auth/sessions/{}", session_of(&own.access));
+    let reply = two.send(&own.access, "DELETE", &path, &json!({}));
+    case.expect("the control: one's own", "204", verdict(&reply));
+    case.expect(
+        "sessions of one's own",
+        "logout",
+        replicas.sessions_of(&ada).await,
+    );
+}
+
+#[tokio::test]
+async fn a04_an_address_has_one_account_however_it_is_written() {
+    let case = Case::begin();
+    let replicas = Replicas::start().await;
+    let (one, two) = (&replicas.one, &replicas.two);
+    let password = "marked-password-1";
+    let reply = register(one, "Ada.I+notes@Marked.Example", password);
+    case.expect("the first", "201", verdict(&reply));
+
+    for email in [
+        "ada.i+notes@marked.example",
+        "ADA.I+NOTES@MARKED.EXAMPLE",
+        "ada.i+notes@MARKED.example",
+    ] {
+        case.expect(
+            email,
+            "409 email_taken",
+            verdict(&register(two, email, password)),
+        );
+        case.expect(email, "200", verdict(&two.try_sign_in(email, password)));
+    }
+    let long = format!(
+        "{}@{}.example",
+        "a".repeat(60),
+        ["d".repeat(60), "e".repeat(60), "f".repeat(60)].join(".")
+    );
+    for email in [
+        "ada.i+notes@marked.example\n",
+        "ada.i+notes@marked.example ",
+        "\u{a0}ada.i+notes@marked.example",
+        "ada.i\u{200b}+notes@marked.example",
+        "ada.i+notes\u{ff20}marked.example",
+        "ada.\u{131}+notes@marked.example",
+        "ada.\u{130}+notes@marked.example",
+        "\u{212a}ada@marked.example",
+        "ma\u{df}e@marked.example",
+        "\u{430}da.i+notes@marked.example",
+        "ada.i+notes@m\u{e4}rked.example",
+        "\"ada.i+notes\"@marked.example",
+        "ada.i+notes@[127.0.0.1]",
+        "ada.i+notes(me)@marked.example",
+        "ada.i+notes@marked.example.",
+        "ada.i+notes@marked@marked.example",
+        "<ada.i+notes@marked.example>",
+        "ada.i+notes@marked.example,eve@marked.example",
+        "ada.i+notes@marked.example%00",
+    ] {
+        let seen = broken_rule(&register(two, email, password));
+        case.expect(email, "422 invalid_email /email", seen);
+        let reply = two.try_sign_in(email, password);
+        case.expect(email, "422 invalid_email /email", broken_rule(&reply));
+    }
+    let reply = register(
+        two,
+        &format!("{long}{}", "x".repeat(255 - long.len())),
+        password,
+    );
+    case.expect("255 characters", "422 too_long /email", broken_rule(&reply));
+    let body = "{\"email\": \"ada\\u0000@marked.example\", \"password\": \"marked-password-1\"}";
+    case.expect(
+        "NUL",
+        "422 nul_character /email",
+        broken_rule(&one.post("/auth/register", body)),
+    );
+    case.expect("accounts", 1, accounts(&replicas).await);
+
+    // What differs by more than case is somebody else.
+    for email in [
+        "ada.i@marked.example",
+        "adai+notes@marked.example",
+        "ada@xn--mrked-ira.example",
+    ] {
+        case.expect(email, "201", verdict(&register(one, email, password)));
+    }
+    let stored = "SELECT string_agg(email, ' ' ORDER BY created_at) FROM users";
+    let expected = "ada.i+notes@marked.example ada.i@marked.example adai+notes@marked.example ada@xn--mrked-ira.example";
+    case.expect(
+        "what is stored",
+        expected,
+        replicas.value::<String>(stored, &[]).await,
+    );
+}
+
+#[tokio::test]
+async fn a05_a_password_is_taken_as_it_is_or_not_at_all() {
+    let case = Case::begin();
+    let replicas = Replicas::start().await;
+    let (one, two) = (&replicas.one, &replicas.two);
+    let email = "odd@marked.example";
+
+    for (password, expected) in [
+        ("short-7".to_owned(), "422 too_short /password"),
+        ("\u{1f511}".repeat(7), "422 too_short /password"),
+        ("x".repeat(129), "422 too_long /password"),
+        ("\u{1f511}".repeat(129), "422 too_long /password"),
+        ("x".repeat(1025), "422 too_long /password"),
+        ("password".to_owned(), "422 too_common /password"),
+        ("PASSWORD1".to_owned(), "422 too_common /password"),
+        ("Iloveyou1".to_owned(), "422 too_common /password"),
+        ("QwertyUiop".to_owned(), "422 too_common /password"),
+        ("ODD@marked.example".to_owned(), "422 own_address /password"),
+    ] {
+        case.expect(
+            &password,
+            expected,
+            broken_rule(&register(one, email, &password)),
+        );
+    }
+    let body = format!("{{\"email\": \"{email}\", \"password\": \"marked\\u0000password\"}}");
+    let reply = one.post("/auth/register", &body);
+    case.expect("NUL", "422 nul_character /password", broken_rule(&reply));
+    let reply = register(one, "oddlocalpart@marked.example", "OddLocalPart");
+    case.expect(
+        "one's own local part",
+        "422 own_address /password",
+        broken_rule(&reply),
+    );
+    case.expect("accounts", 0, accounts(&replicas).await);
+
+    let long = "marked-".repeat(11)[..72].to_owned();
+    for (number, (password, other)) in [
+        ("eight-8!".to_owned(), "eight-8".to_owned()),
+        ("\u{1f511}".repeat(128), "\u{1f511}".repeat(127)),
+        (
+            "caf\u{e9}-caf\u{e9}".to_owned(),
+            "cafe\u{301}-cafe\u{301}".to_owned(),
+        ),
+        (" spaced out ".to_owned(), "spaced out".to_owned()),
+        ("MixedCase-marked".to_owned(), "mixedcase-marked".to_owned()),
+        (format!("{long}suffix"), long.clone()),
+        (long.clone(), format!("{long}suffix")),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let email = format!("odd{number}@marked.example");
+        case.expect(&password, "201", verdict(&register(one, &email, &password)));
+        case.expect(
+            &password,
+            "200",
+            verdict(&two.try_sign_in(&email, &password)),
+        );
+        let reply = two.try_sign_in(&email, &other);
+        case.expect(&other, "401 invalid_credentials", verdict(&reply));
+    }
+    case.expect("accounts", 7, accounts(&replicas).await);
+    let hashed = "SELECT bool_and(password_hash LIKE '$scrypt$%') FROM users";
+    case.expect(
+        "what is stored is a hash",
+        true,
+        replicas.value::<bool>(hashed, &[]).await,
+    );
+}
+
+#[tokio::test]
+async fn a05_a_password_of_ten_mebibytes_is_turned_away_unread() {
+    let case = Case::begin();
+    let replicas = Replicas::start().await;
+    let body = json!({"email": "big@marked.example", "password": "x".repeat(10 << 20)}).to_string();
+
+    for path in ["/auth/register", "/auth/token"] {
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Type: application/json\r\n\
+             Content-Length: {}\r\nExpect: 100-continue\r\n\r\n",
+            body.len()
+        );
+        let answer = replicas.one.say(head);
+        case.expect(path, "413 body_too_large", super::raw_verdict(&answer));
+    }
+    case.expect("accounts", 0, accounts(&replicas).await);
+}
+
+#[tokio::test]
+async fn a07_of_fifty_registrations_at_once_on_two_replicas_one_makes_an_account() {
+    let case = Case::begin();
+    let replicas = Replicas::start().await;
+
+    let mut verdicts: Vec<String> = thread::scope(|scope| {
+        let callers: Vec<_> = (0..50)
+            .map(|number| {
+                let replica = replicas.both()[number % 2];
+                let email = if number % 4 < 2 {
+                    "race@marked.example"
+                } else {
+                    "RACE@marked.example"
+                };
+                scope.spawn(move || verdict(&register(replica, email, "marked-password-1")))
+            })
+            .collect();
+        callers
+            .into_iter()
+            .map(|caller| caller.join().unwrap())
+            .collect()
+    });
+
+    verdicts.sort();
+    case.expect("the winner", "201", &verdicts[0]);
+    for verdict in &verdicts[1..] {
+        case.expect("the others", "409 email_taken", verdict);
+    }
+    case.expect("accounts", 1, accounts(&replicas).await);
+    let reply = replicas
+        .two
+        .try_sign_in("race@marked.example", "marked-password-1");
+    case.expect("the account works", "200", verdict(&reply));
+    let _: Value = reply.json();
+}

@@ -1,0 +1,471 @@
+//! Known attacks, tried through real sockets on two replicas of the built program over one database.
+//!
+//! Each test is one case, named by the attack's number and the claim that it tests. Among forgeries there is
+//! always a control that succeeds, so that what is refused is refused for the right reason, and the database is
+//! looked at afterwards. `scripts/attack` prints what was expected and seen as a table.
+
+mod accounts;
+mod requests;
+mod tokens;
+mod wire;
+
+use std::{
+    cell::RefCell, fmt::Display, fs::OpenOptions, io::Write, net::TcpStream, thread, time::Duration,
+};
+
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD as BASE64};
+use jsonwebtoken::{Algorithm, EncodingKey};
+use serde_json::{Value, json};
+use tokio_postgres::{
+    Client,
+    types::{FromSqlOwned, ToSql},
+};
+
+use super::{
+    cluster,
+    support::{self, Reply, Service, connect, rest_of},
+};
+
+/// What is expected and seen in one test.
+struct Case {
+    /// `t01_a_claim_about_it`, the test's own name.
+    name: String,
+    outcomes: RefCell<Vec<Outcome>>,
+}
+
+struct Outcome {
+    tried: String,
+    expected: String,
+    seen: String,
+    times: usize,
+}
+
+impl Case {
+    /// Begins the case of this test, whose name the harness gave to the thread.
+    fn begin() -> Self {
+        let thread = thread::current();
+        let name = thread.name().unwrap_or_default();
+        Self {
+            name: name.rsplit("::").next().unwrap_or_default().to_owned(),
+            outcomes: RefCell::default(),
+        }
+    }
+
+    /// Notes what should come of a try and what came, and fails when they differ.
+    #[track_caller]
+    fn expect(&self, tried: impl Display, expected: impl Display, seen: impl Display) {
+        let (tried, expected, seen) = (tried.to_string(), expected.to_string(), seen.to_string());
+        self.note(&tried, &expected, &seen);
+        assert_eq!(seen, expected, "{tried}");
+    }
+
+    /// The same for what the database held before and holds afterwards.
+    #[track_caller]
+    fn unchanged(&self, before: &str, after: &str) {
+        let seen = if after == before { "unchanged" } else { after };
+        self.expect("the database", "unchanged", seen);
+    }
+
+    /// Tries that were answered alike make one line of the report.
+    fn note(&self, tried: &str, expected: &str, seen: &str) {
+        let is_status =
+            expected.starts_with(|first: char| first.is_ascii_digit()) && expected.len() > 2;
+        let mut outcomes = self.outcomes.borrow_mut();
+        let same = outcomes.iter_mut().find(|outcome| {
+            outcome.expected == expected
+                && outcome.seen == seen
+                && (is_status || outcome.tried == tried)
+        });
+        match same {
+            Some(outcome) => outcome.times += 1,
+            None => outcomes.push(Outcome {
+                tried: tried.to_owned(),
+                expected: expected.to_owned(),
+                seen: seen.to_owned(),
+                times: 1,
+            }),
+        }
+    }
+}
+
+/// A text for a column of the report.
+fn cell(text: &str) -> String {
+    let visible = |c: char| match c {
+        '|' => "/".to_owned(),
+        ' '..='~' => c.to_string(),
+        other => other.escape_default().to_string(),
+    };
+    text.chars().take(60).map(visible).collect()
+}
+
+/// Adds what was noted to the file that `ATTACK_REPORT` names, one line for each kind of outcome.
+impl Drop for Case {
+    fn drop(&mut self) {
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "tests have settings of their own"
+        )]
+        let Some(path) = std::env::var_os("ATTACK_REPORT") else {
+            return;
+        };
+        let (id, claim) = self.name.split_once('_').unwrap_or(("", &self.name));
+        let claim = claim.replace('_', " ");
+        let mut report = OpenOptions::new()
+            .append(true)
+            .create(true)
+            .open(path)
+            .unwrap();
+        for outcome in self.outcomes.borrow().iter() {
+            let Outcome {
+                tried,
+                expected,
+                seen,
+                times,
+            } = outcome;
+            let (tried, expected, seen) = (cell(tried), cell(expected), cell(seen));
+            // One write, so that lines of tests that run at once do not mix.
+            let line =
+                format!("attack | {id} | {claim} | {expected} | {seen} | {times} | {tried}\n");
+            report.write_all(line.as_bytes()).unwrap();
+        }
+    }
+}
+
+/// What a client learns from an answer: the status, and the code of the problem or of the form's error.
+fn verdict(reply: &Reply) -> String {
+    let body: Value = serde_json::from_str(&reply.body).unwrap_or_default();
+    let code = body["code"].as_str().or(body["error"].as_str());
+    match code {
+        Some(code) => format!("{} {code}", reply.status),
+        None => reply.status.to_string(),
+    }
+}
+
+/// The same with the rule that was broken first, and where.
+fn broken_rule(reply: &Reply) -> String {
+    let body: Value = serde_json::from_str(&reply.body).unwrap_or_default();
+    let error = &body["errors"][0];
+    match (error["code"].as_str(), error["pointer"].as_str()) {
+        (Some(code), Some(pointer)) => format!("{} {code} {pointer}", reply.status),
+        _ => verdict(reply),
+    }
+}
+
+/// The status of a raw answer with its problem's code, or how the connection ended without one.
+fn raw_verdict(text: &str) -> String {
+    let Some((head, body)) = text.split_once("\r\n\r\n") else {
+        return if text.is_empty() {
+            "closed".to_owned()
+        } else {
+            format!("{text:?}")
+        };
+    };
+    let status = head.split(' ').nth(1).unwrap_or_default();
+    let status = status.lines().next().unwrap_or_default();
+    let code = body
+        .split("\"code\":\"")
+        .nth(1)
+        .and_then(|rest| rest.split('"').next());
+    match code {
+        Some(code) => format!("{status} {code}"),
+        None => status.to_owned(),
+    }
+}
+
+/// Two replicas over one database.
+struct Replicas {
+    one: Replica,
+    two: Replica,
+    database: Client,
+}
+
+/// One of them.
+struct Replica {
+    service: Service,
+    port: u16,
+}
+
+/// Somebody with an account.
+struct Account {
+    id: String,
+    email: String,
+    password: String,
+}
+
+/// What signing in gave.
+struct Pair {
+    access: String,
+    refresh: String,
+}
+
+impl Replicas {
+    async fn start() -> Self {
+        Self::with(&[]).await
+    }
+
+    /// With some settings changed on both.
+    async fn with(settings: &[(&str, &str)]) -> Self {
+        let url = cluster::new_database().await;
+        Self::over(&url, settings, settings).await
+    }
+
+    /// Over this database, each with settings of its own.
+    async fn over(url: &str, one: &[(&str, &str)], two: &[(&str, &str)]) -> Self {
+        let spawn = |settings: &[(&str, &str)]| {
+            let settings = [settings, &[("RATE_LIMIT", "off")]].concat();
+            Service::spawn(url, &settings, &[])
+        };
+        let (one, two) = (spawn(one), spawn(two));
+        Self {
+            one: Replica::of(one),
+            two: Replica::of(two),
+            database: cluster::connect(url).await,
+        }
+    }
+
+    fn both(&self) -> [&Replica; 2] {
+        [&self.one, &self.two]
+    }
+
+    /// The one value that the query asks for.
+    async fn value<T: FromSqlOwned>(&self, sql: &str, parameters: &[&(dyn ToSql + Sync)]) -> T {
+        self.database
+            .query_one(sql, parameters)
+            .await
+            .unwrap()
+            .get(0)
+    }
+
+    async fn execute(&self, sql: &str) -> u64 {
+        self.database.execute(sql, &[]).await.unwrap()
+    }
+
+    /// A new account with this role.
+    async fn user(&self, name: &str, role: &str) -> Account {
+        let account = self.one.register(name);
+        let sql = "UPDATE users SET role = $2 WHERE email = $1";
+        self.database
+            .execute(sql, &[&account.email, &role])
+            .await
+            .unwrap();
+        account
+    }
+
+    /// What became of each session of an account, oldest first: `live`, or why it was revoked.
+    async fn sessions_of(&self, account: &Account) -> String {
+        let sql = "
+SELECT coalesce(string_agg(coalesce(revoked_for, 'live'), ' ' ORDER BY s.created_at, s.id), 'none')
+FROM sessions AS s
+JOIN users AS u ON u.id = s.user_id
+WHERE u.email = $1";
+        self.value(sql, &[&account.email]).await
+    }
+
+    /// How many refresh tokens could still be used.
+    async fn live_branches(&self) -> i64 {
+        let sql = "
+SELECT count(*)
+FROM refresh_tokens AS t
+JOIN sessions AS s ON s.id = t.session_id
+WHERE t.used_at IS NULL AND t.superseded_at IS NULL AND s.revoked_at IS NULL";
+        self.value(sql, &[]).await
+    }
+
+    /// Waits until this many statements wait for a lock.
+    async fn waiting(&self, count: i64) {
+        let sql = "
+SELECT count(*)
+FROM pg_stat_activity
+WHERE datname = current_database() AND wait_event_type = 'Lock'";
+        for _ in 0..2_000 {
+            if self.value::<i64>(sql, &[]).await == count {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        panic!("never did {count} statements wait for a lock");
+    }
+
+    /// What the database holds, in a line that changes when anything of it does.
+    async fn holdings(&self) -> String {
+        let sql = "
+SELECT format('%s accounts, %s live sessions, %s ended, %s refresh tokens, %s used; %s',
+    (SELECT count(*) FROM users),
+    (SELECT count(*) FROM sessions WHERE revoked_at IS NULL),
+    (SELECT count(*) FROM sessions WHERE revoked_at IS NOT NULL),
+    (SELECT count(*) FROM refresh_tokens),
+    (SELECT count(*) FROM refresh_tokens WHERE used_at IS NOT NULL),
+    (SELECT left(md5(coalesce(string_agg(u::text, ',' ORDER BY id), '')), 8) FROM users AS u))";
+        self.value(sql, &[]).await
+    }
+}
+
+impl Replica {
+    fn of(service: Service) -> Self {
+        service.await_line("ready");
+        let port = service.port();
+        Self { service, port }
+    }
+
+    #[track_caller]
+    fn ask(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Reply {
+        support::ask(self.port, method, path, headers, body)
+    }
+
+    /// Sends a body that is perhaps no JSON, as JSON.
+    #[track_caller]
+    fn post(&self, path: &str, body: &str) -> Reply {
+        self.ask("POST", path, &[("Content-Type", "application/json")], body)
+    }
+
+    /// Sends JSON as whoever holds the token.
+    #[track_caller]
+    fn send(&self, token: &str, method: &str, path: &str, body: &Value) -> Reply {
+        let bearer = format!("Bearer {token}");
+        let headers = [
+            ("Authorization", bearer.as_str()),
+            ("Content-Type", "application/json"),
+        ];
+        self.ask(method, path, &headers, &body.to_string())
+    }
+
+    #[track_caller]
+    fn get(&self, token: &str, path: &str) -> Reply {
+        self.ask(
+            "GET",
+            path,
+            &[("Authorization", &format!("Bearer {token}"))],
+            "",
+        )
+    }
+
+    #[track_caller]
+    fn me(&self, token: &str) -> Reply {
+        self.get(token, "/auth/me")
+    }
+
+    #[track_caller]
+    fn refresh(&self, token: &str) -> Reply {
+        self.post(
+            "/auth/refresh",
+            &json!({"refresh_token": token}).to_string(),
+        )
+    }
+
+    /// The answer to signing in.
+    #[track_caller]
+    fn try_sign_in(&self, email: &str, password: &str) -> Reply {
+        self.post(
+            "/auth/token",
+            &json!({"email": email, "password": password}).to_string(),
+        )
+    }
+
+    #[track_caller]
+    fn sign_in(&self, account: &Account) -> Pair {
+        Pair::of(&self.try_sign_in(&account.email, &account.password))
+    }
+
+    /// A new account, with the least role.
+    #[track_caller]
+    fn register(&self, name: &str) -> Account {
+        let (email, password) = (
+            format!("{name}@marked.example"),
+            format!("marked-password-{name}"),
+        );
+        let body = json!({"email": email, "password": password}).to_string();
+        let reply = self.post("/auth/register", &body);
+        assert_eq!(reply.status, 201, "{}", reply.body);
+        let id = reply.json()["id"].as_str().unwrap().to_owned();
+        Account {
+            id,
+            email,
+            password,
+        }
+    }
+
+    /// Says these bytes on a connection of their own and hears what comes until it closes.
+    fn say(&self, bytes: impl AsRef<[u8]>) -> String {
+        let mut stream = connect(self.port);
+        // It may be closed before everything was said: the answer tells why.
+        let _ = stream.write_all(bytes.as_ref());
+        rest_of(stream)
+    }
+
+    /// The value of one series, 0 when there is none.
+    fn metric(&self, series: &str) -> f64 {
+        let metrics = self.ask("GET", "/metrics", &[], "").body;
+        let value = metrics.lines().find_map(|line| line.strip_prefix(series));
+        value.map_or(0.0, |value| value.trim().parse().unwrap())
+    }
+
+    /// Whether a line of its log says this of an account's affairs, once everything is written.
+    fn noted(&self, event: &str, outcome: &str) -> bool {
+        let lines = self.service.lines();
+        lines
+            .iter()
+            .any(|line| line["event"] == event && line["outcome"] == outcome)
+    }
+}
+
+impl Pair {
+    #[track_caller]
+    fn of(reply: &Reply) -> Self {
+        assert_eq!(reply.status, 200, "{}", reply.body);
+        let tokens = reply.json();
+        let text = |name: &str| tokens[name].as_str().unwrap().to_owned();
+        Self {
+            access: text("access_token"),
+            refresh: text("refresh_token"),
+        }
+    }
+}
+
+/// A request that is sent whole, on a connection whose end is the caller's to choose.
+fn begin(port: u16, path: &str, body: &str) -> TcpStream {
+    let mut stream = connect(port);
+    let length = body.len();
+    let request = format!(
+        "POST {path} HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}"
+    );
+    stream.write_all(request.as_bytes()).unwrap();
+    stream
+}
+
+/// Part of a token, in the spelling of tokens.
+fn encoded(part: impl AsRef<[u8]>) -> String {
+    BASE64.encode(part)
+}
+
+/// What a token says.
+fn claims_of(token: &str) -> Value {
+    let part = token.split('.').nth(1).unwrap();
+    serde_json::from_slice(&BASE64.decode(part).unwrap()).unwrap()
+}
+
+/// A token made of these parts and signed with this key, whatever its header says.
+fn forge(header: &Value, claims: &Value, key: &[u8], algorithm: Algorithm) -> String {
+    let message = format!(
+        "{}.{}",
+        encoded(header.to_string()),
+        encoded(claims.to_string())
+    );
+    let key = EncodingKey::from_secret(key);
+    let signature = jsonwebtoken::crypto::sign(message.as_bytes(), &key, algorithm).unwrap();
+    format!("{message}.{signature}")
+}
+
+/// The header of our own tokens.
+fn plain() -> Value {
+    json!({"alg": "HS256", "typ": "at+jwt"})
+}
+
+/// The same value with one member replaced, or taken away when there is none.
+fn with(mut value: Value, name: &str, member: impl Into<Option<Value>>) -> Value {
+    let members = value.as_object_mut().unwrap();
+    match member.into() {
+        Some(member) => members.insert(name.to_owned(), member),
+        None => members.remove(name),
+    };
+    value
+}
