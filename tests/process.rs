@@ -8,6 +8,8 @@
 
 #[path = "process/attacks/mod.rs"]
 mod attacks;
+#[path = "process/case.rs"]
+mod case;
 #[path = "api/support/cluster.rs"]
 mod cluster;
 #[path = "process/commands.rs"]

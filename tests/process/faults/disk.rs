@@ -5,16 +5,18 @@ use std::{fs, path::PathBuf};
 use tokio_postgres::Client;
 
 use super::{
-    IMPATIENT, Member, assert_well,
+    IMPATIENT, Member, expect_well,
     postgres::{DURABLE, Server},
 };
 use crate::{
+    case::{Case, verdict},
     cluster,
-    support::{Service, eventually},
+    support::Service,
 };
 
 #[tokio::test]
-async fn on_a_full_disk_writes_are_refused_whole_and_go_on_when_there_is_room() {
+async fn f05_on_a_full_disk_writes_are_refused_whole_and_go_on_when_there_is_room() {
+    let case = Case::begin();
     let Some(mut server) = Server::with(&[
         "--size",
         "160m",
@@ -42,16 +44,12 @@ async fn on_a_full_disk_writes_are_refused_whole_and_go_on_when_there_is_room() 
         assert!(opened < 900, "the disk does not fill");
     };
 
-    assert_eq!(refused.status, 503, "{}", refused.body);
-    assert_eq!(refused.json()["code"], "unavailable");
-    assert_eq!(service.get("/live").status, 200);
+    case.expect("a sign-in meanwhile", "503 unavailable", verdict(&refused));
+    case.expect("/live meanwhile", 200, service.get("/live").status);
     fs::remove_file(filler).unwrap();
     // Without room for its log PostgreSQL may have ended; whoever makes room starts it again.
     server.order("start");
-    eventually("service", || {
-        (member.sign_in(&service).status == 200).then_some(())
-    });
-    assert_well(&service, &member);
+    expect_well(&case, &service, &member);
     let sessions = "SELECT count(*) FROM sessions AS s
         WHERE (SELECT count(*) FROM refresh_tokens AS t WHERE t.session_id = s.id) <> 1";
     let halves: i64 = cluster::connect(&server.url)
@@ -60,7 +58,7 @@ async fn on_a_full_disk_writes_are_refused_whole_and_go_on_when_there_is_room() 
         .await
         .unwrap()
         .get(0);
-    assert_eq!(halves, 0, "a session was written by half");
+    case.expect("sessions written by half", 0, halves);
 }
 
 /// Takes all the room there is. Returns the file that holds it.

@@ -1,13 +1,11 @@
 //! The primary is lost and its standby promoted.
 
-use super::{IMPATIENT, Member, assert_out, assert_well, postgres::Server};
-use crate::{
-    cluster,
-    support::{Service, eventually},
-};
+use super::{IMPATIENT, Member, expect_out, expect_well, postgres::Server};
+use crate::{case::Case, cluster, support::Service};
 
 #[tokio::test]
-async fn when_the_primary_is_lost_the_promoted_standby_serves_without_a_restart() {
+async fn f04_when_the_primary_is_lost_the_promoted_standby_serves_without_a_restart() {
+    let case = Case::begin();
     let mut primary = Server::start();
     let other = format!("--standby-of {}", primary.url);
     let mut standby = Server::with(&other.split(' ').collect::<Vec<_>>()).unwrap();
@@ -28,12 +26,9 @@ async fn when_the_primary_is_lost_the_promoted_standby_serves_without_a_restart(
     primary.order("kill");
 
     // The standby answers, but takes no writes, so it is passed by.
-    assert_out(&service, &member);
+    expect_out(&case, &service, &member);
     standby.order("promote");
-    eventually("service", || {
-        (member.sign_in(&service).status == 200).then_some(())
-    });
-    assert_well(&service, &member);
+    expect_well(&case, &service, &member);
 }
 
 /// Both servers in one address, of which the one that takes writes is meant.

@@ -10,6 +10,7 @@ use tokio_postgres::Client;
 
 use super::Member;
 use crate::{
+    case::Case,
     cluster,
     support::{Service, eventually, try_ask},
 };
@@ -22,7 +23,8 @@ async fn count(database: &Client, sql: &str) -> i64 {
 }
 
 #[tokio::test]
-async fn killed_while_tokens_rotate_no_session_has_two_live_branches_or_none() {
+async fn f06_killed_while_tokens_rotate_no_session_has_two_live_branches_or_none() {
+    let case = Case::begin();
     let url = cluster::new_database().await;
     for kill in 0..KILLS {
         let service = Service::start(&url, &[]);
@@ -47,11 +49,13 @@ async fn killed_while_tokens_rotate_no_session_has_two_live_branches_or_none() {
             SELECT count(*) FROM refresh_tokens AS t
             WHERE t.session_id = s.id AND t.used_at IS NULL AND t.superseded_at IS NULL)";
     let sessions = "SELECT count(*) FROM sessions";
-    assert_eq!(count(&database, torn).await, 0);
-    assert_eq!(
-        count(&database, sessions).await,
-        4 * i64::try_from(KILLS).unwrap()
+    case.expect(
+        "sessions without exactly one live token",
+        0,
+        count(&database, torn).await,
     );
+    let all = 4 * i64::try_from(KILLS).unwrap();
+    case.expect("sessions", all, count(&database, sessions).await);
 }
 
 /// Refreshes a session again and again, each time with the token it got last.
@@ -86,7 +90,9 @@ fn await_rotations(service: &Service, count: u64) {
 }
 
 #[tokio::test]
-async fn killed_while_a_password_changes_the_other_sessions_end_with_the_old_one_or_nothing_does() {
+async fn f07_killed_while_a_password_changes_the_other_sessions_end_with_the_old_one_or_nothing_does()
+ {
+    let case = Case::begin();
     let url = cluster::new_database().await;
     let database = cluster::connect(&url).await;
     let mut changed = 0;
@@ -114,11 +120,12 @@ async fn killed_while_a_password_changes_the_other_sessions_end_with_the_old_one
         );
         // The one that changes the password, the other, and the one that was opened just now.
         let live = count(&database, &live).await;
-        match outcome {
-            (200, 401) => assert_eq!(live, 3, "a session ended without a change"),
-            (401, 200) => assert_eq!(live, 2, "the other session was to end with the change"),
-            other => panic!("not exactly one password signs in: {other:?}"),
-        }
+        let seen = format!("{outcome:?} and {live} live sessions");
+        let expected = match outcome.1 {
+            200 => "(401, 200) and 2 live sessions",
+            _ => "(200, 401) and 3 live sessions",
+        };
+        case.expect("the old and the new password", expected, seen);
         changed += u64::from(outcome.1 == 200);
     }
     println!("{changed} of {KILLS} kills came after the change");

@@ -12,7 +12,10 @@ use serde_json::{Value, json};
 
 pub(super) use self::postgres::Server;
 
-use super::support::{Reply, Service, ask, eventually};
+use super::{
+    case::{Case, verdict},
+    support::{Reply, Service, eventually},
+};
 
 /// Settings under which an outage is noticed soon.
 const IMPATIENT: [(&str, &str); 3] = [
@@ -53,21 +56,32 @@ impl Member {
 
 /// Fails unless the service says of a read, a sign-in and its own readiness that the database is out, and lives.
 #[track_caller]
-fn assert_out(service: &Service, member: &Member) {
-    for reply in [service.me(&member.access), member.sign_in(service)] {
-        assert_eq!(reply.status, 503, "{}", reply.body);
-        assert_eq!(reply.json()["code"], "unavailable");
+fn expect_out(case: &Case, service: &Service, member: &Member) {
+    let out = "503 unavailable";
+    case.expect(
+        "a read meanwhile",
+        out,
+        verdict(&service.me(&member.access)),
+    );
+    case.expect(
+        "a sign-in meanwhile",
+        out,
+        verdict(&member.sign_in(service)),
+    );
+    for (path, expected) in [("/live", 200), ("/ready", 503), ("/health", 503)] {
+        let what = format!("{path} meanwhile");
+        case.expect(what, expected, service.get(path).status);
     }
-    assert_eq!(service.get("/live").status, 200);
-    assert_eq!(service.get("/ready").status, 503);
-    assert_eq!(ask(service.port(), "GET", "/health", &[], "").status, 503);
 }
 
-/// Fails unless it reads and writes again.
+/// Fails unless it reads and writes again, without having been restarted.
 #[track_caller]
-fn assert_well(service: &Service, member: &Member) {
-    assert_eq!(service.me(&member.access).status, 200);
-    assert_eq!(member.sign_in(service).status, 200);
+fn expect_well(case: &Case, service: &Service, member: &Member) {
+    eventually("a read", || {
+        (service.me(&member.access).status != 503).then_some(())
+    });
+    case.expect("a read afterwards", 200, service.me(&member.access).status);
+    case.expect("a sign-in afterwards", 200, member.sign_in(service).status);
     eventually("readiness", || {
         (service.get("/ready").status == 200).then_some(())
     });

@@ -11,8 +11,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{IMPATIENT, Member, assert_out, assert_well};
-use crate::support::{Service, eventually, printed, run};
+use super::{IMPATIENT, Member, expect_out, expect_well};
+use crate::{
+    case::Case,
+    support::{Service, eventually, printed, run},
+};
 
 /// What was committed survives a kill; the tests that look at it afterwards rely on that.
 pub(super) const DURABLE: &str = "synchronous_commit=on";
@@ -115,7 +118,8 @@ impl Load {
 }
 
 #[test]
-fn a_server_that_is_killed_under_load_and_started_again_takes_no_restart() {
+fn f01_a_server_that_is_killed_under_load_and_started_again_takes_no_restart() {
+    let case = Case::begin();
     let mut server = Server::start();
     let service = Arc::new(Service::start(&server.url, &IMPATIENT));
     let member = Member::join(&service, "killed@marked.example");
@@ -123,7 +127,7 @@ fn a_server_that_is_killed_under_load_and_started_again_takes_no_restart() {
 
     server.order("kill");
 
-    assert_out(&service, &member);
+    expect_out(&case, &service, &member);
     server.order("start");
     let accepting = Instant::now();
     eventually("service", || {
@@ -133,13 +137,18 @@ fn a_server_that_is_killed_under_load_and_started_again_takes_no_restart() {
         "served {} ms after PostgreSQL",
         accepting.elapsed().as_millis()
     );
-    assert_well(&service, &member);
+    expect_well(&case, &service, &member);
     // Every answer was whole, and either right or a 503.
-    assert_eq!(load.end(), [200, 503]);
+    case.expect(
+        "answers under load",
+        "[200, 503]",
+        format!("{:?}", load.end()),
+    );
 }
 
 #[test]
-fn a_server_that_is_restarted_in_good_order_takes_no_restart() {
+fn f02_a_server_that_is_restarted_in_good_order_takes_no_restart() {
+    let case = Case::begin();
     let mut server = Server::start();
     let service = Arc::new(Service::start(&server.url, &IMPATIENT));
     let member = Member::join(&service, "restarted@marked.example");
@@ -148,19 +157,21 @@ fn a_server_that_is_restarted_in_good_order_takes_no_restart() {
     server.order("stop");
     server.order("start");
 
-    eventually("service", || {
-        (service.me(&member.access).status == 200).then_some(())
-    });
-    assert_well(&service, &member);
+    expect_well(&case, &service, &member);
     let statuses = load.end();
-    assert!(
-        statuses.iter().all(|status| [200, 503].contains(status)),
-        "{statuses:?}"
+    let others = statuses
+        .iter()
+        .filter(|status| ![200, 503].contains(*status));
+    case.expect(
+        "other answers than 200 and 503 under load",
+        0,
+        others.count(),
     );
 }
 
 #[test]
-fn a_server_that_freezes_is_given_up_in_time_and_used_again_when_it_thaws() {
+fn f03_a_server_that_freezes_is_given_up_in_time_and_used_again_when_it_thaws() {
+    let case = Case::begin();
     let mut server = Server::start();
     let limited = [IMPATIENT.as_slice(), &[("RATE_LIMIT", "on")]].concat();
     let service = Service::start(&server.url, &limited);
@@ -169,12 +180,9 @@ fn a_server_that_freezes_is_given_up_in_time_and_used_again_when_it_thaws() {
     server.order("freeze");
 
     let asked = Instant::now();
-    assert_out(&service, &member);
+    expect_out(&case, &service, &member);
     // Of the five answers none waited for the request's own limit of 30 s.
     assert!(asked.elapsed() < Duration::from_secs(25));
     server.order("thaw");
-    eventually("service", || {
-        (service.me(&member.access).status == 200).then_some(())
-    });
-    assert_well(&service, &member);
+    expect_well(&case, &service, &member);
 }
