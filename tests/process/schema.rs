@@ -57,9 +57,12 @@ async fn going_down_and_up_again_leaves_the_same_schema() {
     let empty = dump(&url);
     printed(&run(&url, &[], &["migrate", "up"], ""));
 
-    let names = migrations().into_iter().rev();
-    let expected: String = names.map(|name| format!("undid {name}\n")).collect();
-    assert_eq!(undone, expected);
+    let undone: Vec<_> = undone
+        .lines()
+        .map(|line| line.trim_start_matches("undid "))
+        .collect();
+    let newest_first: Vec<_> = migrations().into_iter().rev().collect();
+    assert_eq!(undone, newest_first);
     let tables = empty.matches("CREATE TABLE").count();
     assert_eq!(tables, 1, "only the history is left: {empty}");
     assert_eq!(dump(&url), before);
