@@ -1,6 +1,10 @@
 //! The metrics of the database.
 
-use std::time::Duration;
+use std::{
+    collections::HashMap,
+    sync::{Arc, PoisonError, RwLock},
+    time::Duration,
+};
 
 use prometheus::{
     Histogram, HistogramVec, IntCounterVec, IntGaugeVec, Registry, histogram_opts, opts,
@@ -17,6 +21,8 @@ const LABELS: &[&str] = &["db_system", "operation", "query"];
 pub struct DatabaseMetrics {
     queries: HistogramVec,
     errors: IntCounterVec,
+    /// The series of each statement by its name, looked up among labels once.
+    series: Arc<RwLock<HashMap<&'static str, Histogram>>>,
     pub(super) connections: IntGaugeVec,
     pub(super) wait: Histogram,
 }
@@ -41,9 +47,13 @@ impl DatabaseMetrics {
             "Time a request waited for a connection of the pool, in seconds.",
             buckets
         );
+        let errors = register(registry, IntCounterVec::new(errors, LABELS));
+        // There from the start, so that the first failure is seen as a change.
+        let _ = errors.with_label_values(&[SYSTEM, "connect", "connect"]);
         Self {
             queries: register(registry, HistogramVec::new(queries, LABELS)),
-            errors: register(registry, IntCounterVec::new(errors, LABELS)),
+            errors,
+            series: Arc::default(),
             connections: register(registry, IntGaugeVec::new(connections, &["state"])),
             wait: register(registry, Histogram::with_opts(wait)),
         }
@@ -51,13 +61,24 @@ impl DatabaseMetrics {
 
     /// A broken constraint is the database at work, not a failure of it.
     pub(super) fn observe(&self, query: &Query, elapsed: Duration, error: Option<&DatabaseError>) {
-        let labels = [SYSTEM, query.operation(), query.name];
-        self.queries
-            .with_label_values(&labels)
-            .observe(elapsed.as_secs_f64());
+        self.observe_duration(query, elapsed.as_secs_f64());
         if error.is_some_and(|error| !matches!(error, DatabaseError::Constraint { .. })) {
-            self.errors.with_label_values(&labels).inc();
+            self.observe_failure(query.operation(), query.name);
         }
+    }
+
+    fn observe_duration(&self, query: &Query, seconds: f64) {
+        let series = self.series.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(histogram) = series.get(query.name) {
+            histogram.observe(seconds);
+            return;
+        }
+        drop(series);
+        let labels = [SYSTEM, query.operation(), query.name];
+        let histogram = self.queries.with_label_values(&labels);
+        histogram.observe(seconds);
+        let mut series = self.series.write().unwrap_or_else(PoisonError::into_inner);
+        series.insert(query.name, histogram);
     }
 
     pub(super) fn observe_failure(&self, operation: &str, query: &str) {

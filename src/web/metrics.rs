@@ -1,8 +1,14 @@
 //! The metrics of requests.
 
-use std::time::Duration;
+use std::{
+    collections::HashMap,
+    sync::{Arc, PoisonError, RwLock},
+    time::Duration,
+};
 
-use prometheus::{HistogramVec, IntCounterVec, IntGauge, Registry, histogram_opts, opts};
+use prometheus::{
+    Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, Registry, histogram_opts, opts,
+};
 
 use crate::telemetry::{LATENCY_BUCKETS, register};
 
@@ -15,6 +21,30 @@ pub struct HttpMetrics {
     errors: IntCounterVec,
     latency: HistogramVec,
     in_flight: IntGauge,
+    /// The series of each kind of answer, looked up among labels once.
+    series: Arc<RwLock<HashMap<Kind, Series>>>,
+}
+
+/// Method, route template and status code.
+type Kind = (&'static str, &'static str, u16);
+
+/// What is counted for one kind of answer.
+#[derive(Clone)]
+struct Series {
+    requests: IntCounter,
+    latency: Histogram,
+    /// Only for failures of ours.
+    errors: Option<IntCounter>,
+}
+
+impl Series {
+    fn observe(&self, elapsed: Duration) {
+        self.requests.inc();
+        self.latency.observe(elapsed.as_secs_f64());
+        if let Some(errors) = &self.errors {
+            errors.inc();
+        }
+    }
 }
 
 impl HttpMetrics {
@@ -36,6 +66,7 @@ impl HttpMetrics {
                 registry,
                 IntGauge::new("requests_in_flight", "Requests being answered now."),
             ),
+            series: Arc::default(),
         }
     }
 
@@ -43,23 +74,34 @@ impl HttpMetrics {
         self.in_flight.inc();
     }
 
-    pub(super) fn end(&self, method: &str, path: &str, status: u16, elapsed: Duration) {
-        let mut digits = [0; 3];
-        let labels = [method, path, three_digits(status, &mut digits)];
+    pub(super) fn end(
+        &self,
+        method: &'static str,
+        path: &'static str,
+        status: u16,
+        elapsed: Duration,
+    ) {
         self.in_flight.dec();
-        self.requests.with_label_values(&labels).inc();
-        self.latency
-            .with_label_values(&labels)
-            .observe(elapsed.as_secs_f64());
-        if status >= 500 {
-            self.errors.with_label_values(&labels).inc();
+        let kind = (method, path, status);
+        let known = self.series.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(series) = known.get(&kind) {
+            series.observe(elapsed);
+            return;
+        }
+        drop(known);
+        let series = self.find(kind);
+        series.observe(elapsed);
+        let mut known = self.series.write().unwrap_or_else(PoisonError::into_inner);
+        known.insert(kind, series);
+    }
+
+    fn find(&self, (method, path, status): Kind) -> Series {
+        let status_code = status.to_string();
+        let labels = [method, path, &status_code];
+        Series {
+            requests: self.requests.with_label_values(&labels),
+            latency: self.latency.with_label_values(&labels),
+            errors: (status >= 500).then(|| self.errors.with_label_values(&labels)),
         }
     }
-}
-
-/// A status code as text, without asking the allocator.
-fn three_digits(status: u16, digits: &mut [u8; 3]) -> &str {
-    let digit = |divisor: u16| b'0' + u8::try_from(status / divisor % 10).unwrap_or_default();
-    *digits = [digit(100), digit(10), digit(1)];
-    std::str::from_utf8(digits).expect("digits are ASCII")
 }

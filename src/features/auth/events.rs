@@ -86,10 +86,11 @@ impl Events {
             "auth_events_total",
             "What happened to accounts and sessions."
         );
-        Self(register(
-            registry,
-            IntCounterVec::new(family, &["event", "outcome"]),
-        ))
+        let family = register(registry, IntCounterVec::new(family, &["event", "outcome"]));
+        // There from the start, so that the first one is seen as a change.
+        let (refresh, reused) = (Event::Refresh.as_str(), Outcome::Reused.as_str());
+        let _ = family.with_label_values(&[refresh, reused]);
+        Self(family)
     }
 
     /// Notes what happened to whom, by ids: an address is nobody's business but its owner's.
