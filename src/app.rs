@@ -15,7 +15,8 @@ use crate::{
         system::{Documentation, Lifecycle, System},
         users::{HashMetrics, Hasher, PasswordPolicy, Users},
     },
-    routes, telemetry,
+    routes,
+    telemetry::{self, Tracing},
     web::{Endpoint, HttpMetrics, RateMetrics, Site, WebSettings},
 };
 
@@ -39,6 +40,7 @@ pub struct App {
     pub clock: Clock,
     web: WebSettings,
     http_metrics: HttpMetrics,
+    tracing: Tracing,
     /// Whether `/metrics` has a port of its own.
     separate_metrics: bool,
     activity: ActivityWriter,
@@ -84,6 +86,7 @@ impl App {
         );
         Ok(Self {
             http_metrics: HttpMetrics::new(&registry),
+            tracing: Tracing::new(&settings.telemetry),
             web: settings.web.clone(),
             separate_metrics: settings.server.admin_port.is_some(),
             documentation: Documentation::default(),
@@ -129,19 +132,25 @@ impl App {
             endpoints,
             self.web.clone(),
             self.http_metrics.clone(),
+            self.tracing.clone(),
             self.limits.api(),
         ))
     }
 
     /// Starts what runs beside the requests until it is stopped.
     pub fn start_tasks(self, tasks: &TaskTracker, stop: &CancellationToken) {
-        let (database, clock) = (self.database, self.clock);
+        let (database, clock, tracing) = (self.database, self.clock, self.tracing);
         tasks.spawn(auth::cleanup::run(
             database.clone(),
             clock.clone(),
+            tracing.clone(),
             stop.clone(),
         ));
-        tasks.spawn(limits::sweep::run(database.clone(), stop.clone()));
-        tasks.spawn(self.activity.run(database, clock, stop.clone()));
+        tasks.spawn(limits::sweep::run(
+            database.clone(),
+            tracing.clone(),
+            stop.clone(),
+        ));
+        tasks.spawn(self.activity.run(database, clock, tracing, stop.clone()));
     }
 }

@@ -12,6 +12,8 @@ mod attacks;
 mod case;
 #[path = "api/support/cluster.rs"]
 mod cluster;
+#[path = "process/collector.rs"]
+mod collector;
 #[path = "process/commands.rs"]
 mod commands;
 #[path = "process/connections.rs"]
@@ -34,3 +36,5 @@ mod settings;
 mod support;
 #[path = "process/tls.rs"]
 mod tls;
+#[path = "process/traces.rs"]
+mod traces;

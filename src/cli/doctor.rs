@@ -12,6 +12,7 @@ use crate::{
     config::Settings,
     database::{Target, migrations},
     server::{Listener, ServerSettings},
+    telemetry::Tracing,
 };
 
 /// How far the database's clock may be from ours before it is worth a word.
@@ -44,9 +45,11 @@ pub(super) async fn run(settings: &Settings) -> anyhow::Result<ExitCode> {
     findings.push(("hashing", hashing(settings)));
     findings.push(("files", files(settings)));
     findings.push(("traces", traces(settings).await));
-    findings.push(("listener", listener(&settings.server, "/live").await));
+    let tracing = Tracing::new(&settings.telemetry);
+    let public = listener(&tracing, &settings.server, "/live");
+    findings.push(("listener", public.await));
     if let Some(admin) = settings.server.for_operators() {
-        findings.push(("ADMIN_PORT", listener(&admin, "/metrics").await));
+        findings.push(("ADMIN_PORT", listener(&tracing, &admin, "/metrics").await));
     }
     let mut code = ExitCode::SUCCESS;
     for (subject, finding) in findings {
@@ -155,7 +158,7 @@ fn files(settings: &Settings) -> Finding {
 }
 
 async fn traces(settings: &Settings) -> Finding {
-    let Some(endpoint) = &settings.telemetry.otlp_endpoint else {
+    let Some(endpoint) = settings.telemetry.otlp.as_ref().map(|otlp| &otlp.endpoint) else {
         return Fine("not exported (OTLP_ENDPOINT is unset)".to_owned());
     };
     let uri: Option<http::Uri> = endpoint.parse().ok();
@@ -182,7 +185,7 @@ async fn traces(settings: &Settings) -> Finding {
 }
 
 /// The address has to be free, or held by this service already, which then answers this path.
-async fn listener(server: &ServerSettings, path: &str) -> Finding {
+async fn listener(tracing: &Tracing, server: &ServerSettings, path: &str) -> Finding {
     let free = match &server.listen_socket {
         Some(path) => Listener::unix(path).await,
         None => Listener::tcp(&server.host, server.port).await,
@@ -192,7 +195,7 @@ async fn listener(server: &ServerSettings, path: &str) -> Finding {
     let Err(error) = free else {
         return Fine(format!("{address} is free; {cores} cores will serve it"));
     };
-    match healthcheck::ask(server, path).await {
+    match healthcheck::ask(tracing, server, path).await {
         Ok(answer) if answer.is_ours && answer.status == StatusCode::OK => Fine(format!(
             "{address} is served by a running {}",
             env!("CARGO_PKG_NAME")

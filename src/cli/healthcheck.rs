@@ -12,12 +12,18 @@ use tokio::net::{TcpStream, UnixStream};
 use crate::{
     config::Settings,
     server::{ServerSettings, Stream},
+    telemetry::Tracing,
 };
 
 const PATIENCE: Duration = Duration::from_secs(3);
 
 pub(super) async fn run(settings: &Settings) -> anyhow::Result<ExitCode> {
-    let answer = ask(&settings.server, "/live").await?;
+    let answer = ask(
+        &Tracing::new(&settings.telemetry),
+        &settings.server,
+        "/live",
+    )
+    .await?;
     anyhow::ensure!(
         answer.status == StatusCode::OK,
         "/live answered {}",
@@ -35,7 +41,11 @@ pub(super) struct Answer {
 }
 
 /// Asks the service that these settings would start.
-pub(super) async fn ask(settings: &ServerSettings, path: &str) -> anyhow::Result<Answer> {
+pub(super) async fn ask(
+    tracing: &Tracing,
+    settings: &ServerSettings,
+    path: &str,
+) -> anyhow::Result<Answer> {
     let asked = async {
         let stream = match &settings.listen_socket {
             Some(path) => Stream::Unix(UnixStream::connect(path).await?),
@@ -48,7 +58,9 @@ pub(super) async fn ask(settings: &ServerSettings, path: &str) -> anyhow::Result
         let request = Request::get(path)
             .header(header::HOST, "localhost")
             .body(Empty::<Bytes>::new())?;
-        let response = sender.send_request(request).await?;
+        let response = tracing
+            .call(request, |request| sender.send_request(request))
+            .await?;
         connection.abort();
         anyhow::Ok(Answer {
             status: response.status(),

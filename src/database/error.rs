@@ -63,6 +63,28 @@ pub enum ConstraintKind {
 }
 
 impl DatabaseError {
+    /// What kind of failure it is, in one of a few words.
+    #[must_use]
+    pub fn kind(&self) -> &str {
+        match self {
+            Self::Unreachable(_) => "unreachable",
+            Self::PoolExhausted => "pool_exhausted",
+            Self::Timeout { .. } => "timeout",
+            Self::Constraint { name, .. } => name,
+            Self::Unreadable(_) => "unreadable",
+            Self::Failed { state, .. } => state,
+        }
+    }
+
+    /// PostgreSQL's code, when it gave one that was kept.
+    #[must_use]
+    pub fn sqlstate(&self) -> Option<&str> {
+        match self {
+            Self::Failed { state, .. } if state != "none" => Some(state),
+            _ => None,
+        }
+    }
+
     /// Translates what the driver says about the statement of this name.
     pub(super) fn from_driver(query: &'static str, error: tokio_postgres::Error) -> Self {
         let Some(server) = error.as_db_error() else {

@@ -63,6 +63,7 @@ impl Database {
             patience: settings.statement_timeout + GRACE,
             slow: settings.slow_query,
             prepared: settings.prepared_statements,
+            namespace: settings.target.database_name().to_owned(),
         });
         let config = ManagerConfig {
             recycling_method: RecyclingMethod::Fast,

@@ -20,12 +20,14 @@ use futures_util::{
 };
 use tokio_postgres::{Config, Row};
 use tokio_postgres_rustls::MakeRustlsConnect;
+use tracing::{Instrument, field::Empty};
 
 use super::{
     error::DatabaseError,
     pool,
     statement::{Executor, Parameters, Query, Rules},
 };
+use crate::telemetry;
 
 const READ_ONLY: &str = "SET default_transaction_read_only = on";
 
@@ -161,11 +163,24 @@ impl Reads {
         if let Some(reader) = slot.usable() {
             return Ok(reader);
         }
+        // The span of who waits for it: the attempt itself belongs to nobody's request.
+        let span = tracing::info_span!(
+            "connect",
+            otel.kind = "client",
+            otel.status_code = Empty,
+            db.system.name = "postgresql",
+            db.namespace = self.rules.namespace,
+            db.operation.name = "connect",
+            error.r#type = Empty,
+        );
         let opened = tokio::time::timeout(self.opener.timeout, slot.opening(&self.opener));
         let outcome = opened
+            .instrument(span.clone())
             .await
             .unwrap_or(Err(DatabaseError::Unreachable(None)));
-        if outcome.is_err() {
+        if let Err(error) = &outcome {
+            telemetry::fail(&span);
+            span.record("error.type", error.kind());
             self.rules.metrics.observe_failure("connect", "connect");
         }
         outcome

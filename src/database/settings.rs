@@ -46,6 +46,16 @@ pub struct Target {
 }
 
 impl Target {
+    /// The database's name: the role's own, when none is given.
+    #[must_use]
+    pub fn database_name(&self) -> &str {
+        let config = &self.config;
+        config
+            .get_dbname()
+            .or(config.get_user())
+            .unwrap_or_default()
+    }
+
     /// Host, port and database, for a person. Never the password.
     #[must_use]
     pub fn describe(&self) -> String {

@@ -13,6 +13,7 @@ use tokio_postgres::{
 use tracing::{Instrument, field::Empty};
 
 use super::{error::DatabaseError, metrics::DatabaseMetrics};
+use crate::telemetry;
 
 /// What is bound to `$1`, `$2`, ….
 pub type Parameters<'a> = &'a [&'a (dyn ToSql + Sync)];
@@ -39,6 +40,22 @@ impl Query {
             "UPDATE" => "update",
             "DELETE" => "delete",
             _ => "other",
+        }
+    }
+
+    /// What it does to what, as spans call it: `SELECT users`. Never a value.
+    #[must_use]
+    pub fn summary(&self) -> String {
+        let verb = self.sql.split_whitespace().next().unwrap_or_default();
+        let before_table = ["FROM", "INTO", "UPDATE"];
+        let mut all = self.sql.split_whitespace();
+        let table = all
+            .find(|word| before_table.contains(word))
+            .and_then(|_| all.next())
+            .filter(|word| word.starts_with(|first: char| first.is_ascii_lowercase()));
+        match table {
+            Some(table) => format!("{verb} {}", table.trim_end_matches([',', ';', '('])),
+            None => verb.to_owned(),
         }
     }
 }
@@ -79,6 +96,8 @@ pub(super) struct Rules {
     pub(super) patience: Duration,
     pub(super) slow: Duration,
     pub(super) prepared: bool,
+    /// The database's name, for spans.
+    pub(super) namespace: String,
 }
 
 impl Rules {
@@ -98,8 +117,10 @@ impl Rules {
             otel.kind = "client",
             otel.status_code = Empty,
             db.system.name = "postgresql",
+            db.namespace = self.namespace,
             db.operation.name = query.operation(),
-            db.query.summary = query.name,
+            db.query.summary = query.summary(),
+            db.response.status_code = Empty,
             error.r#type = Empty,
         );
         let started = Instant::now();
@@ -117,8 +138,9 @@ impl Rules {
         let elapsed = started.elapsed();
         self.metrics.observe(query, elapsed, outcome.as_ref().err());
         if let Err(error) = &outcome {
-            span.record("otel.status_code", "ERROR");
-            span.record("error.type", error.to_string());
+            telemetry::fail(&span);
+            span.record("error.type", error.kind());
+            span.record("db.response.status_code", error.sqlstate());
         }
         if elapsed >= self.slow {
             let duration_ms = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
@@ -138,4 +160,29 @@ pub(super) fn typed<'a>(
         .copied()
         .zip(query.types.iter().cloned())
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_summary_says_what_is_done_to_what() {
+        for (sql, expected) in [
+            ("SELECT id FROM users WHERE id = $1", "SELECT users"),
+            ("INSERT INTO sessions (id) VALUES ($1)", "INSERT sessions"),
+            ("UPDATE users\nSET role = $1", "UPDATE users"),
+            ("DELETE FROM users", "DELETE users"),
+            ("SELECT 1 AS one", "SELECT"),
+            ("SELECT a FROM (SELECT b FROM c) d", "SELECT"),
+            ("BEGIN", "BEGIN"),
+        ] {
+            let query = Query {
+                name: "it",
+                sql,
+                types: &[],
+            };
+            assert_eq!(query.summary(), expected);
+        }
+    }
 }

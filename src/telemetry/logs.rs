@@ -1,11 +1,15 @@
 //! Log lines: one JSON object each, or one line for a person at a terminal.
+//!
+//! A line is put together in memory that its thread keeps, and what a request
+//! adds to its lines is written once a request, so that logging asks the
+//! allocator for nothing.
 
-use std::{fmt, io::Write};
+use std::{cell::Cell, fmt, io::Write};
 
 use serde_json::Value;
-use time::format_description::well_known::Rfc3339;
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use tracing::{
-    Event, Level, Subscriber,
+    Event, Level, Metadata, Subscriber,
     field::{Field, Visit},
     span::{Attributes, Id, Record},
 };
@@ -14,42 +18,68 @@ use tracing_subscriber::{Layer, fmt::MakeWriter, layer::Context, registry::Looku
 use super::LogFormat;
 use crate::clock::Clock;
 
-/// The fields of a span that belong on every line written inside it.
-const CARRIED: [&str; 5] = ["method", "path", "correlation_id", "trace_id", "span_id"];
+/// The fields of a span that belong on every line written inside it, and what they are called there.
+const CARRIED: [(&str, &str); 5] = [
+    ("correlation_id", "correlation_id"),
+    ("http.request.method", "method"),
+    ("http.route", "path"),
+    ("user.id", "caller_id"),
+    ("task", "task"),
+];
+
+/// Whether lines inside this span carry something of it.
+pub(super) fn is_carried(span: &Metadata<'_>) -> bool {
+    let fields = span.fields();
+    CARRIED.iter().any(|(name, _)| fields.field(name).is_some())
+}
 
 /// Writes events, one a line.
 pub(super) struct Lines<W> {
     format: LogFormat,
-    service: String,
+    /// What every line says after its message, written once.
+    service: Vec<u8>,
     clock: Clock,
     writer: W,
 }
 
 impl<W> Lines<W> {
     pub(super) fn new(format: LogFormat, service: &str, clock: Clock, writer: W) -> Self {
+        let mut field = Vec::new();
+        if format == LogFormat::Json {
+            write_field(format, &mut field, "service", service);
+        }
         Self {
             format,
-            service: service.to_owned(),
+            service: field,
             clock,
             writer,
         }
     }
 }
 
-/// What a span adds to the lines inside it.
-#[derive(Default)]
-struct Carried(Vec<(&'static str, String)>);
+/// What a span adds to the lines inside it, as it will stand there.
+pub(super) struct Carried {
+    format: LogFormat,
+    fields: Vec<u8>,
+}
+
+impl Carried {
+    /// Adds one more field.
+    pub(super) fn push(&mut self, name: &str, value: &str) {
+        write_field(self.format, &mut self.fields, name, value);
+    }
+}
 
 impl Visit for Carried {
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        if CARRIED.contains(&field.name()) {
-            self.0.push((field.name(), format!("{value:?}")));
+        if let Some((_, name)) = CARRIED.iter().find(|(name, _)| *name == field.name()) {
+            write_field(self.format, &mut self.fields, name, &AsText(value));
         }
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {
-        if CARRIED.contains(&field.name()) {
-            self.0.push((field.name(), value.to_owned()));
+        if let Some((_, name)) = CARRIED.iter().find(|(name, _)| *name == field.name()) {
+            self.push(name, value);
         }
     }
 }
@@ -60,12 +90,16 @@ where
     W: for<'a> MakeWriter<'a> + 'static,
 {
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
-        let Some(span) = context.span(id) else { return };
-        let mut carried = Carried::default();
-        attributes.record(&mut carried);
-        if !carried.0.is_empty() {
-            span.extensions_mut().insert(carried);
+        if !is_carried(attributes.metadata()) {
+            return;
         }
+        let Some(span) = context.span(id) else { return };
+        let mut carried = Carried {
+            format: self.format,
+            fields: Vec::with_capacity(256),
+        };
+        attributes.record(&mut carried);
+        span.extensions_mut().insert(carried);
     }
 
     fn on_record(&self, id: &Id, values: &Record<'_>, context: Context<'_, S>) {
@@ -76,68 +110,76 @@ where
     }
 
     fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
-        let mut line = Line::begin(self.format, &self.service, &self.clock, event);
+        // Taken, not borrowed: a value that logs while it is formatted begins a line of its own.
+        let mut line = LINE.try_with(Cell::take).unwrap_or_default();
+        line.begin(self.format, &self.clock, event);
+        line.rest.extend_from_slice(&self.service);
         let mut span = context.event_span(event);
         while let Some(here) = span {
-            if let Some(Carried(fields)) = here.extensions().get::<Carried>() {
-                for (name, value) in fields {
-                    line.field(name, value);
-                }
+            if let Some(carried) = here.extensions().get::<Carried>() {
+                line.rest.extend_from_slice(&carried.fields);
                 break;
             }
             span = here.parent();
         }
         event.record(&mut line);
-        let line = line.end();
         // Standard output may be closed; there is nobody left to tell.
         let _ = self
             .writer
             .make_writer_for(event.metadata())
-            .write_all(&line);
+            .write_all(line.end());
+        // When the thread is ending, so does its memory.
+        let _ = LINE.try_with(|kept| kept.set(line));
     }
 }
 
+thread_local! {
+    /// The memory this thread makes its lines in.
+    static LINE: Cell<Line> = Cell::default();
+}
+
 /// A line being written. The message comes first, the event's own fields last.
+#[derive(Default)]
 struct Line {
     format: LogFormat,
     head: Vec<u8>,
     rest: Vec<u8>,
+    second: Second,
 }
 
 impl Line {
-    fn begin(format: LogFormat, service: &str, clock: &Clock, event: &Event<'_>) -> Self {
+    fn begin(&mut self, format: LogFormat, clock: &Clock, event: &Event<'_>) {
         let metadata = event.metadata();
-        let mut line = Self {
-            format,
-            head: Vec::with_capacity(512),
-            rest: Vec::with_capacity(256),
-        };
+        self.format = format;
+        self.head.clear();
+        self.rest.clear();
         let now = clock.now();
         match format {
             LogFormat::Json => {
-                let timestamp = now.format(&Rfc3339).unwrap_or_default();
-                write_json(&mut line.head, b"{\"timestamp\":", &timestamp);
-                write_json(&mut line.head, b",\"level\":", metadata.level().as_str());
-                write_json(&mut line.head, b",\"target\":", metadata.target());
-                line.field("service", service);
+                self.head.extend_from_slice(b"{\"timestamp\":\"");
+                self.second.write(&mut self.head, now);
+                self.head.extend_from_slice(b"\",\"level\":\"");
+                self.head
+                    .extend_from_slice(metadata.level().as_str().as_bytes());
+                self.head.push(b'"');
+                write_field(format, &mut self.head, "target", metadata.target());
             }
             LogFormat::Pretty => {
                 let (hour, minute, second) = now.time().as_hms();
                 let (colour, level) = (colour_of(*metadata.level()), metadata.level());
                 let head = format!("{hour:02}:{minute:02}:{second:02} {colour}{level:5}{RESET}");
-                line.head.extend_from_slice(head.as_bytes());
+                self.head.extend_from_slice(head.as_bytes());
             }
         }
-        line
     }
 
-    fn message(&mut self, text: &str) {
+    fn message(&mut self, text: &(impl serde::Serialize + ?Sized)) {
         match self.format {
-            LogFormat::Json => write_json(&mut self.head, b",\"message\":", text),
+            LogFormat::Json => write_field(self.format, &mut self.head, "message", text),
             LogFormat::Pretty => {
                 // Written as JSON would be, without the quotes, so that nothing in it can move the cursor.
                 let mut quoted = Vec::new();
-                write_json(&mut quoted, b"", text);
+                write_json(&mut quoted, text);
                 self.head.push(b' ');
                 self.head
                     .extend_from_slice(quoted.get(1..quoted.len() - 1).unwrap_or_default());
@@ -145,32 +187,26 @@ impl Line {
         }
     }
 
-    fn field<T: serde::Serialize + ?Sized>(&mut self, name: &str, value: &T) {
-        match self.format {
-            LogFormat::Json => {
-                write_json(&mut self.rest, b",", name);
-                write_json(&mut self.rest, b":", value);
-            }
-            LogFormat::Pretty => {
-                let start = format!(" {DIM}{name}={RESET}");
-                write_json(&mut self.rest, start.as_bytes(), value);
-            }
+    fn field<T: serde::Serialize + ?Sized>(&mut self, field: &Field, value: &T) {
+        if field.name() == "message" {
+            self.message(value);
+        } else {
+            write_field(self.format, &mut self.rest, field.name(), value);
         }
     }
 
-    fn end(mut self) -> Vec<u8> {
+    fn end(&mut self) -> &[u8] {
         self.head.extend_from_slice(&self.rest);
         let end: &[u8] = match self.format {
             LogFormat::Json => b"}\n",
             LogFormat::Pretty => b"\n",
         };
         self.head.extend_from_slice(end);
-        self.head
+        &self.head
     }
 }
 
 const RESET: &str = "\u{1b}[0m";
-const DIM: &str = "\u{1b}[2m";
 
 fn colour_of(level: Level) -> &'static str {
     match level {
@@ -181,8 +217,23 @@ fn colour_of(level: Level) -> &'static str {
     }
 }
 
-fn write_json<T: serde::Serialize + ?Sized>(out: &mut Vec<u8>, before: &[u8], value: &T) {
-    out.extend_from_slice(before);
+/// Writes a field with what separates it from the one before.
+fn write_field<T>(format: LogFormat, out: &mut Vec<u8>, name: &str, value: &T)
+where
+    T: serde::Serialize + ?Sized,
+{
+    let (before, after): (&str, &str) = match format {
+        // Names are written in the program: none needs escaping.
+        LogFormat::Json => (",\"", "\":"),
+        LogFormat::Pretty => (" \u{1b}[2m", "=\u{1b}[0m"),
+    };
+    for part in [before, name, after] {
+        out.extend_from_slice(part.as_bytes());
+    }
+    write_json(out, value);
+}
+
+fn write_json<T: serde::Serialize + ?Sized>(out: &mut Vec<u8>, value: &T) {
     let length = out.len();
     if serde_json::to_writer(&mut *out, value).is_err() {
         out.truncate(length);
@@ -190,33 +241,66 @@ fn write_json<T: serde::Serialize + ?Sized>(out: &mut Vec<u8>, before: &[u8], va
     }
 }
 
+/// The last second a line was written in, as text: most lines share it with the one before.
+#[derive(Default)]
+struct Second {
+    timestamp: i64,
+    text: String,
+}
+
+impl Second {
+    /// Writes a time as RFC 3339 has it, in UTC, to the microsecond.
+    fn write(&mut self, out: &mut Vec<u8>, now: OffsetDateTime) {
+        let timestamp = now.unix_timestamp();
+        if self.timestamp != timestamp || self.text.is_empty() {
+            self.timestamp = timestamp;
+            let whole = now.replace_nanosecond(0).unwrap_or(now);
+            self.text = whole.format(&Rfc3339).unwrap_or_default();
+            self.text.truncate("1970-01-01T00:00:00".len());
+        }
+        out.extend_from_slice(self.text.as_bytes());
+        let mut rest = now.microsecond();
+        let mut digits = *b".000000Z";
+        for digit in digits[1..7].iter_mut().rev() {
+            *digit += u8::try_from(rest % 10).unwrap_or_default();
+            rest /= 10;
+        }
+        out.extend_from_slice(&digits);
+    }
+}
+
+/// Something that only formats, as a JSON string, without a string in between.
+struct AsText<'a>(&'a dyn fmt::Debug);
+
+impl serde::Serialize for AsText<'_> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&format_args!("{:?}", self.0))
+    }
+}
+
 impl Visit for Line {
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        self.record_str(field, &format!("{value:?}"));
+        self.field(field, &AsText(value));
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {
-        if field.name() == "message" {
-            self.message(value);
-        } else {
-            self.field(field.name(), value);
-        }
+        self.field(field, value);
     }
 
     fn record_f64(&mut self, field: &Field, value: f64) {
-        self.field(field.name(), &value);
+        self.field(field, &value);
     }
 
     fn record_i64(&mut self, field: &Field, value: i64) {
-        self.field(field.name(), &value);
+        self.field(field, &value);
     }
 
     fn record_u64(&mut self, field: &Field, value: u64) {
-        self.field(field.name(), &value);
+        self.field(field, &value);
     }
 
     fn record_bool(&mut self, field: &Field, value: bool) {
-        self.field(field.name(), &value);
+        self.field(field, &value);
     }
 }
 
@@ -299,5 +383,41 @@ mod tests {
 
         assert_eq!(lines.len(), 1);
         assert_eq!(lines[0]["level"], "INFO");
+    }
+
+    #[test]
+    fn a_value_that_logs_while_it_is_formatted_does_not_break_the_line() {
+        struct Talkative;
+        impl fmt::Debug for Talkative {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                tracing::info!("inner");
+                f.write_str("talkative")
+            }
+        }
+
+        let lines = lines_of(|| tracing::info!(value = ?Talkative, "outer"));
+
+        let outer = lines.last().unwrap();
+        assert_eq!(outer["message"], "outer");
+        assert_eq!(outer["value"], "talkative");
+    }
+
+    #[test]
+    fn a_timestamp_is_the_one_that_rfc_3339_has() {
+        let mut second = Second::default();
+        for nanoseconds in [0, 999, 1_000, 123_456_789, 999_999_999, 1_000_000_000] {
+            let time = OffsetDateTime::UNIX_EPOCH + time::Duration::nanoseconds(nanoseconds);
+            let mut written = Vec::new();
+
+            second.write(&mut written, time);
+
+            let written = String::from_utf8(written).unwrap();
+            let read = OffsetDateTime::parse(&written, &Rfc3339).unwrap();
+            assert_eq!(
+                read.unix_timestamp_nanos(),
+                i128::from(nanoseconds / 1000 * 1000)
+            );
+            assert_eq!(written.len(), "1970-01-01T00:00:00.000000Z".len());
+        }
     }
 }

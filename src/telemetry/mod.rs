@@ -4,25 +4,34 @@
 //! Metrics live in a [`Registry`] made once and handed to whoever counts
 //! something; each module owns the families it feeds.
 
+mod export;
 mod logs;
+mod outgoing;
+mod registry;
 mod settings;
-mod traces;
+mod spans;
+mod standard;
+mod writer;
 
-use std::{fmt, io, panic::PanicHookInfo, time::Duration};
+use std::{error::Error, fmt, io, panic::PanicHookInfo, time::Duration};
 
 use opentelemetry::trace::TracerProvider as _;
 use opentelemetry_sdk::trace::SdkTracerProvider;
-use prometheus::{
-    IntGaugeVec, Registry, core::Collector, opts, process_collector::ProcessCollector,
+use tracing::{Subscriber, subscriber::Interest};
+use tracing_subscriber::{
+    Layer,
+    filter::{FilterExt, dynamic_filter_fn, filter_fn},
+    fmt::MakeWriter,
+    layer::SubscriberExt,
 };
-use tracing::{Metadata, Subscriber};
-use tracing_appender::non_blocking::{NonBlocking, NonBlockingBuilder, WorkerGuard};
-use tracing_subscriber::{Layer, filter::filter_fn, fmt::MakeWriter, layer::SubscriberExt};
 
+use self::{export::InternalLogs, writer::LineThread};
 pub use self::{
     logs::emergency_line,
-    settings::{LogFormat, TelemetrySettings},
-    traces::{end_request_span, request_span},
+    registry::{LATENCY_BUCKETS, new_registry, register},
+    settings::{LogFormat, Propagator, TelemetrySettings},
+    spans::{Incoming, Tracing, end_request_span, fail, note_caller},
+    standard::{Batches, Otlp, Sampler},
 };
 use crate::clock::Clock;
 
@@ -31,11 +40,6 @@ pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// The git revision of this build, or `unknown`.
 pub const REVISION: &str = env!("GIT_REVISION");
-
-/// Bounds of latency histograms, in seconds: from 1 ms to 10 s.
-pub const LATENCY_BUCKETS: [f64; 13] = [
-    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
-];
 
 /// Which standard stream log lines go to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,7 +54,7 @@ pub enum LogStream {
 pub struct Telemetry {
     provider: SdkTracerProvider,
     // Dropped last: the shutdown of traces may still have something to say.
-    _lines: WorkerGuard,
+    _lines: LineThread,
 }
 
 impl fmt::Debug for Telemetry {
@@ -64,7 +68,7 @@ impl Telemetry {
     ///
     /// # Errors
     ///
-    /// When the exporter cannot be built, or telemetry was started before.
+    /// When the exporter or the thread that writes cannot be made, or telemetry was started before.
     pub fn start(
         settings: &TelemetrySettings,
         clock: Clock,
@@ -72,11 +76,11 @@ impl Telemetry {
     ) -> anyhow::Result<Self> {
         let (format, writer, lines) = match stream {
             LogStream::Stdout => {
-                let (writer, lines) = in_background(io::stdout());
+                let (writer, lines) = writer::start(io::stdout())?;
                 (settings.format_for(&io::stdout()), writer, lines)
             }
             LogStream::Stderr => {
-                let (writer, lines) = in_background(io::stderr());
+                let (writer, lines) = writer::start(io::stderr())?;
                 (settings.format_for(&io::stderr()), writer, lines)
             }
         };
@@ -110,36 +114,57 @@ pub fn subscriber<W>(
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
-    let provider = traces::provider(settings)?;
+    let provider = export::provider(settings)?;
     let tracer = provider.tracer(env!("CARGO_CRATE_NAME"));
     let spans = tracing_opentelemetry::layer()
         .with_tracer(tracer)
         .with_location(false)
         .with_threads(false)
         .with_tracked_inactivity(false)
+        // Nobody here asks OpenTelemetry what is current: `tracing` knows.
+        .with_context_activation(false)
         .with_target(false)
         .with_level(false)
-        .with_filter(filter_fn(is_our_span));
-    let wanted = settings.log_level.clone();
+        .with_filter(spans::Recorded);
+    let level = settings.log_level.clone();
+    // The answer does not depend on when it is asked, so it is asked once for each place that logs.
     let wanted = filter_fn(move |metadata| {
-        is_our_span(metadata)
-            || metadata.is_event() && wanted.would_enable(metadata.target(), metadata.level())
+        if metadata.is_span() {
+            return logs::is_carried(metadata);
+        }
+        level.would_enable(metadata.target(), metadata.level())
+            && (!InternalLogs::are(metadata) || InternalLogs::are_wanted(metadata))
     });
-    let lines = logs::Lines::new(format, &settings.service_name, clock, writer).with_filter(wanted);
+    let internal = InternalLogs::default();
+    let sparing = dynamic_filter_fn(move |metadata, _| {
+        !InternalLogs::are(metadata) || internal.are_due(metadata)
+    })
+    .with_callsite_filter(|metadata| {
+        if InternalLogs::are(metadata) {
+            Interest::sometimes()
+        } else {
+            Interest::always()
+        }
+    });
+    let lines = logs::Lines::new(format, &settings.service_name, clock, writer)
+        .with_filter(wanted.and(sparing));
     Ok((
         tracing_subscriber::registry().with(spans).with(lines),
         provider,
     ))
 }
 
-/// Every span of ours, whatever the log level: without them lines lose their correlation id.
-fn is_our_span(metadata: &Metadata<'_>) -> bool {
-    metadata.is_span() && metadata.target().starts_with(env!("CARGO_CRATE_NAME"))
-}
-
-/// Lines are handed to a thread, which waits when the reader is slow; none is dropped.
-fn in_background(stream: impl io::Write + Send + 'static) -> (NonBlocking, WorkerGuard) {
-    NonBlockingBuilder::default().lossy(false).finish(stream)
+/// An error with everything that caused it, on one line.
+#[must_use]
+pub fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        next = cause.source();
+    }
+    text
 }
 
 /// Makes a panic a log line, with the fields of the span it happens in, and nothing else.
@@ -160,37 +185,4 @@ pub fn log_panics_beside(other: Box<dyn Fn(&PanicHookInfo<'_>) + Send + Sync>) {
         tracing::error!(target: "panic", location, panic = message, "panicked");
         other(panic);
     }));
-}
-
-/// A registry with what every process has.
-///
-/// # Panics
-///
-/// Never: a new registry refuses nothing.
-#[must_use]
-pub fn new_registry() -> Registry {
-    let registry = Registry::new();
-    let build = opts!("build_info", "Always 1; the labels tell what is running.");
-    let build = register(&registry, IntGaugeVec::new(build, &["version", "revision"]));
-    build.with_label_values(&[VERSION, REVISION]).set(1);
-    registry
-        .register(Box::new(ProcessCollector::for_self()))
-        .expect("a new registry refuses nothing");
-    registry
-}
-
-/// Registers a family of metrics and hands it back.
-///
-/// # Panics
-///
-/// When its name is taken or not a name: a mistake in the program.
-pub fn register<C: Collector + Clone + 'static>(
-    registry: &Registry,
-    family: prometheus::Result<C>,
-) -> C {
-    let family = family.expect("names, labels and buckets are written correctly");
-    registry
-        .register(Box::new(family.clone()))
-        .expect("each family is registered once");
-    family
 }

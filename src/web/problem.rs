@@ -10,6 +10,8 @@ use warp::{
     reply::{Reply, Response},
 };
 
+use crate::telemetry;
+
 /// One kind of failure, with everything that never changes about it.
 ///
 /// Each room declares its own beside its errors; an endpoint lists the ones it
@@ -241,13 +243,7 @@ impl Problem {
     /// The whole chain of causes on one line, for the log.
     #[must_use]
     pub fn cause_chain(&self) -> Option<String> {
-        let mut next: Option<&dyn Error> = self.cause.as_deref().map(|cause| cause as _);
-        let mut chain = Vec::new();
-        while let Some(error) = next {
-            chain.push(error.to_string());
-            next = error.source();
-        }
-        (!chain.is_empty()).then(|| chain.join(": "))
+        self.cause.as_deref().map(|cause| telemetry::chain(cause))
     }
 
     /// The finished reply, with the one thing only the request layer knows.

@@ -33,7 +33,7 @@ use super::{
     rate::{ApiLimit, Rate},
     settings::WebSettings,
 };
-use crate::telemetry;
+use crate::telemetry::{self, Incoming, Tracing};
 
 /// The label of requests that no template matches.
 const UNMATCHED: &str = "unmatched";
@@ -43,6 +43,7 @@ pub struct Site {
     table: Router<Place>,
     settings: WebSettings,
     metrics: HttpMetrics,
+    tracing: Tracing,
     headers: ReplyHeaders,
     limit: Option<ApiLimit>,
 }
@@ -91,6 +92,7 @@ impl Site {
         endpoints: Vec<Endpoint>,
         settings: WebSettings,
         metrics: HttpMetrics,
+        tracing: Tracing,
         limit: Option<ApiLimit>,
     ) -> Self {
         let mut places: Vec<Place> = Vec::new();
@@ -125,6 +127,7 @@ impl Site {
             headers: ReplyHeaders::new(&settings),
             settings,
             metrics,
+            tracing,
             limit,
         }
     }
@@ -140,21 +143,18 @@ impl Site {
         let found = self.find(&parts);
         let template = found.template();
         let correlation_id = CorrelationId::of(&parts.headers);
-        let span = telemetry::request_span(
-            method_label(&parts.method),
+        let method = method_label(&parts.method);
+        let client_ip = forwarded::client_ip(peer, &parts.headers, &self.settings.trusted_proxies);
+        let span = self.tracing.request(Incoming {
+            method,
             template,
-            correlation_id.as_str(),
-            &parts.headers,
-        );
-        let record = Record::begin(
-            &self.metrics,
-            &parts.method,
-            template,
-            started,
-            span.clone(),
-        );
+            correlation_id: correlation_id.as_str(),
+            client_ip,
+            head: &parts,
+        });
+        let record = Record::begin(&self.metrics, method, template, started, span.clone());
         let context = Arc::new(RequestContext {
-            client_ip: forwarded::client_ip(peer, &parts.headers, &self.settings.trusted_proxies),
+            client_ip,
             path_values: match &found {
                 Found::Endpoint(_, values) => values.clone(),
                 _ => Vec::new(),
@@ -176,9 +176,9 @@ impl Site {
                 Ok(()) => self.dispatch(found, parts, &context).await,
                 Err(problem) => problem.into_response(),
             };
-            let mut response = finish(response, &context, head).await;
+            let (mut response, problem) = finish(response, &context, head).await;
             self.headers.complete(&asked, response.headers_mut());
-            record.end(response.status());
+            record.end(response.status(), problem);
             response
         }
         .instrument(span)
@@ -295,9 +295,15 @@ impl Place {
     }
 }
 
-/// Completes a reply with what is the same for all of them.
-async fn finish(mut response: Response, context: &RequestContext, head: bool) -> Response {
-    if let Some(problem) = response.extensions_mut().remove::<Problem>() {
+/// Completes a reply with what is the same for all of them. Tells the code of the problem that it is.
+async fn finish(
+    mut response: Response,
+    context: &RequestContext,
+    head: bool,
+) -> (Response, Option<&'static str>) {
+    let problem = response.extensions_mut().remove::<Problem>();
+    let code = problem.as_ref().map(|problem| problem.kind().code);
+    if let Some(problem) = problem {
         log_failure(&problem);
         response = problem.render(context.correlation_id.as_str());
     }
@@ -314,7 +320,7 @@ async fn finish(mut response: Response, context: &RequestContext, head: bool) ->
     if head {
         response = without_body(response);
     }
-    response
+    (response, code)
 }
 
 /// A reply to `HEAD`: the same headers, the length among them, and nothing else.
@@ -361,12 +367,13 @@ struct Record<'a> {
     started: Instant,
     span: Span,
     status: Option<StatusCode>,
+    problem: Option<&'static str>,
 }
 
 impl<'a> Record<'a> {
     fn begin(
         metrics: &'a HttpMetrics,
-        method: &Method,
+        method: &'static str,
         template: &'static str,
         started: Instant,
         span: Span,
@@ -374,16 +381,18 @@ impl<'a> Record<'a> {
         metrics.begin();
         Self {
             metrics,
-            method: method_label(method),
+            method,
             template,
             started,
             span,
             status: None,
+            problem: None,
         }
     }
 
-    fn end(mut self, status: StatusCode) {
+    fn end(mut self, status: StatusCode, problem: Option<&'static str>) {
         self.status = Some(status);
+        self.problem = problem;
     }
 }
 
@@ -394,7 +403,7 @@ impl Drop for Record<'_> {
         let elapsed = self.started.elapsed();
         self.metrics
             .end(self.method, self.template, status, elapsed);
-        telemetry::end_request_span(&self.span, status);
+        telemetry::end_request_span(&self.span, status, self.problem);
         self.span.in_scope(|| {
             tracing::info!(
                 target: "request",

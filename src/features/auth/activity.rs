@@ -4,10 +4,15 @@ use std::{collections::HashSet, time::Duration};
 
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 use uuid::Uuid;
 
 use super::{domain::SessionId, repository};
-use crate::{clock::Clock, database::Database};
+use crate::{
+    clock::Clock,
+    database::Database,
+    telemetry::{self, Tracing},
+};
 
 /// How often what was gathered is written.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -40,7 +45,13 @@ impl Activity {
 
 impl ActivityWriter {
     /// Writes until stopped, and what is left then.
-    pub async fn run(mut self, database: Database, clock: Clock, stop: CancellationToken) {
+    pub async fn run(
+        mut self,
+        database: Database,
+        clock: Clock,
+        tracing: Tracing,
+        stop: CancellationToken,
+    ) {
         let mut tick = tokio::time::interval(INTERVAL);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
@@ -48,14 +59,14 @@ impl ActivityWriter {
                 () = stop.cancelled() => true,
                 _ = tick.tick() => false,
             };
-            self.write(&database, &clock).await;
+            self.write(&database, &clock, &tracing).await;
             if stopped {
                 return;
             }
         }
     }
 
-    async fn write(&mut self, database: &Database, clock: &Clock) {
+    async fn write(&mut self, database: &Database, clock: &Clock, tracing: &Tracing) {
         let mut seen = HashSet::new();
         while let Ok(id) = self.0.try_recv() {
             seen.insert(*id.as_uuid());
@@ -68,8 +79,11 @@ impl ActivityWriter {
             let connection = database.connection().await?;
             repository::touch(&connection, &ids, clock.now()).await
         };
-        if let Err(error) = written.await {
-            tracing::warn!(%error, "session_activity_not_written");
+        let span = tracing.task("session_activity");
+        if let Err(error) = written.instrument(span.clone()).await {
+            telemetry::fail(&span);
+            let error = telemetry::chain(&error);
+            span.in_scope(|| tracing::warn!(error, "session_activity_not_written"));
         }
     }
 }

@@ -9,6 +9,7 @@ use super::repository;
 use crate::{
     clock::Clock,
     database::{Database, DatabaseError},
+    telemetry::{self, Tracing},
 };
 
 /// How often to look.
@@ -18,18 +19,25 @@ const INTERVAL: Duration = Duration::from_hours(1);
 const BATCH: u32 = 500;
 
 /// Cleans up now and every hour, until stopped.
-pub async fn run(database: Database, clock: Clock, stop: CancellationToken) {
+pub async fn run(database: Database, clock: Clock, tracing: Tracing, stop: CancellationToken) {
     let mut tick = tokio::time::interval(INTERVAL);
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
             _ = tick.tick() => {}
         }
-        let span = tracing::info_span!("session_cleanup");
-        match clean_up(&database, &clock, &stop).instrument(span).await {
+        let span = tracing.task("session_cleanup");
+        let outcome = clean_up(&database, &clock, &stop)
+            .instrument(span.clone())
+            .await;
+        span.in_scope(|| match outcome {
             Ok(deleted_count) => tracing::info!(deleted_count, "session_cleanup_completed"),
-            Err(error) => tracing::warn!(%error, "session_cleanup_failed"),
-        }
+            Err(error) => {
+                telemetry::fail(&span);
+                let error = telemetry::chain(&error);
+                tracing::warn!(error, "session_cleanup_failed");
+            }
+        });
     }
 }
 

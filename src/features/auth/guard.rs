@@ -11,6 +11,7 @@ use super::{
 };
 use crate::{
     features::users::Role,
+    telemetry,
     web::{Access, Guard, Problem, ProblemType, problem::INVALID_REQUEST, with},
 };
 
@@ -46,6 +47,7 @@ fn caller(auth: &Auth) -> BoxedFilter<(SignedIn,)> {
         .and_then(|headers: HeaderMap, auth: Auth| async move {
             let token = bearer_token(&headers)?;
             let caller = auth.authenticate(token).await.map_err(Problem::from)?;
+            telemetry::note_caller(caller.user.id);
             Ok::<_, Rejection>(caller)
         })
         .boxed()

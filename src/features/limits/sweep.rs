@@ -3,9 +3,13 @@
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 
 use super::repository;
-use crate::database::{Database, DatabaseError};
+use crate::{
+    database::{Database, DatabaseError},
+    telemetry::{self, Tracing},
+};
 
 /// How often to look: a few times as long as a bucket takes to fill.
 const INTERVAL: Duration = Duration::from_mins(1);
@@ -14,15 +18,19 @@ const INTERVAL: Duration = Duration::from_mins(1);
 const BATCH: u32 = 1000;
 
 /// Sweeps every minute, until stopped.
-pub async fn run(database: Database, stop: CancellationToken) {
+pub async fn run(database: Database, tracing: Tracing, stop: CancellationToken) {
     let mut tick = tokio::time::interval(INTERVAL);
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
             _ = tick.tick() => {}
         }
-        if let Err(error) = sweep(&database, &stop).await {
-            tracing::warn!(%error, "rate_limit_sweep_failed");
+        let span = tracing.task("rate_limit_sweep");
+        let swept = sweep(&database, &stop).instrument(span.clone()).await;
+        if let Err(error) = swept {
+            telemetry::fail(&span);
+            let error = telemetry::chain(&error);
+            span.in_scope(|| tracing::warn!(error, "rate_limit_sweep_failed"));
         }
     }
 }

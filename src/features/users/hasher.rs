@@ -13,13 +13,13 @@ use scrypt::{
 };
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tracing::Instrument;
+use tracing::{Instrument, field::Empty};
 
 use super::{
     domain::{Password, PasswordHash, PasswordPolicy},
     settings::{Cost, PasswordSettings},
 };
-use crate::telemetry::{LATENCY_BUCKETS, register};
+use crate::telemetry::{self, LATENCY_BUCKETS, register};
 
 /// Hashes passwords; clones share the queue.
 #[derive(Clone)]
@@ -140,10 +140,22 @@ impl Hasher {
         &self,
         work: impl FnOnce() -> Result<T, HashError> + Send + 'static,
     ) -> Result<T, HashError> {
-        let span = tracing::info_span!("password_hash");
+        let span = tracing::info_span!(
+            "password_hash",
+            otel.status_code = Empty,
+            queue_ms = Empty,
+            error.r#type = Empty,
+        );
+        let traced = span.clone();
         async {
-            let slot = self.slot().await?;
+            let arrived = Instant::now();
+            let slot = self.slot().await;
             let started = Instant::now();
+            traced.record("queue_ms", (started - arrived).as_secs_f64() * 1000.0);
+            let slot = slot.inspect_err(|_| {
+                telemetry::fail(&traced);
+                traced.record("error.type", "busy");
+            })?;
             // The slot moves in: hashing goes on when the request is given up, and so must the bound.
             let outcome = tokio::task::spawn_blocking(move || {
                 let outcome = work();
