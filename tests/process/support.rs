@@ -177,10 +177,11 @@ impl Service {
     /// Every line of standard output so far: JSON objects, or the test fails.
     #[track_caller]
     pub fn lines(&self) -> Vec<Value> {
-        let lines = self.output.lock().unwrap();
+        let lines = self.output.lock().unwrap().clone();
         lines
             .iter()
             .map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("not JSON: {line}")))
+            .inspect(assert_documented)
             .collect()
     }
 
@@ -264,6 +265,27 @@ impl Service {
             headers.push(("Authorization", &bearer));
         }
         ask(self.port(), "POST", path, &headers, &body.to_string())
+    }
+}
+
+/// Every field and message that a line may have, in tables.
+const REFERENCE: &str = include_str!("../../docs/reference/logs.md");
+
+/// Fails on a line that says something nobody can look up.
+#[track_caller]
+fn assert_documented(line: &Value) {
+    let target = line["target"].as_str().unwrap();
+    // Other crates speak in their own words.
+    let ours = ["warp_skeleton", "request", "panic"];
+    if !ours.iter().any(|own| target.starts_with(own)) {
+        return;
+    }
+    let fields = line.as_object().unwrap().keys().map(String::as_str);
+    for name in fields.chain(line["message"].as_str()) {
+        assert!(
+            REFERENCE.contains(&format!("\n| `{name}` |")),
+            "docs/reference/logs.md lacks {name}: {line}"
+        );
     }
 }
 

@@ -14,6 +14,9 @@ use warp_skeleton::{
 
 use super::marks;
 
+/// Every field and message that a line may have, in tables.
+const REFERENCE: &str = include_str!("../../../docs/reference/logs.md");
+
 static LEAKED: Mutex<Vec<String>> = Mutex::new(Vec::new());
 static LINES: Mutex<Vec<String>> = Mutex::new(Vec::new());
 static WATCH: Once = Once::new();
@@ -56,6 +59,25 @@ fn note(found: Option<&str>, place: &str, text: &str) {
     }
 }
 
+/// Notes a line of ours that says something nobody can look up.
+fn look_up(line: &str) {
+    let read: serde_json::Value =
+        serde_json::from_str(line).expect("every line is one JSON object");
+    let ours = ["warp_skeleton", "request", "panic"];
+    let target = read["target"].as_str().unwrap_or_default();
+    if !ours.iter().any(|own| target.starts_with(own)) {
+        return;
+    }
+    let fields = read.as_object().expect("a line is an object").keys();
+    let message = read["message"].as_str().expect("a line has a message");
+    for name in fields.map(String::as_str).chain([message]) {
+        if !REFERENCE.contains(&format!("\n| `{name}` |")) {
+            let mut leaked = LEAKED.lock().unwrap_or_else(PoisonError::into_inner);
+            leaked.push(format!("docs/reference/logs.md lacks {name}: {line}"));
+        }
+    }
+}
+
 /// Fails when anything leaked so far, in whichever test.
 pub fn assert_none() {
     // A copy: the panic is logged, and what is logged is inspected, which takes the lock again.
@@ -81,6 +103,7 @@ struct Watched;
 impl io::Write for Watched {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let line = String::from_utf8_lossy(bytes).into_owned();
+        look_up(&line);
         inspect("the log", &line);
         LINES
             .lock()

@@ -8,6 +8,8 @@ mod logs;
 mod metrics;
 mod openapi;
 mod panics;
+mod propagation;
+mod reference;
 mod roles;
 mod routing;
 mod timeouts;

@@ -1,0 +1,71 @@
+//! The reference of metrics is written by the registry itself.
+
+use std::{collections::BTreeSet, fmt::Write};
+
+use http::Method;
+use prometheus::proto::{Metric, MetricFamily, MetricType};
+use serde_json::json;
+use warp_skeleton::features::users::Role;
+
+use super::panicking_endpoint;
+use crate::support::TestApp;
+
+const PATH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/reference/metrics.md");
+
+const INTRODUCTION: &str = "# Metrics
+
+What `GET /metrics` says, in Prometheus' text format; on `ADMIN_PORT` when that is set. The label `path` is the route
+template, or `unmatched`. Durations are in seconds, in buckets from 1 ms to 10 s. A family whose label values have not
+occurred yet is absent.
+
+Written by the registry: `REWRITE=1 cargo test --test api reference`.
+
+| name | type | labels | what it is |
+| --- | --- | --- | --- |
+";
+
+#[tokio::test]
+async fn the_reference_of_metrics_is_current() {
+    let app = TestApp::with_endpoints(&[], vec![panicking_endpoint()]).await;
+    let (user, token) = app.signed_in(Role::Member).await;
+    app.me(&token).await.assert_status(200);
+    app.get("/panic").send().await.assert_status(500);
+    let wrong = json!({"email": user.email, "password": "marked-password-wrong"});
+    app.post("/auth/token").json(&wrong).send().await;
+    app.call(Method::GET, "/metrics")
+        .send()
+        .await
+        .assert_status(200);
+
+    let mut text = INTRODUCTION.to_owned();
+    for family in app.app.registry.gather() {
+        let labels = label_names(&family).into_iter().collect::<Vec<_>>();
+        let labels = labels.join(", ");
+        let (name, kind, help) = (family.name(), kind_of(&family), family.help());
+        writeln!(text, "| `{name}` | {kind} | {labels} | {help} |").unwrap();
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "a person asks for it")]
+    if std::env::var_os("REWRITE").is_some() {
+        std::fs::write(PATH, &text).unwrap();
+    }
+    let written = std::fs::read_to_string(PATH).unwrap_or_default();
+    assert_eq!(
+        written, text,
+        "write it anew: REWRITE=1 cargo test --test api reference"
+    );
+}
+
+fn label_names(family: &MetricFamily) -> BTreeSet<String> {
+    let labels = family.get_metric().iter().flat_map(Metric::get_label);
+    labels.map(|label| format!("`{}`", label.name())).collect()
+}
+
+fn kind_of(family: &MetricFamily) -> &'static str {
+    match family.get_field_type() {
+        MetricType::COUNTER => "counter",
+        MetricType::GAUGE => "gauge",
+        MetricType::HISTOGRAM => "histogram",
+        _ => "other",
+    }
+}
