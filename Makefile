@@ -23,7 +23,7 @@ test: ## every test; ARGS="--test api sessions" picks some
 lint: ## formatting, clippy and shellcheck
 	cargo fmt --all --check
 	cargo clippy --all-targets --locked -- -D warnings
-	@if command -v shellcheck >/dev/null; then set -x; shellcheck scripts/* .ci/run; \
+	@if command -v shellcheck >/dev/null; then set -x; shellcheck scripts/* loadtest/bench/telemetry .ci/run; \
 	else echo 'SKIPPED: shellcheck is not installed, so the scripts were not looked at' >&2; fi
 
 fmt: ## format the Rust code
@@ -90,16 +90,25 @@ ready:
 schema: ready
 	@scripts/setup schema
 
+# A local trace viewer
+
+.PHONY: jaeger-start jaeger-stop jaeger-logs
+jaeger-start: ## start Jaeger: from PATH, in a container, or the pinned release
+	@scripts/jaeger start
+
+jaeger-stop: ## stop it
+	@scripts/jaeger stop
+
+jaeger-logs: ## follow its log
+	@scripts/jaeger logs
+
 # Named already, so that nobody gives these names another meaning
 
-.PHONY: jaeger-start jaeger-stop jaeger-logs loadtest loadtest-url bench init feature
-jaeger-start: ## not available yet: start a local trace viewer
-jaeger-stop: ## not available yet: stop it
-jaeger-logs: ## not available yet: follow its log
+.PHONY: loadtest loadtest-url bench init feature
 loadtest: ## not available yet: load-test the service
 loadtest-url: ## not available yet: load-test a service that runs elsewhere
 bench: ## not available yet: compare with a bare server
 init: ## not available yet: make this fork yours
 feature: ## not available yet: write the files of a new feature
-jaeger-start jaeger-stop jaeger-logs loadtest loadtest-url bench init feature:
+loadtest loadtest-url bench init feature:
 	@echo 'make $@ is not available yet' >&2; exit 1
