@@ -39,8 +39,9 @@ pub struct App {
     /// The time.
     pub clock: Clock,
     web: WebSettings,
+    /// Begins traces, and passes them on to the services that a room calls.
+    pub tracing: Tracing,
     http_metrics: HttpMetrics,
-    tracing: Tracing,
     /// Whether `/metrics` has a port of its own.
     separate_metrics: bool,
     activity: ActivityWriter,
