@@ -8,7 +8,7 @@
 use std::{
     collections::{BTreeMap, HashMap},
     sync::{
-        Mutex, PoisonError,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     time::{Duration, Instant},
@@ -59,7 +59,8 @@ pub(super) fn provider(settings: &TelemetrySettings) -> anyhow::Result<SdkTracer
         .with_sampler(Sampler::AlwaysOn)
         .with_resource(resource);
     if let Some(otlp) = &settings.otlp {
-        let exporter = Reporting::new(exporter(otlp)?);
+        let cause = Cause::default();
+        let exporter = Reporting::new(exporter(otlp, cause.clone())?, cause);
         builder = builder.with_span_processor(in_batches(exporter, settings.batches));
     }
     if settings.trace_console {
@@ -79,7 +80,7 @@ fn in_batches(exporter: impl Exporter + 'static, batches: Batches) -> BatchSpanP
         .build()
 }
 
-fn exporter(otlp: &Otlp) -> anyhow::Result<SpanExporter> {
+fn exporter(otlp: &Otlp, cause: Cause) -> anyhow::Result<SpanExporter> {
     let connector = HttpsConnectorBuilder::new()
         .with_tls_config(trusting(otlp)?)
         .https_or_http()
@@ -88,6 +89,7 @@ fn exporter(otlp: &Otlp) -> anyhow::Result<SpanExporter> {
     let client = OnRuntime {
         client: HyperClient::new(connector, otlp.timeout, None),
         runtime: Handle::current(),
+        cause,
     };
     let headers = otlp.headers.iter();
     let headers: HashMap<_, _> = headers
@@ -127,11 +129,15 @@ fn trusting(otlp: &Otlp) -> anyhow::Result<ClientConfig> {
     Ok(builder.with_root_certificates(roots).with_no_client_auth())
 }
 
+/// Why the last request to the collector failed, which the exporter's own error does not tell.
+type Cause = Arc<Mutex<Option<String>>>;
+
 /// Runs an async client on the service's runtime: spans are exported from a thread that has none.
 #[derive(Debug)]
 struct OnRuntime<C> {
     client: C,
     runtime: Handle,
+    cause: Cause,
 }
 
 impl<C: HttpClient + Clone + 'static> HttpClient for OnRuntime<C> {
@@ -146,7 +152,14 @@ impl<C: HttpClient + Clone + 'static> HttpClient for OnRuntime<C> {
         let sent = self
             .runtime
             .spawn(async move { client.send_bytes(request).await });
-        Box::pin(async move { sent.await? })
+        Box::pin(async move {
+            let answer: Result<_, HttpError> = sent.await?;
+            if let Err(error) = &answer {
+                let mut cause = self.cause.lock().unwrap_or_else(PoisonError::into_inner);
+                *cause = Some(super::chain(error.as_ref()));
+            }
+            answer
+        })
     }
 }
 
@@ -154,14 +167,16 @@ impl<C: HttpClient + Clone + 'static> HttpClient for OnRuntime<C> {
 #[derive(Debug)]
 struct Reporting<E> {
     exporter: E,
+    cause: Cause,
     lost: AtomicU64,
     last: Mutex<Option<Instant>>,
 }
 
 impl<E> Reporting<E> {
-    fn new(exporter: E) -> Self {
+    fn new(exporter: E, cause: Cause) -> Self {
         Self {
             exporter,
+            cause,
             lost: AtomicU64::new(0),
             last: Mutex::new(None),
         }
@@ -172,7 +187,13 @@ impl<E> Reporting<E> {
         self.lost.fetch_add(spans, Ordering::Relaxed);
         if is_due(&mut self.last.lock().unwrap_or_else(PoisonError::into_inner)) {
             let spans = self.lost.swap(0, Ordering::Relaxed);
-            tracing::warn!(%error, spans, "trace_export_failed");
+            let mut cause = self.cause.lock().unwrap_or_else(PoisonError::into_inner);
+            let cause = cause.take().unwrap_or_default();
+            tracing::warn!(
+                error = format!("{error}: {cause}"),
+                spans,
+                "trace_export_failed"
+            );
         }
     }
 }
