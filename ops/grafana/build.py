@@ -162,6 +162,7 @@ DASHBOARDS = {
                     "short",
                     [(f'sum by (job) (increase(auth_events_total{{{WHERE},event="refresh",outcome="reused"}}[10m]))', "in 10 minutes")],
                 ),
+                ("Refused for their rate", "reqps", [(rate("rate_limited_total", "class"), "{{class}}")]),
                 (
                     "Answers 401, 403 and 429",
                     "reqps",

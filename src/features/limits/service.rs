@@ -21,6 +21,7 @@ use super::{
 use crate::{
     clock::Clock,
     database::{Database, DatabaseError},
+    telemetry,
     web::{
         ApiLimit, Buckets, Problem, Quota, Rate, RateMetrics, RequestContext, Source, Standing,
         Taken, Throttle, context,
@@ -140,7 +141,8 @@ impl Parts {
             }
             (Err(error), OnFailure::Allow) => {
                 if self.counting.swap(false, Ordering::Relaxed) {
-                    tracing::warn!(%error, "attempts_go_uncounted");
+                    let error = telemetry::chain(&error);
+                    tracing::warn!(error, "attempts_go_uncounted");
                 }
                 Ok(None)
             }
