@@ -1,0 +1,68 @@
+{
+  description = "A production-ready web service to fork: warp, hand-written SQL on PostgreSQL, sessions with roles";
+
+  inputs = {
+    nixpkgs.url = "github:NixOS/nixpkgs/nixos-unstable";
+    # Builds the dependencies apart from our own code, so that an edit compiles only the latter.
+    crane.url = "github:ipetkov/crane";
+    # Types for the configuration of process-compose, which runs the development stack.
+    process-compose-flake.url = "github:Platonic-Systems/process-compose-flake";
+  };
+
+  outputs =
+    { self, nixpkgs, ... }@inputs:
+    let
+      inherit (nixpkgs) lib;
+      systems = [
+        "x86_64-linux"
+        "aarch64-linux"
+        "aarch64-darwin"
+      ];
+
+      # The rooms of nix/ for one package set. Each file is a function of the others, by name.
+      roomsOf =
+        pkgs:
+        let
+          open = file: import file rooms;
+          rooms = {
+            inherit self inputs pkgs;
+            inherit (pkgs) lib;
+            crane = inputs.crane.mkLib pkgs;
+            source = open ./nix/source.nix; # which files a build may see
+            package = open ./nix/package.nix; # the program, and its dependencies built once
+            docker = open ./nix/docker.nix; # the container image
+            jaeger = open ./nix/jaeger.nix; # the trace viewer, which nixpkgs lacks
+            tools = open ./nix/tools.nix; # what work in a checkout needs on PATH
+            shell = open ./nix/shell.nix; # those tools as a shell
+            services = open ./nix/services.nix; # the development stack: which processes, in which order
+            apps = open ./nix/apps.nix; # commands of a checkout, the stack's among them
+            format = open ./nix/format.nix; # how Nix and Rust are formatted
+            checks = open ./nix/checks.nix; # everything that has to hold
+            unit = open ./nix/unit.nix; # how well the module's systemd units are confined
+            vmTest = open ./nix/vm-test.nix; # the module on a NixOS machine, under load
+          };
+        in
+        rooms;
+
+      each = pick: lib.genAttrs systems (system: pick (roomsOf nixpkgs.legacyPackages.${system}));
+    in
+    {
+      packages = each (
+        rooms:
+        {
+          default = rooms.package.program;
+        }
+        // rooms.docker.packages
+      );
+      apps = each (rooms: rooms.apps);
+      devShells = each (rooms: {
+        default = rooms.shell;
+      });
+      checks = each (rooms: rooms.checks);
+      formatter = each (rooms: rooms.format.formatter);
+
+      overlays.default = final: _: { warp-skeleton = (roomsOf final).package.program; };
+      nixosModules.default = import ./nix/module.nix self; # systemd units, database, nginx
+      templates.default = import ./nix/template.nix self; # nix flake new
+    };
+}

@@ -1,0 +1,135 @@
+# `nix flake check`: everything that has to hold. Dependencies are built once for all of these, in
+# the development profile, as on a laptop.
+{
+  lib,
+  pkgs,
+  crane,
+  source,
+  package,
+  docker,
+  format,
+  services,
+  unit,
+  vmTest,
+  ...
+}:
+let
+  inherit (pkgs.stdenv.hostPlatform) isLinux;
+
+  common = {
+    inherit (package) pname version;
+    src = source.tested;
+    strictDeps = true;
+    env.CARGO_PROFILE = "dev";
+    doInstallCargoArtifacts = false;
+  };
+  ours = common // {
+    cargoArtifacts = crane.buildDepsOnly (
+      common
+      // {
+        src = source.program;
+        doInstallCargoArtifacts = true;
+      }
+    );
+  };
+
+  # A look at text: passes when the command does.
+  look =
+    name: inputs: command:
+    pkgs.runCommand name { nativeBuildInputs = inputs; } ''
+      cd ${source.repository}
+      ${command}
+      touch $out
+    '';
+
+  budget =
+    name: paths: megabytes:
+    pkgs.runCommand name { closure = pkgs.closureInfo { rootPaths = paths; }; } ''
+      if grep -E -e '-(rustc|cargo|clang|llvm)-' -e '-gcc(-wrapper)?-[0-9.]+$' -e '-deps(-[0-9.]+)?$' \
+        $closure/store-paths; then
+        echo 'what builds the program has to stay out of what runs it: see above' >&2
+        exit 1
+      fi
+      bytes=$(cat $closure/total-nar-size)
+      echo "$((bytes / 1000000)) MB of ${toString megabytes}"
+      [ "$bytes" -lt ${toString (megabytes * 1000000)} ]
+      cp $closure/store-paths $out
+    '';
+in
+{
+  package = package.program;
+
+  clippy = crane.cargoClippy (ours // { cargoClippyExtraArgs = "--all-targets -- --deny warnings"; });
+
+  doc = crane.cargoDoc (
+    ours
+    // {
+      cargoDocExtraArgs = "--no-deps --document-private-items";
+      env = ours.env // {
+        RUSTDOCFLAGS = "--deny warnings";
+      };
+    }
+  );
+
+  # Over a real PostgreSQL, which the tests start by scripts/postgres and cannot do without.
+  test = crane.cargoTest (
+    ours
+    // {
+      nativeBuildInputs = [
+        pkgs.postgresql_17
+        pkgs.procps
+      ]
+      ++ lib.optional isLinux pkgs.util-linux;
+      # The sandbox has no /usr/bin/env.
+      postPatch = "patchShebangs scripts";
+      __darwinAllowLocalNetworking = true;
+    }
+  );
+
+  deny = crane.cargoDeny {
+    inherit (package) pname version;
+    # Advisories change daily, and are looked at outside the sandbox, by .ci/run.
+    src = source.judged;
+  };
+
+  format-rust = crane.cargoFmt {
+    inherit (package) pname version;
+    src = source.tested;
+  };
+
+  format-nix = pkgs.runCommand "format-nix" { nativeBuildInputs = [ pkgs.nixfmt ]; } ''
+    find ${format.nixFiles} -name '*.nix' -exec nixfmt --check {} +
+    touch $out
+  '';
+
+  unused-nix = pkgs.runCommand "unused-nix" { nativeBuildInputs = [ pkgs.deadnix ]; } ''
+    deadnix --fail ${format.nixFiles}
+    touch $out
+  '';
+
+  scripts = look "scripts" [ pkgs.shellcheck ] "shellcheck scripts/* tests/scripts/* .ci/run";
+
+  fly = look "fly" [ pkgs.jq ] "bash tests/scripts/fly";
+
+  workflows = look "workflows" [
+    pkgs.actionlint
+    pkgs.shellcheck
+    pkgs.zizmor
+  ] "actionlint .github/workflows/* && zizmor --offline .";
+
+  # Scrape configuration, rules with their tests, dashboards: as far as there are any.
+  ops = look "ops" [
+    (pkgs.prometheus.cli or pkgs.prometheus)
+    pkgs.jq
+  ] "bash scripts/check-ops";
+
+  budget = budget "budget" [ package.program ] 60;
+
+  # Evaluated and written out: that the stack's configuration is what process-compose reads.
+  stack = services.config.outputs.settingsFile;
+}
+// lib.optionalAttrs isLinux {
+  budget-image = budget "budget-image" docker.contents 60;
+  inherit (unit) hardening;
+  vm = vmTest;
+}

@@ -1,0 +1,69 @@
+# What work in a checkout needs on PATH, whether in `nix develop` or behind `nix run .#test`.
+{
+  lib,
+  pkgs,
+  jaeger,
+  ...
+}:
+let
+  tools = {
+    rust = [
+      pkgs.cargo
+      pkgs.rustc
+      pkgs.clippy
+      pkgs.rustfmt
+      pkgs.stdenv.cc
+    ];
+
+    # What the scripts of this repository call.
+    scripts = [
+      pkgs.bash
+      pkgs.coreutils
+      pkgs.curl
+      pkgs.findutils
+      pkgs.gawk
+      pkgs.git
+      pkgs.gnugrep
+      pkgs.gnumake
+      pkgs.gnused
+      pkgs.jq
+      pkgs.openssl
+      pkgs.procps
+      pkgs.shellcheck
+      pkgs.watchexec
+    ]
+    ++ lib.optional pkgs.stdenv.hostPlatform.isLinux pkgs.util-linux;
+
+    postgresql = [ pkgs.postgresql_17 ];
+
+    observability = [
+      pkgs.grafana
+      pkgs.prometheus
+      # promtool is an output of its own.
+      (pkgs.prometheus.cli or pkgs.prometheus)
+    ]
+    ++ lib.optional (jaeger != null) jaeger;
+
+    load = [ pkgs.k6 ];
+
+    deploy = [
+      pkgs.flyctl
+      pkgs.skopeo
+    ];
+
+    # What a person has at hand besides.
+    person = [
+      pkgs.cargo-deny
+      pkgs.cargo-llvm-cov
+      pkgs.cargo-nextest
+      pkgs.nixfmt
+      pkgs.process-compose
+      pkgs.rust-analyzer
+    ];
+  };
+in
+tools
+// {
+  # Enough for every target of the Makefile.
+  make = tools.rust ++ tools.scripts ++ tools.postgresql;
+}
