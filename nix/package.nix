@@ -62,6 +62,8 @@ let
       installCheckPhase = ''
         $out/bin/${pname} --version | grep --fixed-strings '${version} (${revision})'
       '';
+      # `nix build --rebuild .#default.compiled` asks whether compiling gives the same bytes again.
+      passthru = { inherit compiled; };
       meta = {
         description = "A production-ready web service to fork";
         license = lib.licenses.unlicense;
