@@ -57,7 +57,7 @@ in
           };
           prometheus = server "prometheus" { };
           grafana = server "grafana" { prometheus = started; };
-          # Started by hand: `process-compose process start k6`, or F7 in the list.
+          # Started by hand: `scripts/stack start k6`, or F7 in the list.
           k6 = {
             command = "exec scripts/stack load";
             depends_on.service = healthy;
