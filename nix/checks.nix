@@ -76,6 +76,7 @@ in
     ours
     // {
       nativeBuildInputs = [
+        pkgs.openssl
         pkgs.postgresql_17
         pkgs.procps
       ]
