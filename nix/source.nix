@@ -15,11 +15,12 @@ let
   ];
 
   # What `cargo clippy` and `cargo test` read besides. The tests start PostgreSQL by our script,
-  # and compare .env.example with the settings.
+  # and hold .env.example and the page on security against the program.
   tested = fileset.unions [
     program
     ../clippy.toml
     ../.env.example
+    ../docs/security.md
     ../tests
     ../scripts
   ];
