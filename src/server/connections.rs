@@ -4,7 +4,7 @@ use std::{
     collections::{HashMap, VecDeque},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
 };
 
@@ -39,6 +39,8 @@ struct Entry {
     id: u64,
     in_flight: AtomicUsize,
     idle_since: AtomicU64,
+    /// Whether its client takes no more of what is being sent, for now.
+    blocked: AtomicBool,
     /// Whether it ever carried a request.
     greeted: AtomicUsize,
     evicted: CancellationToken,
@@ -46,7 +48,7 @@ struct Entry {
 
 impl Entry {
     fn is_idle(&self) -> bool {
-        self.in_flight.load(Ordering::Acquire) == 0
+        self.in_flight.load(Ordering::Acquire) == 0 && !self.blocked.load(Ordering::Acquire)
     }
 }
 
@@ -95,6 +97,7 @@ impl Connections {
             id: open.next_id,
             in_flight: AtomicUsize::new(0),
             idle_since: AtomicU64::new(self.tick()),
+            blocked: AtomicBool::new(false),
             greeted: AtomicUsize::new(0),
             evicted: CancellationToken::new(),
         });
@@ -190,6 +193,16 @@ impl Requests {
         InFlight {
             entry: Arc::clone(&self.entry),
             connections: self.connections.clone(),
+        }
+    }
+}
+
+impl Requests {
+    /// Notes whether the client takes what is being sent: an answer that is stuck on its way is not done.
+    pub(super) fn set_blocked(&self, blocked: bool) {
+        let before = self.entry.blocked.swap(blocked, Ordering::AcqRel);
+        if before && !blocked {
+            self.connections.0.freed.notify_one();
         }
     }
 }

@@ -20,12 +20,11 @@ use hyper_util::{
     server::conn::auto::Builder,
 };
 use tokio::time::Instant;
-use tokio_io_timeout::TimeoutStream;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use self::{
     connections::{Connections, Place},
-    sending::Sending,
+    sending::{Outlet, Sending},
 };
 pub use self::{
     listener::{Listener, SocketFile, Stream},
@@ -45,8 +44,8 @@ const MAX_STREAMS: u32 = 128;
 /// How long a connection that was just taken has to bring its first request when the service stops.
 const FIRST_REQUEST: Duration = Duration::from_millis(250);
 
-/// How long a client may take nothing of what is sent to it.
-const STALLED: Duration = Duration::from_secs(30);
+/// How long a connection that has to make room may take to send what it has begun to.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// How long to wait before the next try when a connection could not be accepted.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -140,13 +139,12 @@ impl Server {
                 Ok::<_, Infallible>(response.map(|body| Sending::new(body, in_flight)))
             }
         });
-        let mut stream = TimeoutStream::new(stream);
-        stream.set_write_timeout(Some(STALLED));
-        let stream = TokioIo::new(Box::pin(stream));
+        let stream = TokioIo::new(Outlet::new(stream, place.requests()));
         let mut connection = pin!(self.builder.serve_connection_with_upgrades(stream, service));
         let mut silence = pin!(tokio::time::sleep(self.header_timeout));
         let mut farewell = pin!(tokio::time::sleep(Duration::ZERO));
-        let (mut stopping, mut parted, mut last_seen) = (false, false, None);
+        let mut linger = pin!(tokio::time::sleep(Duration::ZERO));
+        let (mut stopping, mut parted, mut evicted, mut last_seen) = (false, false, false, None);
         loop {
             tokio::select! {
                 outcome = connection.as_mut() => {
@@ -178,7 +176,15 @@ impl Server {
                     last_seen = seen;
                     silence.as_mut().reset(Instant::now() + self.header_timeout);
                 }
-                () = place.evicted() => return,
+                () = place.evicted(), if !evicted => {
+                    if place.is_silent() {
+                        return;
+                    }
+                    (evicted, parted) = (true, true);
+                    connection.as_mut().graceful_shutdown();
+                    linger.as_mut().reset(Instant::now() + LAST_WORDS);
+                }
+                () = linger.as_mut(), if evicted => return,
                 () = self.abort.cancelled() => return,
             }
         }

@@ -1,16 +1,26 @@
 //! A reply on its way out.
 
 use std::{
+    io,
     pin::Pin,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio_io_timeout::TimeoutStream;
 
-use super::connections::InFlight;
+use super::{
+    connections::{InFlight, Requests},
+    listener::Stream,
+};
 
-/// The body of a reply, which keeps its request in flight for as long as somebody takes it.
+/// How long a client may take nothing of what is sent to it.
+const STALLED: Duration = Duration::from_secs(30);
+
+/// The body of a reply, which keeps its request in flight until all of it was handed to the connection.
 pub(super) struct Sending<B> {
     body: B,
     _in_flight: InFlight,
@@ -42,5 +52,72 @@ impl<B: Body<Data = Bytes> + Unpin> Body for Sending<B> {
 
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
+    }
+}
+
+/// A connection that tells when its client takes nothing, and breaks when that lasts too long.
+///
+/// hyper takes a whole body at once, however slowly it then leaves: without
+/// this, a connection would count as idle with a megabyte still to send.
+pub(super) struct Outlet {
+    stream: Pin<Box<TimeoutStream<Stream>>>,
+    requests: Requests,
+}
+
+impl Outlet {
+    pub(super) fn new(stream: Stream, requests: Requests) -> Self {
+        let mut stream = TimeoutStream::new(stream);
+        stream.set_write_timeout(Some(STALLED));
+        Self {
+            stream: Box::pin(stream),
+            requests,
+        }
+    }
+
+    fn note<T>(&self, written: Poll<T>) -> Poll<T> {
+        self.requests.set_blocked(written.is_pending());
+        written
+    }
+}
+
+impl AsyncRead for Outlet {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        self.stream.as_mut().poll_read(cx, buffer)
+    }
+}
+
+impl AsyncWrite for Outlet {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        data: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let written = self.stream.as_mut().poll_write(cx, data);
+        self.note(written)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        parts: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = self.stream.as_mut().poll_write_vectored(cx, parts);
+        self.note(written)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.stream.as_mut().poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.stream.as_mut().poll_shutdown(cx)
     }
 }

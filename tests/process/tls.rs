@@ -15,7 +15,14 @@ const ENCRYPTED: &str = "SELECT bool_and(s.ssl) FROM pg_stat_ssl AS s
 
 async fn is_encrypted(url: &str) -> bool {
     let database = cluster::connect(url).await;
-    database.query_one(ENCRYPTED, &[]).await.unwrap().get(0)
+    loop {
+        // None while there is no session to look at.
+        let row = database.query_one(ENCRYPTED, &[]).await.unwrap();
+        if let Some(encrypted) = row.get(0) {
+            return encrypted;
+        }
+        tokio::task::yield_now().await;
+    }
 }
 
 #[tokio::test]
