@@ -102,13 +102,20 @@ jaeger-stop: ## stop it
 jaeger-logs: ## follow its log
 	@scripts/jaeger logs
 
+# Load, by k6
+
+.PHONY: loadtest loadtest-url
+loadtest: ## run a k6 scenario against the running service: SCENARIO=smoke
+	@scripts/loadtest $(or $(SCENARIO),smoke)
+
+loadtest-url: ## the same against a service elsewhere: URL=https://example.com SCENARIO=smoke
+	@$(if $(URL),,$(error URL is missing: make loadtest-url URL=https://example.com))scripts/loadtest $(or $(SCENARIO),smoke) "$(URL)"
+
 # Named already, so that nobody gives these names another meaning
 
-.PHONY: loadtest loadtest-url bench init feature
-loadtest: ## not available yet: load-test the service
-loadtest-url: ## not available yet: load-test a service that runs elsewhere
+.PHONY: bench init feature
 bench: ## not available yet: compare with a bare server
 init: ## not available yet: make this fork yours
 feature: ## not available yet: write the files of a new feature
-loadtest loadtest-url bench init feature:
+bench init feature:
 	@echo 'make $@ is not available yet' >&2; exit 1
