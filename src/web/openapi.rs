@@ -28,6 +28,7 @@ use super::{
     endpoint::Operation,
     guard::Access,
     problem::{ProblemType, ProblemView},
+    rate::Rate,
 };
 
 /// The endpoints of one room, with the words the document introduces them by.
@@ -146,13 +147,13 @@ fn merged_replies(operation: &Operation) -> BTreeMap<StatusCode, ReplyDoc> {
         }
     }
     for (status, reply) in &mut replies {
-        add_headers(*status, &mut reply.headers);
+        add_headers(*status, operation.rate, &mut reply.headers);
     }
     replies
 }
 
-/// The headers that follow from a status, whatever the endpoint.
-fn add_headers(status: StatusCode, headers: &mut BTreeMap<String, RefOr<Header>>) {
+/// The headers that follow from a status and a rate class, whatever the endpoint.
+fn add_headers(status: StatusCode, rate: Rate, headers: &mut BTreeMap<String, RefOr<Header>>) {
     let mut add = |name: &str, about: &str| {
         let text = ObjectBuilder::new().schema_type(Type::String).build();
         let header = HeaderBuilder::new()
@@ -165,6 +166,16 @@ fn add_headers(status: StatusCode, headers: &mut BTreeMap<String, RefOr<Header>>
         "X-Correlation-ID",
         "Finds the request in the logs and traces.",
     );
+    if rate != Rate::Exempt {
+        add(
+            "RateLimit-Policy",
+            "How many requests are taken in how many seconds.",
+        );
+        add(
+            "RateLimit",
+            "How many are left, and in how many seconds all are again.",
+        );
+    }
     match status {
         StatusCode::CREATED => add("Location", "Where the new thing is."),
         StatusCode::UNAUTHORIZED => add("WWW-Authenticate", "How to prove who you are (RFC 6750)."),
