@@ -15,11 +15,12 @@ let
   ];
 
   # What `cargo clippy` and `cargo test` read besides. The tests start PostgreSQL by our script,
-  # and hold .env.example and the page on security against the program.
+  # and hold .env.example, the references and the page on security against the program.
   tested = fileset.unions [
     program
     ../clippy.toml
     ../.env.example
+    ../docs/reference
     ../docs/security.md
     ../tests
     ../scripts

@@ -1,7 +1,7 @@
 //! Logs, traces and metrics: how an operator sees what the service does.
 //!
 //! Code says what happens with `tracing`; here it is decided where that goes.
-//! Metrics live in a [`Registry`] made once and handed to whoever counts
+//! Metrics live in a [`prometheus::Registry`] made once and handed to whoever counts
 //! something; each module owns the families it feeds.
 
 mod export;
