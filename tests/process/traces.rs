@@ -138,6 +138,21 @@ async fn a_login_is_a_trace_that_continues_the_callers() {
 }
 
 #[tokio::test]
+async fn a_machine_without_certificates_may_send_spans_in_the_clear() {
+    let url = cluster::new_database().await;
+    let collector = Collector::start();
+    let bare = [("SSL_CERT_FILE", "/nowhere"), ("SSL_CERT_DIR", "/nowhere")];
+    let service = Service::start(&url, &eager(&collector.endpoint(), &bare));
+    assert_eq!(service.post("/auth/register", None, &account()).status, 201);
+
+    sign_in(&service, "01");
+
+    eventually("a span", || {
+        (!collector.trace(TRACE).is_empty()).then_some(())
+    });
+}
+
+#[tokio::test]
 async fn what_is_not_sampled_or_excluded_is_not_sent_and_keeps_its_ids() {
     let url = cluster::new_database().await;
     let collector = Collector::start();
