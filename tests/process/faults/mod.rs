@@ -77,8 +77,16 @@ fn expect_out(case: &Case, service: &Service, member: &Member) {
 /// Fails unless it reads and writes again, without having been restarted.
 #[track_caller]
 fn expect_well(case: &Case, service: &Service, member: &Member) {
-    eventually("a read", || {
-        (service.me(&member.access).status != 503).then_some(())
+    // Each of the shared connections, and of the pool's, finds out for itself that it is of no use any more.
+    eventually("reads", || {
+        (0..4)
+            .all(|_| service.me(&member.access).status != 503)
+            .then_some(())
+    });
+    eventually("sign-ins", || {
+        (0..4)
+            .all(|_| member.sign_in(service).status != 503)
+            .then_some(())
     });
     case.expect("a read afterwards", 200, service.me(&member.access).status);
     case.expect("a sign-in afterwards", 200, member.sign_in(service).status);

@@ -173,7 +173,12 @@ fn f02_a_server_that_is_restarted_in_good_order_takes_no_restart() {
 fn f03_a_server_that_freezes_is_given_up_in_time_and_used_again_when_it_thaws() {
     let case = Case::begin();
     let mut server = Server::start();
-    let limited = [IMPATIENT.as_slice(), &[("RATE_LIMIT", "on")]].concat();
+    let limits = [
+        ("RATE_LIMIT", "on"),
+        ("RATE_LIMIT_AUTH_BURST", "1000"),
+        ("RATE_LIMIT_ACCOUNT_BURST", "1000"),
+    ];
+    let limited = [IMPATIENT.as_slice(), &limits].concat();
     let service = Service::start(&server.url, &limited);
     let member = Member::join(&service, "frozen@marked.example");
 
