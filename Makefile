@@ -22,7 +22,7 @@ test: ## every test; ARGS="--test api sessions" picks some
 
 lint: ## formatting, clippy and shellcheck
 	cargo fmt --all --check
-	cargo clippy --all-targets --locked -- -D warnings
+	cargo clippy --workspace --all-targets --locked -- -D warnings
 	@if command -v shellcheck >/dev/null; then set -x; shellcheck scripts/* tests/scripts/* loadtest/bench/telemetry .ci/run; \
 	else echo 'SKIPPED: shellcheck is not installed, so the scripts were not looked at' >&2; fi
 

@@ -59,7 +59,7 @@ in
 {
   package = package.program;
 
-  clippy = crane.cargoClippy (ours // { cargoClippyExtraArgs = "--all-targets -- --deny warnings"; });
+  clippy = crane.cargoClippy (ours // { cargoClippyExtraArgs = "--workspace --all-targets -- --deny warnings"; });
 
   doc = crane.cargoDoc (
     ours

@@ -4,7 +4,8 @@
 let
   inherit (lib) fileset;
 
-  # What `cargo build` reads. Migrations and the pages of the documentation are embedded.
+  # What `cargo build` reads, which looks at every member of the workspace. Migrations and the
+  # pages of the documentation are embedded.
   program = fileset.unions [
     ../Cargo.toml
     ../Cargo.lock
@@ -12,6 +13,7 @@ let
     ../src
     ../migrations
     ../assets/docs
+    ../xtask
   ];
 
   # What `cargo clippy` and `cargo test` read besides. The tests start PostgreSQL by our script,

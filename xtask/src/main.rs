@@ -1,0 +1,36 @@
+//! What a developer of this project does now and then: make a fork theirs, write a feature. Not part of the service.
+
+use clap::{Parser, Subcommand};
+
+mod feature;
+mod init;
+
+#[derive(Parser)]
+#[command(
+    name = "xtask",
+    bin_name = "cargo run -p xtask --",
+    about,
+    disable_help_subcommand = true
+)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Give this copy its own name.
+    Init(init::Arguments),
+    /// Write the files of a new feature.
+    Feature(feature::Arguments),
+    /// Take back a feature that was written and not changed since.
+    Destroy(feature::DestroyArguments),
+}
+
+fn main() -> anyhow::Result<()> {
+    match Arguments::parse().command {
+        Command::Init(arguments) => init::run(&arguments),
+        Command::Feature(arguments) => feature::write(&arguments),
+        Command::Destroy(arguments) => feature::destroy(&arguments),
+    }
+}
