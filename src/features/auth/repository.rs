@@ -65,11 +65,29 @@ fn with_user(row: &Row) -> Result<(Session, User), DatabaseError> {
     Ok((row.try_into()?, row.try_into()?))
 }
 
-static INSERT: Query = Query {
-    name: "sessions_insert",
+static OPEN: Query = Query {
+    name: "sessions_open",
     sql: "
-INSERT INTO sessions (id, user_id, created_at, last_used_at, expires_at, ends_at, ip, user_agent)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+WITH opened AS (
+    INSERT INTO sessions
+        (id, user_id, created_at, last_used_at, expires_at, ends_at, ip, user_agent)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+    RETURNING id, created_at
+), handed_out AS (
+    INSERT INTO refresh_tokens (hash, session_id, created_at)
+    SELECT $9, id, created_at
+    FROM opened
+    WHERE $9::bytea IS NOT NULL
+)
+UPDATE sessions
+SET revoked_at = $3, revoked_for = $10
+WHERE id IN (
+    SELECT id
+    FROM sessions
+    WHERE user_id = $2 AND revoked_at IS NULL AND expires_at > $3
+    ORDER BY created_at DESC, id DESC
+    OFFSET $11
+)",
     types: &[
         Type::UUID,
         Type::UUID,
@@ -79,13 +97,26 @@ VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
         Type::TIMESTAMPTZ,
         Type::INET,
         Type::TEXT,
+        Type::BYTEA,
+        Type::TEXT,
+        Type::INT8,
     ],
 };
 
-/// Adds a session.
-pub(super) async fn insert(db: &impl Executor, session: &Session) -> Result<(), DatabaseError> {
+/// Adds a session, perhaps with a refresh token, and ends the user's oldest ones beyond this many.
+///
+/// One statement, and the part that ends sessions does not see the one that
+/// the first part adds: it leaves room for it.
+pub(super) async fn open(
+    db: &impl Executor,
+    session: &Session,
+    token: Option<RefreshTokenHash>,
+    keep: u32,
+) -> Result<(), DatabaseError> {
     let ip: Option<IpAddr> = session.ip;
-    let parameters: [&(dyn ToSql + Sync); 8] = [
+    let token = token.as_ref().map(RefreshTokenHash::as_bytes);
+    let others = i64::from(keep) - 1;
+    let parameters: [&(dyn ToSql + Sync); 11] = [
         session.id.as_uuid(),
         session.user_id.as_uuid(),
         &session.created_at,
@@ -94,9 +125,69 @@ pub(super) async fn insert(db: &impl Executor, session: &Session) -> Result<(), 
         &session.ends_at,
         &ip,
         &session.user_agent,
+        &token,
+        &Revocation::Limit.as_str(),
+        &others,
     ];
-    db.execute(&INSERT, &parameters).await?;
+    db.execute(&OPEN, &parameters).await?;
     Ok(())
+}
+
+static ROTATE: Query = Query {
+    name: "refresh_tokens_rotate",
+    sql: "
+WITH held AS (
+    UPDATE sessions AS s
+    SET last_used_at = $3, expires_at = LEAST(s.ends_at, $4)
+    FROM refresh_tokens AS t, users AS u
+    WHERE t.hash = $1 AND t.used_at IS NULL AND t.superseded_at IS NULL
+      AND s.id = t.session_id AND s.revoked_at IS NULL AND s.expires_at > $3
+      AND u.id = s.user_id AND u.is_active
+    RETURNING s.id, s.user_id, s.created_at, s.last_used_at, s.expires_at, s.ends_at,
+              s.ip, s.user_agent
+), used AS (
+    UPDATE refresh_tokens AS t
+    SET used_at = $3
+    FROM held
+    WHERE t.hash = $1 AND t.used_at IS NULL AND t.superseded_at IS NULL
+    RETURNING t.hash, t.session_id
+), successor AS (
+    INSERT INTO refresh_tokens (hash, session_id, parent_hash, created_at)
+    SELECT $2, session_id, hash, $3
+    FROM used
+    RETURNING session_id
+)
+SELECT held.id AS session_id, held.user_id, held.created_at AS session_created_at,
+       held.last_used_at, held.expires_at, held.ends_at, held.ip, held.user_agent
+FROM held
+JOIN successor ON successor.session_id = held.id",
+    types: &[
+        Type::BYTEA,
+        Type::BYTEA,
+        Type::TIMESTAMPTZ,
+        Type::TIMESTAMPTZ,
+    ],
+};
+
+/// Uses a refresh token for the first time: notes it, hands out its successor, moves the session's end.
+///
+/// `None`, and nobody got a token, when it has been used before or what it
+/// belongs to is not alive. One statement does it all, and each of its parts
+/// reads what the one before it wrote. Whoever comes with the same token
+/// meanwhile waits for the session's row, and then finds the token used:
+/// that is asked again where the token is marked, because what a statement
+/// waited for is all that it sees anew.
+pub(super) async fn rotate(
+    db: &impl Executor,
+    hash: RefreshTokenHash,
+    successor: RefreshTokenHash,
+    now: OffsetDateTime,
+    expires_at: OffsetDateTime,
+) -> Result<Option<Session>, DatabaseError> {
+    let parameters: [&(dyn ToSql + Sync); 4] =
+        [&hash.as_bytes(), &successor.as_bytes(), &now, &expires_at];
+    let row = db.optional(&ROTATE, &parameters).await?;
+    row.as_ref().map(Session::try_from).transpose()
 }
 
 static INSERT_TOKEN: Query = Query {
@@ -112,12 +203,15 @@ pub(super) async fn insert_token(
     db: &impl Executor,
     hash: RefreshTokenHash,
     session_id: SessionId,
-    parent: Option<RefreshTokenHash>,
+    parent: RefreshTokenHash,
     now: OffsetDateTime,
 ) -> Result<(), DatabaseError> {
-    let parent = parent.as_ref().map(RefreshTokenHash::as_bytes);
-    let parameters: [&(dyn ToSql + Sync); 4] =
-        [&hash.as_bytes(), session_id.as_uuid(), &parent, &now];
+    let parameters: [&(dyn ToSql + Sync); 4] = [
+        &hash.as_bytes(),
+        session_id.as_uuid(),
+        &parent.as_bytes(),
+        &now,
+    ];
     db.execute(&INSERT_TOKEN, &parameters).await?;
     Ok(())
 }
@@ -184,25 +278,6 @@ pub(super) async fn find_by_token(
             Ok((session, user, presented))
         })
         .transpose()
-}
-
-static MARK_USED: Query = Query {
-    name: "refresh_tokens_mark_used",
-    sql: "
-UPDATE refresh_tokens
-SET used_at = $2
-WHERE hash = $1",
-    types: &[Type::BYTEA, Type::TIMESTAMPTZ],
-};
-
-/// Notes the first use of a refresh token.
-pub(super) async fn mark_used(
-    db: &impl Executor,
-    hash: RefreshTokenHash,
-    now: OffsetDateTime,
-) -> Result<(), DatabaseError> {
-    db.execute(&MARK_USED, &[&hash.as_bytes(), &now]).await?;
-    Ok(())
 }
 
 static SUPERSEDE_SUCCESSOR: Query = Query {
@@ -311,33 +386,6 @@ pub(super) async fn revoke_all(
     db.execute(&REVOKE_ALL, &parameters).await
 }
 
-static REVOKE_OLDEST: Query = Query {
-    name: "sessions_revoke_oldest",
-    sql: "
-UPDATE sessions
-SET revoked_at = $2, revoked_for = $3
-WHERE id IN (
-    SELECT id
-    FROM sessions
-    WHERE user_id = $1 AND revoked_at IS NULL AND expires_at > $2
-    ORDER BY created_at DESC, id DESC
-    OFFSET $4
-)",
-    types: &[Type::UUID, Type::TIMESTAMPTZ, Type::TEXT, Type::INT8],
-};
-
-/// Ends a user's oldest live sessions beyond this many.
-pub(super) async fn revoke_oldest(
-    db: &impl Executor,
-    user_id: UserId,
-    keep: u32,
-    now: OffsetDateTime,
-) -> Result<u64, DatabaseError> {
-    let reason = Revocation::Limit.as_str();
-    let parameters: [&(dyn ToSql + Sync); 4] = [user_id.as_uuid(), &now, &reason, &i64::from(keep)];
-    db.execute(&REVOKE_OLDEST, &parameters).await
-}
-
 static TOUCH: Query = Query {
     name: "sessions_touch",
     sql: "
@@ -360,14 +408,14 @@ static DELETE_EXPIRED: Query = Query {
     name: "sessions_delete_expired",
     sql: "
 DELETE FROM sessions
-WHERE id IN (
+WHERE id = ANY(ARRAY(
     SELECT id
     FROM sessions
     WHERE expires_at <= $1
     ORDER BY expires_at
     LIMIT $2
     FOR UPDATE SKIP LOCKED
-)",
+))",
     types: &[Type::TIMESTAMPTZ, Type::INT8],
 };
 
@@ -375,20 +423,22 @@ static DELETE_REVOKED: Query = Query {
     name: "sessions_delete_revoked",
     sql: "
 DELETE FROM sessions
-WHERE id IN (
+WHERE id = ANY(ARRAY(
     SELECT id
     FROM sessions
     WHERE revoked_at <= $1
     ORDER BY revoked_at
     LIMIT $2
     FOR UPDATE SKIP LOCKED
-)",
+))",
     types: &[Type::TIMESTAMPTZ, Type::INT8],
 };
 
 /// Removes up to `limit` expired and as many revoked sessions with their tokens.
 ///
-/// Rows that another replica is at are left to it.
+/// Rows that another replica is at are left to it. The ids are handed over as
+/// an array because of a join PostgreSQL might think that it is cheaper to
+/// read all sessions.
 pub(super) async fn delete_dead(
     db: &impl Executor,
     now: OffsetDateTime,

@@ -59,13 +59,13 @@ static DELETE_FULL: Query = Query {
     name: "rate_limits_delete_full",
     sql: "
 DELETE FROM rate_limits
-WHERE key IN (
+WHERE key = ANY(ARRAY(
     SELECT key
     FROM rate_limits
     WHERE full_at <= now()
     LIMIT $1
     FOR UPDATE SKIP LOCKED
-)",
+))",
     types: &[Type::INT8],
 };
 

@@ -121,17 +121,20 @@ pub(super) async fn find(
 static LOCK: Query = Query {
     name: "users_lock",
     sql: "
-SELECT id, email, role, is_active, created_at, updated_at
+SELECT id, email, password_hash, role, is_active, created_at, updated_at
 FROM users
 WHERE id = $1
 FOR UPDATE",
     types: &[Type::UUID],
 };
 
-/// The user of this id, held until the transaction ends.
-pub(super) async fn lock(db: &impl Executor, id: UserId) -> Result<Option<User>, DatabaseError> {
+/// The user of this id with the hash, as they are once nobody else holds them, held until the transaction ends.
+pub(super) async fn lock(
+    db: &impl Executor,
+    id: UserId,
+) -> Result<Option<(User, PasswordHash)>, DatabaseError> {
     let row = db.optional(&LOCK, &[id.as_uuid()]).await?;
-    row.as_ref().map(User::try_from).transpose()
+    row.as_ref().map(with_hash).transpose()
 }
 
 static LOCK_ACTIVE_OWNERS: Query = Query {

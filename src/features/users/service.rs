@@ -193,8 +193,7 @@ impl Users {
         id: UserId,
         new: &PasswordHash,
     ) -> Result<(), Error> {
-        repository::lock(db, id).await?.ok_or(Error::NotFound)?;
-        let (_, old) = repository::find(db, id).await?.ok_or(Error::NotFound)?;
+        let (_, old) = repository::lock(db, id).await?.ok_or(Error::NotFound)?;
         repository::update_hash(db, id, &old, new, self.clock.now()).await?;
         Ok(())
     }
@@ -205,11 +204,10 @@ impl Users {
         db: &impl Executor,
         proven: &Proven,
     ) -> Result<Option<User>, DatabaseError> {
-        let id = proven.user.id;
-        let user = repository::lock(db, id).await?;
-        let now = repository::find(db, id).await?;
-        let holds = now.is_some_and(|(_, hash)| hash == proven.hash);
-        Ok(user.filter(|user| user.is_active && holds))
+        let locked = repository::lock(db, proven.user.id).await?;
+        Ok(locked
+            .filter(|(user, hash)| user.is_active && *hash == proven.hash)
+            .map(|(user, _)| user))
     }
 
     /// Changes role or state within a transaction.
@@ -221,7 +219,7 @@ impl Users {
         change: UserChange,
     ) -> Result<User, Error> {
         let owners = repository::lock_active_owners(db).await?;
-        let mut user = repository::lock(db, id).await?.ok_or(Error::NotFound)?;
+        let (mut user, _) = repository::lock(db, id).await?.ok_or(Error::NotFound)?;
         let before = user.clone();
         user.role = change.role.unwrap_or(user.role);
         user.is_active = change.is_active.unwrap_or(user.is_active);
@@ -243,7 +241,7 @@ impl Users {
     /// Removes an account within a transaction.
     pub async fn delete(&self, db: &impl Executor, actor: Actor, id: UserId) -> Result<(), Error> {
         let owners = repository::lock_active_owners(db).await?;
-        let user = repository::lock(db, id).await?.ok_or(Error::NotFound)?;
+        let (user, _) = repository::lock(db, id).await?.ok_or(Error::NotFound)?;
         permit(actor, &[user.role])?;
         keep_an_owner(&owners, id)?;
         still_permitted(db, actor, &[user.role]).await?;

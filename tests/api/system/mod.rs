@@ -6,6 +6,7 @@ mod health;
 mod info;
 mod metrics;
 mod probes;
+mod statements;
 
 use tokio::net::TcpListener;
 

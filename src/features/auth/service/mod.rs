@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     clock::Clock,
-    database::{Database, Transaction},
+    database::{Connection, Database, Transaction},
     features::{
         limits::{self, Limits, Target},
         users::{self, Email, Password, Role, User, Users},
@@ -181,9 +181,8 @@ impl Auth {
             user_agent: client.user_agent,
         };
         let token = RefreshToken::generate();
-        repository::insert(transaction, &session).await?;
-        repository::insert_token(transaction, token.hash(), session.id, None, now).await?;
-        repository::revoke_oldest(transaction, user.id, self.0.bounds.sessions, now).await?;
+        let keep = self.0.bounds.sessions;
+        repository::open(transaction, &session, Some(token.hash()), keep).await?;
         Ok((session, token))
     }
 
@@ -215,11 +214,8 @@ impl Auth {
             ip: None,
             user_agent: Some(concat!(env!("CARGO_PKG_NAME"), " token").to_owned()),
         };
-        let mut connection = self.0.database.connection().await?;
-        let transaction = connection.begin().await?;
-        repository::insert(&transaction, &session).await?;
-        repository::revoke_oldest(&transaction, user.id, self.0.bounds.sessions, now).await?;
-        transaction.commit().await?;
+        let connection = self.0.database.connection().await?;
+        repository::open(&connection, &session, None, self.0.bounds.sessions).await?;
         let token = self
             .0
             .tokens
@@ -232,7 +228,24 @@ impl Auth {
         let Some(hash) = RefreshTokenHash::of(token) else {
             return self.refuse_refresh(Outcome::Refused, None);
         };
+        let next = RefreshToken::generate();
         let mut connection = self.0.database.connection().await?;
+        let now = self.0.clock.now();
+        let idle_end = now + self.0.bounds.idle;
+        // Nearly every token comes once, and takes one statement.
+        match repository::rotate(&connection, hash, next.hash(), now, idle_end).await? {
+            Some(session) => Ok(self.refreshed(&session, next, now)),
+            None => self.refresh_again(&mut connection, hash, next).await,
+        }
+    }
+
+    /// Decides about a token that is not simply a live session's next one.
+    async fn refresh_again(
+        &self,
+        connection: &mut Connection,
+        hash: RefreshTokenHash,
+        next: RefreshToken,
+    ) -> Result<Grant, Error> {
         let transaction = connection.begin().await?;
         if !repository::lock_by_token(&transaction, hash).await? {
             return self.refuse_refresh(Outcome::Refused, None);
@@ -243,9 +256,11 @@ impl Auth {
             return self.refuse_refresh(Outcome::Refused, None);
         };
         match presented.judge(now) {
-            Verdict::Rotate => repository::mark_used(&transaction, hash, now).await?,
-            Verdict::Replace => repository::supersede_successor(&transaction, hash, now).await?,
-            Verdict::Refused => return self.refuse_refresh(Outcome::Refused, Some(&session)),
+            Verdict::Replace => {}
+            // Unused after all: it was handed out after the first look. The client may come again.
+            Verdict::Rotate | Verdict::Refused => {
+                return self.refuse_refresh(Outcome::Refused, Some(&session));
+            }
             Verdict::Reused => {
                 let reason = Revocation::Reuse;
                 repository::revoke(&transaction, session.id, session.user_id, now, reason).await?;
@@ -253,16 +268,20 @@ impl Auth {
                 return self.refuse_refresh(Outcome::Reused, Some(&session));
             }
         }
-        let next = RefreshToken::generate();
-        repository::insert_token(&transaction, next.hash(), session.id, Some(hash), now).await?;
+        repository::supersede_successor(&transaction, hash, now).await?;
+        repository::insert_token(&transaction, next.hash(), session.id, hash, now).await?;
         session.expires_at = session.ends_at.min(now + self.0.bounds.idle);
         repository::extend(&transaction, session.id, now, session.expires_at).await?;
         transaction.commit().await?;
+        Ok(self.refreshed(&session, next, now))
+    }
+
+    fn refreshed(&self, session: &Session, next: RefreshToken, now: OffsetDateTime) -> Grant {
         let ids = (Some(session.user_id), Some(session.id));
         self.0
             .events
             .note(Event::Refresh, Outcome::Success, ids.0, ids.1);
-        Ok(self.grant(&session, next, now))
+        self.grant(session, next, now)
     }
 
     fn refuse_refresh(&self, outcome: Outcome, session: Option<&Session>) -> Result<Grant, Error> {
