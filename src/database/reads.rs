@@ -29,6 +29,13 @@ use super::{
 };
 use crate::telemetry;
 
+/// How many statements are on their way on a connection before the next one is used, too.
+///
+/// What travels together costs one system call at each end and wakes PostgreSQL once, so a few
+/// well-filled connections are cheaper than all of them with little on each
+/// (`loadtest/bench/compare` with another number here tells).
+const PIPELINED: usize = 16;
+
 const READ_ONLY: &str = "SET default_transaction_read_only = on";
 
 /// The shared connections. Each is opened when first needed, and again when it broke.
@@ -42,6 +49,8 @@ pub struct Reads {
 #[derive(Default)]
 struct Slot {
     current: RwLock<Option<Arc<Reader>>>,
+    /// How many statements are on their way.
+    under_way: AtomicUsize,
     /// The last attempt to open one. There is never more than one under way.
     opening: Mutex<Option<Opening>>,
 }
@@ -68,6 +77,22 @@ struct Reader {
 impl Reader {
     fn is_usable(&self) -> bool {
         !self.client.is_closed() && !self.stuck.load(Ordering::Relaxed)
+    }
+}
+
+/// A statement that is under way until this is dropped.
+struct Counted<'a>(&'a AtomicUsize);
+
+impl<'a> Counted<'a> {
+    fn on(count: &'a AtomicUsize) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(count)
+    }
+}
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -157,9 +182,16 @@ impl Reads {
         }
     }
 
-    async fn reader(&self) -> Result<Arc<Reader>, DatabaseError> {
-        let turn = self.next.fetch_add(1, Ordering::Relaxed);
-        let slot = &self.slots[turn % self.slots.len()];
+    /// The first connection with room, or, when all are busy, the next in turn.
+    fn slot(&self) -> &Arc<Slot> {
+        let room = |slot: &&Arc<Slot>| slot.under_way.load(Ordering::Relaxed) < PIPELINED;
+        self.slots.iter().find(room).unwrap_or_else(|| {
+            let turn = self.next.fetch_add(1, Ordering::Relaxed);
+            &self.slots[turn % self.slots.len()]
+        })
+    }
+
+    async fn reader(&self, slot: &Arc<Slot>) -> Result<Arc<Reader>, DatabaseError> {
         if let Some(reader) = slot.usable() {
             return Ok(reader);
         }
@@ -217,10 +249,12 @@ impl Executor for Reads {
         query: &'static Query,
         parameters: Parameters<'_>,
     ) -> Result<Vec<Row>, DatabaseError> {
-        let reader = self.reader().await?;
+        let slot = self.slot();
+        let _counted = Counted::on(&slot.under_way);
+        let reader = self.reader(slot).await?;
         let outcome = self.attempt(&reader, query, parameters).await;
         if matches!(outcome, Err(DatabaseError::Unreachable(_))) {
-            let reader = self.reader().await?;
+            let reader = self.reader(slot).await?;
             return self.attempt(&reader, query, parameters).await;
         }
         outcome

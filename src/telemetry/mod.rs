@@ -116,16 +116,19 @@ where
 {
     let provider = export::provider(settings)?;
     let tracer = provider.tracer(env!("CARGO_CRATE_NAME"));
-    let spans = tracing_opentelemetry::layer()
-        .with_tracer(tracer)
-        .with_location(false)
-        .with_threads(false)
-        .with_tracked_inactivity(false)
-        // Nobody here asks OpenTelemetry what is current: `tracing` knows.
-        .with_context_activation(false)
-        .with_target(false)
-        .with_level(false)
-        .with_filter(spans::Recorded);
+    // Without somewhere to send them, spans are not even asked about.
+    let spans = settings.exports().then(|| {
+        tracing_opentelemetry::layer()
+            .with_tracer(tracer)
+            .with_location(false)
+            .with_threads(false)
+            .with_tracked_inactivity(false)
+            // Nobody here asks OpenTelemetry what is current: `tracing` knows.
+            .with_context_activation(false)
+            .with_target(false)
+            .with_level(false)
+            .with_filter(spans::Recorded)
+    });
     let level = settings.log_level.clone();
     // The answer does not depend on when it is asked, so it is asked once for each place that logs.
     let wanted = filter_fn(move |metadata| {

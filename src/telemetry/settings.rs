@@ -2,7 +2,7 @@
 
 use std::io::IsTerminal;
 
-use tracing_subscriber::filter::Targets;
+use tracing_subscriber::filter::{LevelFilter, Targets};
 
 use super::standard::{self, Batches, Otlp, Sampler};
 use crate::config::{AppEnv, Section, Setting, SettingError, Values};
@@ -146,6 +146,13 @@ impl TelemetrySettings {
     #[must_use]
     pub fn exports(&self) -> bool {
         self.otlp.is_some() || self.trace_console
+    }
+
+    /// Whether any line is ever written.
+    #[must_use]
+    pub fn logs(&self) -> bool {
+        self.log_level.iter().next().is_some()
+            || self.log_level.default_level() != Some(LevelFilter::OFF)
     }
 }
 

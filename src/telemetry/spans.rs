@@ -43,6 +43,8 @@ pub struct Tracing(Arc<Inner>);
 struct Inner {
     /// `None` when spans have nowhere to go.
     sampler: Option<Sampler>,
+    /// Whether lines are written, which carry what spans hold.
+    logs: bool,
     untraced: Vec<String>,
     propagator: TextMapCompositePropagator,
     ids: RandomIdGenerator,
@@ -69,6 +71,7 @@ impl Tracing {
     pub fn new(settings: &TelemetrySettings) -> Self {
         Self(Arc::new(Inner {
             sampler: settings.exports().then_some(settings.sampler),
+            logs: settings.logs(),
             untraced: settings.untraced.clone(),
             propagator: propagator(&settings.propagators),
             ids: RandomIdGenerator::default(),
@@ -89,6 +92,9 @@ impl Tracing {
             head,
         } = incoming;
         let caller = self.caller(&head.headers);
+        if self.is_unseen(caller.as_ref()) {
+            return Span::none();
+        }
         let traced = !self.0.untraced.iter().any(|path| path == template);
         if !(traced && self.records(caller.as_ref())) {
             let span = tracing::info_span!(
@@ -162,6 +168,11 @@ impl Tracing {
                 .propagator
                 .extract_with_context(&Context::new(), &headers),
         )
+    }
+
+    /// Whether nothing would ever come of a span: no line, no trace, no caller to name to the services that are called.
+    fn is_unseen(&self, caller: Option<&Context>) -> bool {
+        !self.0.logs && self.0.sampler.is_none() && caller.is_none()
     }
 
     /// Whether a trace that begins here is recorded.
