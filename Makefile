@@ -23,7 +23,7 @@ test: ## every test; ARGS="--test api sessions" picks some
 lint: ## formatting, clippy and shellcheck
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
-	@if command -v shellcheck >/dev/null; then set -x; shellcheck scripts/* tests/scripts/* loadtest/bench/telemetry .ci/run; \
+	@if command -v shellcheck >/dev/null; then set -x; shellcheck scripts/* tests/scripts/* .ci/run; \
 	else echo 'SKIPPED: shellcheck is not installed, so the scripts were not looked at' >&2; fi
 
 fmt: ## format the Rust code
@@ -111,11 +111,16 @@ loadtest: ## run a k6 scenario against the running service: SCENARIO=smoke
 loadtest-url: ## the same against a service elsewhere: URL=https://example.com SCENARIO=smoke
 	@$(if $(URL),,$(error URL is missing: make loadtest-url URL=https://example.com))scripts/loadtest $(or $(SCENARIO),smoke) "$(URL)"
 
+# How close to the machine's limits
+
+.PHONY: bench
+bench: ## compare with a bare server and write down the result; ARGS=--quick takes two minutes
+	@loadtest/bench/compare $(ARGS)
+
 # Named already, so that nobody gives these names another meaning
 
-.PHONY: bench init feature
-bench: ## not available yet: compare with a bare server
+.PHONY: init feature
 init: ## not available yet: make this fork yours
 feature: ## not available yet: write the files of a new feature
-bench init feature:
+init feature:
 	@echo 'make $@ is not available yet' >&2; exit 1

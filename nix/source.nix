@@ -13,6 +13,7 @@ let
     ../src
     ../migrations
     ../assets/docs
+    ../loadtest/bench/bare
     ../xtask
   ];
 

@@ -1,0 +1,184 @@
+"""The release build of this checkout over a throw-away PostgreSQL, for whatever measures it."""
+
+import math
+import os
+import resource
+import secrets
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+TICKS = os.sysconf("SC_CLK_TCK")
+
+
+def build(*arguments):
+    """Builds what is measured: the program, and what else is named."""
+    subprocess.run(["cargo", "build", "--quiet", "--release", "--locked", *arguments], cwd=ROOT, check=True)
+
+
+def name():
+    """The package's name, which a fork changes."""
+    manifest = (ROOT / "Cargo.toml").read_text().split("[package]")[1]
+    return manifest.split('name = "')[1].split('"')[0]
+
+
+def program():
+    """The built program."""
+    return Path(os.environ.get("SERVICE_BINARY") or ROOT / "target/release" / name())
+
+
+class Database:
+    """A PostgreSQL that is gone when the measuring is."""
+
+    def __init__(self):
+        command = [ROOT / "scripts/postgres", "throwaway"]
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.url = self.process.stdout.readline().strip()
+        if not self.url:
+            raise SystemExit("PostgreSQL could not be started")
+
+    def psql(self, sql, database=None):
+        """Runs SQL and returns what it says."""
+        url = self.url if database is None else self.of(database)
+        command = ["psql", "--no-psqlrc", "-q", "-At", "-v", "ON_ERROR_STOP=1", url]
+        run = subprocess.run(command, input=sql, capture_output=True, text=True)
+        if run.returncode:
+            raise SystemExit(run.stderr)
+        return run.stdout.strip()
+
+    def create(self, database):
+        """Another database on the same server."""
+        self.psql(f"CREATE DATABASE {database}")
+        return self.of(database)
+
+    def of(self, database):
+        return self.url.rsplit("/", 1)[0] + "/" + database
+
+    def stop(self):
+        self.process.stdin.close()
+        self.process.wait(60)
+
+
+class Process:
+    """Something that serves, and what it has used so far."""
+
+    def __init__(self, command, env=None, cwd=None, log=subprocess.DEVNULL):
+        self.process = subprocess.Popen(command, env=env, cwd=cwd, stdout=log, stderr=log)
+
+    def status(self, field):
+        for line in Path(f"/proc/{self.process.pid}/status").read_text().splitlines():
+            if line.startswith(field + ":"):
+                return int(line.split()[1]) / 1024
+        return math.nan
+
+    def memory(self):
+        """Resident memory, in MiB."""
+        return self.status("VmRSS")
+
+    def peak(self):
+        """The most resident memory so far, in MiB."""
+        return self.status("VmHWM")
+
+    def processor_time(self):
+        """Seconds of processor time so far."""
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / TICKS
+
+    def stop(self):
+        self.process.terminate()
+        self.process.wait(60)
+
+
+class Service(Process):
+    """The program, ready to serve, over this database or one of its own."""
+
+    def __init__(self, database=None, url=None, **settings):
+        self.database = Database() if database is None and url is None else None
+        self.folder = tempfile.TemporaryDirectory()
+        self.env = {
+            "PATH": os.environ["PATH"],
+            "DATABASE_URL": url or (database or self.database).url,
+            "JWT_SECRET_KEY": secrets.token_hex(32),
+            "PORT": str(free_port()),
+            "RATE_LIMIT": "off",
+            "LOG_FORMAT": "json",
+            **settings,
+        }
+        self.log = open(Path(self.folder.name) / "log", "w+")
+        super().__init__([program(), "serve", "--migrate"], self.env, self.folder.name, self.log)
+        self.port = int(self.env["PORT"])
+        deadline = time.monotonic() + 60
+        while not is_ready(self.port):
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                raise SystemExit(f"the service did not get ready:\n{Path(self.log.name).read_text()}")
+            time.sleep(0.05)
+
+    def command(self, *arguments, stdin=""):
+        """Runs another sub-command with the same settings and returns what it says."""
+        run = subprocess.run(
+            [program(), *arguments], cwd=self.folder.name, env=self.env, input=stdin, capture_output=True, text=True
+        )
+        if run.returncode:
+            raise SystemExit(run.stderr)
+        return run.stdout.strip()
+
+    def stop(self):
+        super().stop()
+        if self.database:
+            self.database.stop()
+
+
+def free_port():
+    """A port that nobody listens on just now."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+def is_ready(port):
+    """Whether a service on this port says that it is ready."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/ready", timeout=5) as answer:
+            return answer.status == 200
+    except OSError:
+        return False
+
+
+def need(*programs):
+    """Says what is missing, and where Debian has it."""
+    for wanted in programs:
+        if subprocess.run(["sh", "-c", f"command -v {wanted}"], stdout=subprocess.DEVNULL).returncode:
+            raise SystemExit(f"{wanted} is needed (Debian: apt-get install wrk curl postgresql)")
+
+
+def raise_file_limit(wanted):
+    """Lets this process open that many files, or says how many it may."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    limit = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
+    if limit < wanted:
+        print(f"only {limit} files may be open here: the load will be smaller", file=sys.stderr)
+
+
+def p99(times):
+    """The value that 99 of 100 do not pass."""
+    return sorted(times)[math.ceil(len(times) * 0.99) - 1]
+
+
+class Report:
+    """Lines of what was measured, what was seen and what was aimed at."""
+
+    def __init__(self):
+        self.missed = False
+        self.lines = []
+
+    def line(self, what, seen, aim, met):
+        self.missed |= not met
+        text = f"{'ok  ' if met else 'MISS'} {what:58} {seen:>22}   {aim}"
+        self.lines.append(text)
+        print(text, flush=True)
