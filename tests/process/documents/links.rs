@@ -130,7 +130,7 @@ fn every_link_between_pages_leads_somewhere() {
     }
 
     assert!(dead.is_empty(), "\n{}", dead.join("\n"));
-    assert!(looked_at > 50, "the pages were not read");
+    assert!(looked_at > 25, "the pages were not read");
 }
 
 #[test]

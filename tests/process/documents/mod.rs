@@ -65,9 +65,9 @@ fn without_blocks(page: &str) -> (String, Vec<String>) {
                 blocks.push(String::new());
             }
         } else if open {
-            blocks.last_mut().unwrap().push_str(&format!("{line}\n"));
+            blocks.last_mut().unwrap().extend([line, "\n"]);
         } else {
-            prose.push_str(&format!("{line}\n"));
+            prose.extend([line, "\n"]);
         }
     }
     (prose, blocks)

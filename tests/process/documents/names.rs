@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, path::Path};
 
-use super::{ROOT, pages, quoted, read, without_blocks};
+use super::{ROOT, files, pages, quoted, read, without_blocks};
 
 /// What begins a path of this project, where a page names one.
 const FOLDERS: [&str; 13] = [
@@ -22,7 +22,7 @@ const FOLDERS: [&str; 13] = [
 ];
 
 /// What a path may hold that is only an example: placeholders, and the feature that pages write about.
-const EXAMPLES: [&str; 14] = [
+const EXAMPLES: [&str; 16] = [
     "*",
     "<",
     "{",
@@ -37,6 +37,8 @@ const EXAMPLES: [&str; 14] = [
     "artifacts",
     "0007__",
     "weather",
+    "census",
+    "/count.rs",
 ];
 
 /// Pages that speak of the past, or of another place.
@@ -69,6 +71,29 @@ fn every_path_that_a_page_names_is_there() {
 
     assert!(missing.is_empty(), "\n{}", missing.join("\n"));
     assert!(looked_at > 60, "the pages were not read");
+}
+
+#[test]
+fn every_test_that_a_page_names_is_there() {
+    let sources = ["src", "tests"].map(|folder| files(folder, ".rs"));
+    let sources: String = sources.into_iter().flatten().map(read).collect();
+    let mut named = 0;
+    for (page, text) in pages() {
+        let (prose, _) = without_blocks(&text);
+        // Nothing else has a name that is a sentence.
+        let is_claim = |name: &&str| {
+            name.matches('_').count() >= 5
+                && name
+                    .bytes()
+                    .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
+        };
+        for name in quoted(&prose).filter(is_claim) {
+            named += 1;
+            let there = sources.contains(&format!("fn {name}("));
+            assert!(there, "{} names {name}, which is no test", page.display());
+        }
+    }
+    assert!(named > 40, "the pages were not read");
 }
 
 /// The targets of the Makefile.
