@@ -6,6 +6,7 @@ mod names;
 mod security;
 mod tables;
 mod troubleshooting;
+mod units;
 
 use std::{
     fs,
