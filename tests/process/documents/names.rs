@@ -80,13 +80,16 @@ fn every_test_that_a_page_names_is_there() {
     let mut named = 0;
     for (page, text) in pages() {
         let (prose, _) = without_blocks(&text);
-        // Nothing else has a name that is a sentence.
+        // Nothing else has a name that is a sentence, but messages of the log.
         let is_claim = |name: &&str| {
             name.matches('_').count() >= 5
                 && name
                     .bytes()
                     .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
         };
+        if page.starts_with("docs/reference") {
+            continue;
+        }
         for name in quoted(&prose).filter(is_claim) {
             named += 1;
             let there = sources.contains(&format!("fn {name}("));
