@@ -6,8 +6,8 @@
 //! 1. [`features`] is what the service does, a room for each subject:
 //!    [`features::users`] knows who exists, [`features::auth`] who is calling,
 //!    [`features::limits`] how often one may try, [`features::system`] what
-//!    operators ask. Begin with `users`: `routes.rs`, then `handlers.rs`,
-//!    `service.rs`, `repository.rs` and `domain/`.
+//!    operators ask. In each, `routes.rs` says what there is; then come
+//!    `handlers.rs`, `service.rs`, `repository.rs` and `domain.rs`.
 //! 2. [`web`] has the words in which rooms state their endpoints, [`database`]
 //!    the ones in which they write their SQL.
 //! 3. [`routes`] lists the rooms, [`app`] puts the parts together, [`server`]

@@ -38,7 +38,7 @@ const EXAMPLES: [&str; 16] = [
     "0007__",
     "weather",
     "census",
-    "/count.rs",
+    "session_count",
 ];
 
 /// Pages that speak of the past, or of another place.
