@@ -58,7 +58,7 @@ pub enum MigrationError {
     },
     /// An applied migration is no longer what it was.
     #[error(
-        "migration {0} was applied and has changed since: restore it (`git checkout -- migrations`) and write a new one instead (`make migrate-create`)"
+        "migration {0} was applied and has changed since: restore it (`git checkout -- migrations/{0}.sql`) and write a new one instead (`make migrate-create`)"
     )]
     Diverged(String),
     /// An applied migration is unknown to this program and older than the newest it knows.

@@ -166,7 +166,10 @@ async fn an_applied_migration_that_changed_is_refused_by_name() {
     assert_eq!(service.ended().code(), Some(1));
     let error = service.failure();
     assert!(error.contains("V0002__create_sessions"), "{error}");
-    assert!(error.contains("git checkout -- migrations"), "{error}");
+    assert!(
+        error.contains("git checkout -- migrations/V0002__create_sessions.sql"),
+        "{error}"
+    );
 }
 
 #[tokio::test]
