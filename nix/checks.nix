@@ -75,6 +75,8 @@ in
   test = crane.cargoTest (
     ours
     // {
+      # They hold the pages against the program, too.
+      src = source.written;
       nativeBuildInputs = [
         pkgs.openssl
         pkgs.postgresql_17

@@ -17,16 +17,35 @@ let
     ../xtask
   ];
 
-  # What `cargo clippy` and `cargo test` read besides. The tests start PostgreSQL by our script,
-  # and hold .env.example, the references and the page on security against the program.
+  # What `cargo clippy` reads besides, and the tests, which start PostgreSQL by our script and hold
+  # .env.example against the program.
   tested = fileset.unions [
     program
     ../clippy.toml
     ../.env.example
     ../docs/reference
-    ../docs/security.md
     ../tests
     ../scripts
+  ];
+
+  # What the tests look at besides, and nothing is compiled from: the pages, and whatever they link
+  # to or name. An edit to a page runs the tests again, and builds nothing else.
+  written = fileset.unions [
+    tested
+    ../.github
+    ../AGENTS.md
+    ../CHANGELOG.md
+    ../CONTRIBUTING.md
+    ../LICENSE
+    ../Makefile
+    ../README.md
+    ../SECURITY.md
+    ../docs
+    (fileset.maybeMissing ../examples)
+    ../fuzz
+    ../loadtest
+    ../nix
+    ../ops
   ];
 
   # What `cargo deny check` reads besides.
@@ -45,6 +64,7 @@ in
 {
   program = toSource program;
   tested = toSource tested;
+  written = toSource written;
   judged = toSource judged;
 
   # Everything that is in git, for checks that look at text.

@@ -1,18 +1,25 @@
 //! A production-ready web service to fork: warp filters, hand-written SQL on
 //! PostgreSQL, sessions with roles, logs, traces and metrics.
 //!
-//! Read it in this order. [`features`] is what the service does: [`features::users`]
-//! knows who exists, [`features::auth`] who is calling, [`features::limits`] how
-//! often one may try, [`features::system`] what operators ask. Each room states its endpoints in the words of [`web`] and
-//! writes its SQL in the words of [`database`]. [`routes`] lists the rooms,
-//! [`app`] puts the parts together, [`server`] carries requests to them, and
-//! [`telemetry`] shows what happened. [`config`] alone reads the environment;
-//! [`cli`] is what a person types.
+//! Read it in this order.
+//!
+//! 1. [`features`] is what the service does, a room for each subject:
+//!    [`features::users`] knows who exists, [`features::auth`] who is calling,
+//!    [`features::limits`] how often one may try, [`features::system`] what
+//!    operators ask. In each, `routes.rs` says what there is; then come
+//!    `handlers.rs`, `service.rs`, `repository.rs` and `domain.rs`.
+//! 2. [`web`] has the words in which rooms state their endpoints, [`database`]
+//!    the ones in which they write their SQL.
+//! 3. [`routes`] lists the rooms, [`app`] puts the parts together, [`server`]
+//!    carries requests to them, and [`telemetry`] shows what happened.
+//! 4. [`config`] alone reads the environment, [`clock`] alone the time, and
+//!    [`cli`] is what a person types.
 //!
 //! A request walks through [`server`] (connection, timers, limits), then
 //! [`web::Site`] (which endpoint, correlation id, span, time limit), then one
 //! endpoint's filters (guard, path, query, body), then handler, service and
-//! repository, and back the same way.
+//! repository, and back the same way. `docs/architecture.md` draws it, and says
+//! who may use whom; a test holds this crate to that.
 
 pub mod app;
 pub mod cli;

@@ -1,4 +1,7 @@
 //! The site map: one line per room.
+//!
+//! What is listed here is served, documented, printed by `routes`, and gone
+//! through by the tests that look at every endpoint.
 
 use utoipa::openapi::OpenApi;
 

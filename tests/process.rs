@@ -18,7 +18,7 @@ mod collector;
 mod commands;
 #[path = "process/connections.rs"]
 mod connections;
-#[path = "process/documents.rs"]
+#[path = "process/documents/mod.rs"]
 mod documents;
 #[path = "process/faults/mod.rs"]
 mod faults;

@@ -180,5 +180,6 @@ async fn reach(settings: &DatabaseSettings, target: &Target) -> anyhow::Result<C
 
 /// An error that says which database could not be reached, and why.
 fn unreachable(target: &str, error: &anyhow::Error) -> anyhow::Error {
-    anyhow::anyhow!("cannot reach the database {target}: {error:#}")
+    let hint = "; DATABASE_URL or the DB_* settings say where it is; in a checkout, `make db-start` starts it";
+    anyhow::anyhow!("cannot reach the database {target}: {error:#}{hint}")
 }

@@ -58,7 +58,7 @@ pub enum MigrationError {
     },
     /// An applied migration is no longer what it was.
     #[error(
-        "migration {0} was applied and has changed since; restore the file and write a new migration instead"
+        "migration {0} was applied and has changed since: restore it (`git checkout -- migrations/{0}.sql`) and write a new one instead (`make migrate-create`)"
     )]
     Diverged(String),
     /// An applied migration is unknown to this program and older than the newest it knows.
@@ -70,7 +70,7 @@ pub enum MigrationError {
     #[error("migration {0} is older than the newest applied one; give it a newer number")]
     OutOfOrder(String),
     /// There are migrations to apply.
-    #[error("{} pending: {}; run `migrate up`, or `serve --migrate`", if .0.len() == 1 { "1 migration is".to_owned() } else { format!("{} migrations are", .0.len()) }, .0.join(", "))]
+    #[error("{} pending: {}; run `migrate up` (in a checkout: `make migrate`), or start with `serve --migrate`", if .0.len() == 1 { "1 migration is".to_owned() } else { format!("{} migrations are", .0.len()) }, .0.join(", "))]
     Pending(Vec<String>),
     /// refinery could not apply one.
     #[error("migrating failed: {0}")]

@@ -43,7 +43,7 @@ impl Listener {
         let listener = listener.map_err(|error| {
             let hint = match error.kind() {
                 io::ErrorKind::AddrInUse => {
-                    "; something listens there already: stop it, or choose another port"
+                    "; something listens there already: stop it, or set PORT (or ADMIN_PORT) to another, as in `PORT=8001 make dev`"
                 }
                 _ => "",
             };

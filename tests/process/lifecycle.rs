@@ -207,6 +207,7 @@ async fn a_way_past_the_pooler_does_not_hide_that_the_pooler_is_out() {
     assert_eq!(service.ended().code(), Some(1));
     let line = service.failure();
     assert!(line.contains("127.0.0.1:1"), "{line}");
+    assert!(line.contains("make db-start"), "{line}");
     let doctor = run(NOWHERE, &settings, &["doctor"], "");
     let doctor = String::from_utf8_lossy(&doctor.stdout);
     assert_eq!(doctor.matches("FAIL database").count(), 1, "{doctor}");
@@ -262,6 +263,10 @@ async fn a_port_in_use_stops_it_with_a_hint() {
             .as_str()
             .unwrap()
             .contains(&format!("127.0.0.1:{port}")),
+        "{line}"
+    );
+    assert!(
+        line["error"].as_str().unwrap().contains("set PORT"),
         "{line}"
     );
 }

@@ -108,27 +108,33 @@ impl AuthSettings {
         if app_env == AppEnv::Test {
             return Ok(());
         }
-        let refuse = |why: &str| {
+        let refuse = |expected: &str| {
             Err(SettingError {
                 name: "JWT_SECRET_KEY".to_owned(),
                 origin: self.secret_origin.clone(),
-                expected: format!(
-                    "a secret of at least 32 bytes{why}; make one with `openssl rand -hex 32`"
-                ),
+                expected: expected.to_owned(),
             })
         };
         let Some(secret) = self.secret.as_ref().map(ExposeSecret::expose_secret) else {
-            return refuse(", and there is none");
+            return refuse(
+                "a secret, and neither the environment nor .env in this folder has one: \
+                 `make setup` writes one there, `openssl rand -hex 32` makes one",
+            );
         };
         let folded = secret.to_lowercase();
         if secret.len() < MIN_SECRET_BYTES {
-            return refuse("");
+            return refuse("a secret of at least 32 bytes: make one with `openssl rand -hex 32`");
         }
         if EXAMPLES.iter().any(|example| folded.contains(example)) {
-            return refuse(" that stands in no example");
+            return refuse(
+                "a secret that stands in no example: make one with `openssl rand -hex 32`",
+            );
         }
         if app_env == AppEnv::Production && is_monotonous(secret) {
-            return refuse(", more than a few of them different, in production");
+            return refuse(
+                "a secret of more than a few different bytes, in production: \
+                 make one with `openssl rand -hex 32`",
+            );
         }
         if self
             .previous_secrets

@@ -1,18 +1,22 @@
-//! The reference of metrics is written by the registry itself.
+//! The references of metrics and of settings are written by the program itself.
 
 use std::{collections::BTreeSet, fmt::Write};
 
 use http::Method;
 use prometheus::proto::{Metric, MetricFamily, MetricType};
 use serde_json::json;
-use warp_skeleton::features::users::Role;
+use warp_skeleton::{
+    config::{Setting, catalogue},
+    features::users::Role,
+};
 
 use super::panicking_endpoint;
 use crate::support::TestApp;
 
-const PATH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/reference/metrics.md");
+const METRICS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/reference/metrics.md");
+const SETTINGS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/reference/settings.md");
 
-const INTRODUCTION: &str = "# Metrics
+const METRICS_INTRODUCTION: &str = "# Metrics
 
 What `GET /metrics` says, in Prometheus' text format; on `ADMIN_PORT` when that is set. The label `path` is the route
 template, or `unmatched`. Durations are in seconds, in buckets from 1 ms to 10 s. A family whose label values have not
@@ -41,7 +45,7 @@ async fn the_reference_of_metrics_is_current() {
         .await
         .assert_status(200);
 
-    let mut text = INTRODUCTION.to_owned();
+    let mut text = METRICS_INTRODUCTION.to_owned();
     for family in app.app.registry.gather() {
         let labels = label_names(&family).into_iter().collect::<Vec<_>>();
         let labels = labels.join(", ");
@@ -49,15 +53,60 @@ async fn the_reference_of_metrics_is_current() {
         writeln!(text, "| `{name}` | {kind} | {labels} | {help} |").unwrap();
     }
 
+    assert_current(METRICS, &text);
+}
+
+/// Fails when a reference is not what the program would write; writes it when somebody asks for that.
+#[track_caller]
+fn assert_current(path: &str, text: &str) {
     #[expect(clippy::disallowed_methods, reason = "a person asks for it")]
     if std::env::var_os("REWRITE").is_some() {
-        std::fs::write(PATH, &text).unwrap();
+        std::fs::write(path, text).unwrap();
     }
-    let written = std::fs::read_to_string(PATH).unwrap_or_default();
+    let written = std::fs::read_to_string(path).unwrap_or_default();
     assert_eq!(
         written, text,
         "write it anew: REWRITE=1 cargo test --test api reference"
     );
+}
+
+const SETTINGS_INTRODUCTION: &str = "# Settings
+
+From the environment, `.env` in the current folder, or the TOML file named by `CONFIG_FILE`; the first that says
+something wins. `warp-skeleton config` shows what is in force and where it came from. Switches take
+`on`, `off`, `true`, `false`, `1` or `0`; times in `_MS` are milliseconds. A secret is redacted wherever it would be shown,
+and may come from a file instead: `NAME_FILE=/path`.
+
+Written by the program: `REWRITE=1 cargo test --test api reference`.
+";
+
+#[test]
+fn the_reference_of_settings_is_current() {
+    let mut text = SETTINGS_INTRODUCTION.to_owned();
+    for (section, settings) in catalogue() {
+        let head = "| name | default | what it is for |\n| --- | --- | --- |";
+        writeln!(text, "\n## {section}\n\n{head}").unwrap();
+        for setting in settings {
+            writeln!(text, "{}", row_of(setting)).unwrap();
+        }
+    }
+    assert_current(SETTINGS, &text);
+}
+
+fn row_of(setting: &Setting) -> String {
+    let shown = |value: &str| match value {
+        "" => "unset".to_owned(),
+        value => format!("`{value}`"),
+    };
+    let secret = if setting.secret { ", secret" } else { "" };
+    let default = shown(setting.default);
+    let stricter = setting.production.map(shown);
+    let stricter = stricter.map_or(String::new(), |value| format!("; {value} in production"));
+    let about = setting.about.replace('|', "\\|");
+    format!(
+        "| `{}`{secret} | {default}{stricter} | {about} |",
+        setting.name
+    )
 }
 
 fn label_names(family: &MetricFamily) -> BTreeSet<String> {

@@ -1,4 +1,9 @@
 //! Signing in, staying signed in, and ending it.
+//!
+//! Here are the rules: how a password becomes a session, a refresh token its
+//! successor, and an access token the person behind it. What people do with
+//! their own account is in `account`, with their sessions in `sessions`. What
+//! has to hold together happens in one transaction, which is opened here.
 
 mod account;
 mod sessions;

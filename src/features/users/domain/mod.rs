@@ -1,4 +1,9 @@
 //! Types that cannot hold a wrong value, and the rules about roles.
+//!
+//! An [`Email`] is an address that was looked at, a [`Password`] one that meets
+//! the policy, a [`Role`] one of four in their order. Each is made by one
+//! `parse` and has no setter, so whoever holds one need not look again. Nothing
+//! here waits, reads or writes.
 
 mod cursor;
 mod email;
