@@ -1,5 +1,7 @@
 """The release build of this checkout over a throw-away PostgreSQL, for whatever measures it."""
 
+import asyncio
+import json
 import math
 import os
 import resource
@@ -147,6 +149,26 @@ def is_ready(port):
             return answer.status == 200
     except OSError:
         return False
+
+
+async def ask(port, method, path, body=None, token=None):
+    """One request on a connection of its own: status, headers, body and seconds."""
+    started = time.perf_counter()
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    content = json.dumps(body).encode() if body is not None else b""
+    head = f"{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: {len(content)}\r\n"
+    if body is not None:
+        head += "Content-Type: application/json\r\n"
+    if token:
+        head += f"Authorization: Bearer {token}\r\n"
+    writer.write(head.encode() + b"\r\n" + content)
+    answer = await reader.read(-1)
+    elapsed = time.perf_counter() - started
+    writer.close()
+    if not answer:
+        return 0, "", b"", elapsed
+    head, _, content = answer.partition(b"\r\n\r\n")
+    return int(head.split(b" ", 2)[1]), head.decode("latin-1").lower(), content, elapsed
 
 
 def need(*programs):
