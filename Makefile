@@ -111,11 +111,20 @@ loadtest: ## run a k6 scenario against the running service: SCENARIO=smoke
 loadtest-url: ## the same against a service elsewhere: URL=https://example.com SCENARIO=smoke
 	@$(if $(URL),,$(error URL is missing: make loadtest-url URL=https://example.com))scripts/loadtest $(or $(SCENARIO),smoke) "$(URL)"
 
+# A fresh copy becomes yours. Only what is said after `make` counts: NAME and the like may be set for other purposes.
+
+given = $(if $(filter command,$(origin $1)),$($1))
+
+.PHONY: init
+init: ## give a fresh copy its own name: NAME=acme-orders OWNER=acme LICENSE=MIT
+	@$(if $(call given,NAME),,$(error NAME is missing: make init NAME=acme-orders))scripts/setup tools
+	@cargo run -q --locked -p xtask -- init "$(NAME)" \
+	  $(if $(call given,OWNER),--owner "$(OWNER)") $(if $(call given,LICENSE),--license "$(LICENSE)")
+
 # Named already, so that nobody gives these names another meaning
 
-.PHONY: bench init feature
+.PHONY: bench feature
 bench: ## not available yet: compare with a bare server
-init: ## not available yet: make this fork yours
 feature: ## not available yet: write the files of a new feature
-bench init feature:
+bench feature:
 	@echo 'make $@ is not available yet' >&2; exit 1
