@@ -9,6 +9,9 @@ COPY Cargo.toml Cargo.lock build.rs ./
 COPY migrations migrations
 COPY assets assets
 COPY src src
+# Not built here, but cargo reads every member of the workspace.
+COPY xtask xtask
+COPY loadtest/bench/bare loadtest/bench/bare
 # Dependencies and earlier builds stay in caches, so that an edit compiles our crate alone.
 ARG GIT_REVISION=unknown
 RUN --mount=type=cache,target=/usr/local/cargo/registry \

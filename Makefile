@@ -117,10 +117,18 @@ loadtest-url: ## the same against a service elsewhere: URL=https://example.com S
 bench: ## compare with a bare server and write down the result; ARGS=--quick takes two minutes
 	@loadtest/bench/compare $(ARGS)
 
-# Named already, so that nobody gives these names another meaning
+# A fresh copy becomes yours. Only what is said after `make` counts: NAME and the like may be set for other purposes.
 
-.PHONY: init feature
-init: ## not available yet: make this fork yours
+given = $(if $(filter command,$(origin $1)),$($1))
+
+.PHONY: init
+init: ## give a fresh copy its own name: NAME=acme-orders OWNER=acme LICENSE=MIT
+	@$(if $(call given,NAME),,$(error NAME is missing: make init NAME=acme-orders))scripts/setup tools
+	@cargo run -q --locked -p xtask -- init "$(NAME)" \
+	  $(if $(call given,OWNER),--owner "$(OWNER)") $(if $(call given,LICENSE),--license "$(LICENSE)")
+
+# Named already, so that nobody gives this name another meaning
+
+.PHONY: feature
 feature: ## not available yet: write the files of a new feature
-init feature:
 	@echo 'make $@ is not available yet' >&2; exit 1

@@ -61,8 +61,12 @@
       checks = each (rooms: rooms.checks);
       formatter = each (rooms: rooms.format.formatter);
 
-      overlays.default = final: _: { warp-skeleton = (roomsOf final).package.program; };
+      overlays.default = final: _: {
+        warp-skeleton = (roomsOf final).package.program;
+      };
       nixosModules.default = import ./nix/module.nix self; # systemd units, database, nginx
+      # until init
       templates.default = import ./nix/template.nix self; # nix flake new
+      # end until init
     };
 }

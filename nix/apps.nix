@@ -89,4 +89,5 @@ in
   test = "Run every test, or some: ARGS=";
   lint = "Check formatting, clippy and the scripts";
   setup = "Check tools and settings, write .env, install the commit hook";
+  init = "Give a fresh copy its own name: NAME=acme-orders OWNER= LICENSE=";
 }

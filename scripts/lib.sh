@@ -48,6 +48,15 @@ setting() {
   printf '%s' "$value"
 }
 
+# Whether a file begins with this line of ours, under whichever name: the project may have
+# been given another one since.
+marked() {
+  case $(head -n 1 "$1") in
+  "${2%%"$project"*}"*"${2##*"$project"}") ;;
+  *) return 1 ;;
+  esac
+}
+
 random_hex() {
   if has openssl; then
     openssl rand -hex "$1"

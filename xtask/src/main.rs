@@ -1,5 +1,7 @@
 //! What a developer of this project does now and then: make a fork theirs, write a feature. Not part of the service.
 
+use std::process::ExitCode;
+
 use clap::{Parser, Subcommand};
 
 mod feature;
@@ -27,8 +29,19 @@ enum Command {
     Destroy(feature::DestroyArguments),
 }
 
-fn main() -> anyhow::Result<()> {
-    match Arguments::parse().command {
+fn main() -> ExitCode {
+    match run(Arguments::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        // A refusal is for a person to read: no backtrace, whatever RUST_BACKTRACE says.
+        Err(error) => {
+            eprintln!("{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> anyhow::Result<()> {
+    match command {
         Command::Init(arguments) => init::run(&arguments),
         Command::Feature(arguments) => feature::write(&arguments),
         Command::Destroy(arguments) => feature::destroy(&arguments),
