@@ -61,9 +61,23 @@ class Database:
     def of(self, database):
         return self.url.rsplit("/", 1)[0] + "/" + database
 
+    def processor_time(self):
+        """Seconds of processor time that the connections which are open now have cost so far."""
+        pids = self.psql("SELECT pid FROM pg_stat_activity WHERE backend_type = 'client backend'").split()
+        return sum(processor_time(pid) for pid in pids)
+
     def stop(self):
         self.process.stdin.close()
         self.process.wait(60)
+
+
+def processor_time(pid):
+    """Seconds of processor time that a process has used so far; none when it is gone."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    except FileNotFoundError:
+        return 0
+    return (int(fields[11]) + int(fields[12])) / TICKS
 
 
 class Process:
@@ -88,8 +102,7 @@ class Process:
 
     def processor_time(self):
         """Seconds of processor time so far."""
-        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
-        return (int(fields[11]) + int(fields[12])) / TICKS
+        return processor_time(self.process.pid)
 
     def stop(self):
         self.process.terminate()
