@@ -15,6 +15,7 @@ mod headers;
 mod host;
 mod metrics;
 pub mod openapi;
+mod page;
 pub mod problem;
 mod query;
 mod rate;
@@ -38,6 +39,7 @@ pub use self::{
     fields::{BrokenRule, Fields},
     guard::{Access, Guard, anyone, holder},
     metrics::HttpMetrics,
+    page::{Cursor, ListPage, Page, PageRequest, PageView, UnknownCursor},
     problem::{FieldError, Problem, ProblemType},
     query::{parse_query, query},
     rate::{

@@ -2,27 +2,21 @@
 
 use std::borrow::Cow;
 
-use http::{HeaderValue, StatusCode, header};
+use http::StatusCode;
 use warp::reply::Response;
 
 use super::{
-    domain::{
-        Actor, Cursor, EmailError, PasswordError, Role, UnknownCursor, UnknownRole, UserChange,
-        UserFilter, UserId,
-    },
+    domain::{Actor, EmailError, PasswordError, Role, UnknownRole, UserChange, UserFilter, UserId},
     error::Error,
     hasher::HashError,
-    payloads::{ChangeUser, ListUsers, UserPageView, UserView},
+    payloads::{ChangeUser, ListUsers, UserView},
     problems::{EMAIL_TAKEN, INSUFFICIENT_LEVEL, LAST_OWNER, WRONG_PASSWORD},
     service::Users,
 };
 use crate::{
     features::auth::{Auth, SignedIn},
-    web::{BrokenRule, Fields, Problem, json, no_content},
+    web::{BrokenRule, Fields, PageRequest, Problem, json, no_content},
 };
-
-const DEFAULT_LIMIT: u16 = 20;
-const MAX_LIMIT: u16 = 100;
 
 pub(super) async fn list(
     _caller: SignedIn,
@@ -30,45 +24,23 @@ pub(super) async fn list(
     users: Users,
 ) -> Result<Response, Problem> {
     let mut fields = Fields::new();
-    let limit = fields.check_some("/limit", query.limit.as_deref().map(parse_limit));
-    let after = fields.check_some("/cursor", query.cursor.as_deref().map(str::parse::<Cursor>));
+    let (limit, cursor) = (query.limit.as_deref(), query.cursor.as_deref());
+    let request = PageRequest::parse(&mut fields, limit, cursor);
     let role = fields.check_some("/role", query.role.as_deref().map(str::parse::<Role>));
     let is_active = fields.check_some("/is_active", query.is_active.as_deref().map(parse_bool));
     fields.finish()?;
-    let limit = limit.unwrap_or(DEFAULT_LIMIT);
     let filter = UserFilter {
         email_prefix: query.q.as_deref().map(str::to_ascii_lowercase),
         role,
         is_active,
     };
-    let page = users.list(&filter, after.map(Cursor::user), limit).await?;
-    let cursor = page.next.map(|id| Cursor::behind(id).to_string());
-    let link = cursor
-        .as_deref()
-        .map(|cursor| next_link(&query, limit, cursor));
-    let mut response = json(StatusCode::OK, &UserPageView::new(page, cursor));
-    if let Some(link) = link {
-        response.headers_mut().insert(header::LINK, link);
-    }
-    Ok(response)
-}
-
-/// The address of the next page (RFC 8288), with the same filters.
-fn next_link(query: &ListUsers, limit: u16, cursor: &str) -> HeaderValue {
-    let mut query_string = form_urlencoded::Serializer::new(String::new());
-    query_string.append_pair("limit", &limit.to_string());
-    query_string.append_pair("cursor", cursor);
-    for (name, value) in [
-        ("q", &query.q),
-        ("role", &query.role),
-        ("is_active", &query.is_active),
-    ] {
-        if let Some(value) = value {
-            query_string.append_pair(name, value);
-        }
-    }
-    let link = format!("</users?{}>; rel=\"next\"", query_string.finish());
-    HeaderValue::from_str(&link).expect("an encoded address is ASCII")
+    let page = users.list(&filter, request).await?;
+    let filters = [
+        ("q", query.q.as_deref()),
+        ("role", query.role.as_deref()),
+        ("is_active", query.is_active.as_deref()),
+    ];
+    Ok(page.reply::<UserView>("/users", request, &filters))
 }
 
 pub(super) async fn read(_caller: SignedIn, id: UserId, users: Users) -> Result<Response, Problem> {
@@ -114,14 +86,6 @@ impl BrokenRule for Unfit {
     fn detail(&self) -> Cow<'static, str> {
         self.0.into()
     }
-}
-
-fn parse_limit(text: &str) -> Result<u16, Unfit> {
-    let limit = text
-        .parse()
-        .ok()
-        .filter(|limit| (1..=MAX_LIMIT).contains(limit));
-    limit.ok_or(Unfit("expected a whole number from 1 to 100"))
 }
 
 fn parse_bool(text: &str) -> Result<bool, Unfit> {
@@ -170,16 +134,6 @@ impl BrokenRule for PasswordError {
             Self::TooCommon => "too_common",
             Self::OwnAddress => "own_address",
         }
-    }
-
-    fn detail(&self) -> Cow<'static, str> {
-        self.to_string().into()
-    }
-}
-
-impl BrokenRule for UnknownCursor {
-    fn code(&self) -> &'static str {
-        "invalid_value"
     }
 
     fn detail(&self) -> Cow<'static, str> {

@@ -18,8 +18,8 @@ mod settings;
 
 pub use self::{
     domain::{
-        Actor, Cursor, Email, EmailError, Page, Password, PasswordError, PasswordHash,
-        PasswordPolicy, Role, UnknownCursor, UnknownRole, User, UserChange, UserFilter, UserId,
+        Actor, Email, EmailError, Password, PasswordError, PasswordHash, PasswordPolicy, Role,
+        UnknownRole, User, UserChange, UserFilter, UserId,
     },
     error::Error,
     hasher::{HashError, HashMetrics, Hasher},

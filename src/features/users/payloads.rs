@@ -8,7 +8,7 @@ use utoipa::{
 };
 use uuid::Uuid;
 
-use super::domain::{Page, User, UserId};
+use super::domain::{User, UserId};
 use crate::web::openapi::uuid_schema;
 
 /// An account.
@@ -47,22 +47,6 @@ fn role_schema() -> utoipa::openapi::schema::Object {
         .schema_type(utoipa::openapi::schema::Type::String)
         .enum_values(Some(names))
         .build()
-}
-
-/// A page of accounts, oldest first.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = UserPage)]
-pub(super) struct UserPageView {
-    items: Vec<UserView>,
-    /// What to send as `cursor` for the next page; null on the last one.
-    next_cursor: Option<String>,
-}
-
-impl UserPageView {
-    pub(super) fn new(page: Page, next_cursor: Option<String>) -> Self {
-        let items = page.users.into_iter().map(UserView::from).collect();
-        Self { items, next_cursor }
-    }
 }
 
 /// Which accounts to list.

@@ -7,12 +7,12 @@ use super::{
     Role, Users,
     domain::UserId,
     handlers,
-    payloads::{ChangeUser, ListUsers, UserPageView, UserView},
+    payloads::{ChangeUser, ListUsers, UserView},
     problems::{INSUFFICIENT_LEVEL, LAST_OWNER},
 };
 use crate::{
     features::auth::{Auth, require},
-    web::{Endpoint, endpoint, with},
+    web::{Endpoint, PageView, endpoint, with},
 };
 
 /// Every endpoint of this room.
@@ -35,7 +35,7 @@ fn list(users: Users, auth: &Auth) -> Endpoint {
         require(Role::Admin, auth),
     )
     .query::<ListUsers>()
-    .replies::<UserPageView>(StatusCode::OK)
+    .replies::<PageView<UserView>>(StatusCode::OK)
     .handled_by(|request| request.and(with(users)).then(handlers::list))
 }
 

@@ -1,6 +1,5 @@
 //! Types that cannot hold a wrong value, and the rules about roles.
 
-mod cursor;
 mod email;
 mod password;
 mod role;
@@ -11,7 +10,6 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 pub use self::{
-    cursor::{Cursor, UnknownCursor},
     email::{Email, EmailError},
     password::{Password, PasswordError, PasswordHash, PasswordPolicy},
     role::{Role, UnknownRole},
@@ -99,13 +97,4 @@ pub struct UserFilter {
     pub role: Option<Role>,
     /// Only those that may, or may not, sign in.
     pub is_active: Option<bool>,
-}
-
-/// A page of users.
-#[derive(Debug, Clone)]
-pub struct Page {
-    /// The users, oldest first.
-    pub users: Vec<User>,
-    /// Where the next page begins: behind this user. `None` on the last page.
-    pub next: Option<UserId>,
 }
