@@ -3,7 +3,8 @@
 //!
 //! Read it in this order. [`features`] is what the service does: [`features::users`]
 //! knows who exists, [`features::auth`] who is calling, [`features::limits`] how
-//! often one may try, [`features::system`] what operators ask. Each room states its endpoints in the words of [`web`] and
+//! often one may try, [`features::system`] what operators ask. Each room makes its
+//! types of what is in [`domain`], states its endpoints in the words of [`web`] and
 //! writes its SQL in the words of [`database`]. [`routes`] lists the rooms,
 //! [`app`] puts the parts together, [`server`] carries requests to them, and
 //! [`telemetry`] shows what happened. [`config`] alone reads the environment;
@@ -19,6 +20,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod database;
+pub mod domain;
 pub mod features;
 #[cfg(test)]
 mod properties;

@@ -16,6 +16,7 @@ mod host;
 mod metrics;
 pub mod openapi;
 mod page;
+mod patch;
 pub mod problem;
 mod query;
 mod rate;
@@ -40,6 +41,7 @@ pub use self::{
     guard::{Access, Guard, anyone, holder},
     metrics::HttpMetrics,
     page::{Cursor, ListPage, Page, PageRequest, PageView, UnknownCursor},
+    patch::present,
     problem::{FieldError, Problem, ProblemType},
     query::{parse_query, query},
     rate::{

@@ -2,14 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
-use utoipa::{
-    IntoParams, PartialSchema, ToSchema,
-    openapi::{RefOr, Schema},
-};
+use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
-use super::domain::{User, UserId};
-use crate::web::openapi::uuid_schema;
+use super::domain::User;
 
 /// An account.
 #[derive(Debug, Serialize, ToSchema)]
@@ -79,11 +75,3 @@ pub(super) struct ChangeUser {
     #[schema(required = false)]
     pub(super) is_active: Option<bool>,
 }
-
-impl PartialSchema for UserId {
-    fn schema() -> RefOr<Schema> {
-        uuid_schema()
-    }
-}
-
-impl ToSchema for UserId {}

@@ -4,53 +4,18 @@ mod email;
 mod password;
 mod role;
 
-use std::{fmt, str::FromStr};
-
 use time::OffsetDateTime;
-use uuid::Uuid;
 
 pub use self::{
     email::{Email, EmailError},
     password::{Password, PasswordError, PasswordHash, PasswordPolicy},
     role::{Role, UnknownRole},
 };
+use crate::domain::id;
 
-/// The id of a user: a UUIDv7, so that newer users sort behind older ones.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct UserId(Uuid);
-
-impl UserId {
-    /// A new one, made now.
-    #[must_use]
-    pub fn generate() -> Self {
-        Self(Uuid::now_v7())
-    }
-
-    /// As the database and the wire know it.
-    #[must_use]
-    pub fn as_uuid(&self) -> &Uuid {
-        &self.0
-    }
-}
-
-impl From<Uuid> for UserId {
-    fn from(id: Uuid) -> Self {
-        Self(id)
-    }
-}
-
-impl FromStr for UserId {
-    type Err = uuid::Error;
-
-    fn from_str(text: &str) -> Result<Self, uuid::Error> {
-        Uuid::try_parse(text).map(Self)
-    }
-}
-
-impl fmt::Display for UserId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
+id! {
+    /// The id of a user.
+    UserId
 }
 
 /// An account.
