@@ -36,7 +36,7 @@ use warp::{
 pub use self::{
     body::{BodyError, MediaType, RequestBody, json_body, parse_json, raw_body},
     context::{CORRELATION_HEADER, Client, CorrelationId, Peer, RequestContext, client, context},
-    endpoint::{Append, Draft, Endpoint, Operation, RefuseQuery, endpoint},
+    endpoint::{Append, Draft, Endpoint, Operation, RefuseQuery, Room, endpoint},
     fields::{BrokenRule, Fields},
     guard::{Access, Guard, anyone, holder},
     metrics::HttpMetrics,

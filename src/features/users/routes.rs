@@ -12,18 +12,22 @@ use super::{
 };
 use crate::{
     features::auth::{Auth, require},
-    web::{Endpoint, PageView, endpoint, with},
+    web::{Endpoint, PageView, Room, endpoint, with},
 };
 
 /// Every endpoint of this room.
 #[must_use]
-pub fn endpoints(users: &Users, auth: &Auth) -> Vec<Endpoint> {
-    vec![
-        list(users.clone(), auth),
-        read(users.clone(), auth),
-        change(auth.clone()),
-        delete(auth.clone()),
-    ]
+pub fn endpoints(users: &Users, auth: &Auth) -> Room {
+    Room {
+        name: "users",
+        about: "Administer accounts",
+        endpoints: vec![
+            list(users.clone(), auth),
+            read(users.clone(), auth),
+            change(auth.clone()),
+            delete(auth.clone()),
+        ],
+    }
 }
 
 /// `GET /users`: accounts, a page at a time.
