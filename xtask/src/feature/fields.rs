@@ -3,7 +3,7 @@
 use anyhow::{Context, bail, ensure};
 use minijinja::{Value, context};
 
-use super::names::{Names, camel, capitalised, check_meaning, check_spelling, words};
+use super::names::{Names, article, camel, capitalised, check_meaning, check_spelling, words};
 
 /// What a field may be, as it is explained to who asked for something else.
 pub(super) const ACCEPTED: &str = "name:text!, name:text?, name:int!, name:int?, name:bool, name:bool!, \
@@ -155,7 +155,7 @@ impl Field {
         match self.kind {
             Kind::Bool => {
                 if let Some(rest) = noun.strip_prefix("has ") {
-                    return format!("whether it has {rest}");
+                    return format!("whether it has {} {rest}", article(rest));
                 }
                 format!(
                     "whether it is {}",
@@ -202,6 +202,10 @@ impl Field {
             Kind::Time => "parse_time".to_owned(),
             Kind::Int | Kind::Bool => String::new(),
         };
+        let (none, cleared) = match self.kind {
+            Kind::Bool => ("; unknown when absent", "; null makes it unknown"),
+            _ => ("; none when absent", "; null removes it"),
+        };
         context! {
             name,
             kind => match self.kind {
@@ -232,10 +236,10 @@ impl Field {
             to_view => self.to_view(names),
             rule_create => self.rule(match self.need {
                 Need::Required => "",
-                Need::Optional => "; none when absent",
+                Need::Optional => none,
                 Need::Default => "; false when absent",
             }),
-            rule_change => self.rule(if optional { "; null removes it" } else { "" }),
+            rule_change => self.rule(if optional { cleared } else { "" }),
             schema_create => self.schema(None),
             schema_change => self.schema(Some(&in_option(wire))),
             sample_domain => self.in_domain(names, true, "Some"),
@@ -257,7 +261,7 @@ impl Field {
         let clause = capitalised(&self.clause());
         match (self.is_optional(), clause.starts_with("Its")) {
             (false, _) => format!("{clause}."),
-            (true, true) => format!("{clause}, if it has one."),
+            (true, true) => format!("{clause}, if it has any."),
             (true, false) => format!("{clause}, if that is known."),
         }
     }
@@ -458,6 +462,6 @@ mod tests {
         assert_eq!(about("due_at:time?"), "When it is due, if that is known.");
         assert_eq!(about("expires_at:time!"), "When it expires.");
         assert_eq!(about("is_open:bool"), "Whether it is open.");
-        assert_eq!(about("has_cover:bool!"), "Whether it has cover.");
+        assert_eq!(about("has_cover:bool!"), "Whether it has a cover.");
     }
 }
