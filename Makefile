@@ -111,11 +111,18 @@ loadtest: ## run a k6 scenario against the running service: SCENARIO=smoke
 loadtest-url: ## the same against a service elsewhere: URL=https://example.com SCENARIO=smoke
 	@$(if $(URL),,$(error URL is missing: make loadtest-url URL=https://example.com))scripts/loadtest $(or $(SCENARIO),smoke) "$(URL)"
 
+# A new room, in house style
+
+.PHONY: feature
+feature: ## write a feature: NAME=notes FIELDS="title:text! body:text? pinned:bool"; DESTROY=1 takes it back
+	@$(if $(NAME),,$(error NAME is missing: make feature NAME=notes FIELDS="title:text! body:text? pinned:bool"))\
+	cargo run -q --locked -p xtask -- $(if $(DESTROY),destroy '$(NAME)',feature '$(NAME)' \
+	$(foreach field,$(FIELDS),'$(field)') $(if $(SINGULAR),--singular '$(SINGULAR)'))
+
 # Named already, so that nobody gives these names another meaning
 
-.PHONY: bench init feature
+.PHONY: bench init
 bench: ## not available yet: compare with a bare server
 init: ## not available yet: make this fork yours
-feature: ## not available yet: write the files of a new feature
-bench init feature:
+bench init:
 	@echo 'make $@ is not available yet' >&2; exit 1

@@ -1,5 +1,7 @@
 //! What a developer of this project does now and then: make a fork theirs, write a feature. Not part of the service.
 
+use std::process::ExitCode;
+
 use clap::{Parser, Subcommand};
 
 mod feature;
@@ -27,10 +29,17 @@ enum Command {
     Destroy(feature::DestroyArguments),
 }
 
-fn main() -> anyhow::Result<()> {
-    match Arguments::parse().command {
+fn main() -> ExitCode {
+    let outcome = match Arguments::parse().command {
         Command::Init(arguments) => init::run(&arguments),
         Command::Feature(arguments) => feature::write(&arguments),
         Command::Destroy(arguments) => feature::destroy(&arguments),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
     }
 }

@@ -88,7 +88,7 @@ fn refuse_what_is_there(checkout: &Checkout, names: &Names) -> anyhow::Result<()
         ensure!(
             !checkout.has(&folder),
             "{folder} is there already, so {plural} was written before; choose another name, or take it back \
-             first: cargo run -p xtask -- destroy {plural}"
+             first: make feature NAME={plural} DESTROY=1"
         );
     }
     for Migration { stem, .. } in checkout.migrations()? {
