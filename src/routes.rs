@@ -22,7 +22,7 @@ pub fn chapters(app: &App, separate_metrics: bool) -> Vec<Room> {
     }
     vec![
         features::auth::endpoints(&app.auth),
-        features::users::endpoints(&app.users, &app.auth),
+        features::administration::endpoints(&app.auth),
         system,
     ]
 }

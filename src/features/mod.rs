@@ -4,6 +4,7 @@
 //! `handlers` to `service` to `repository` to `domain`. A room is entered
 //! through its `mod.rs`.
 
+pub mod administration;
 pub mod auth;
 pub mod limits;
 pub mod system;

@@ -1,18 +1,16 @@
 //! Who exists: accounts, their roles, and the hashes of their passwords.
 //!
-//! Administration is at `/users`. What people do with their own account is at
-//! `/auth`, in the room that knows who is calling. This room knows nothing of
-//! sessions: what ends both an account's right and its sessions is decided
-//! over there, in one transaction.
+//! It has no endpoints: what people do with their own account is at `/auth`, in
+//! the room that knows who is calling. This room knows nothing of sessions:
+//! what ends both an account's right and its sessions is decided over there,
+//! in one transaction.
 
 mod domain;
 mod error;
-mod handlers;
 mod hasher;
 mod payloads;
 pub(crate) mod problems;
 mod repository;
-mod routes;
 mod service;
 mod settings;
 
@@ -23,8 +21,7 @@ pub use self::{
     },
     error::Error,
     hasher::{HashError, HashMetrics, Hasher},
-    payloads::UserView,
-    routes::endpoints,
+    payloads::{UserView, role_schema},
     service::{Proven, Users},
     settings::{Cost, PasswordSettings},
 };

@@ -1,8 +1,8 @@
 //! Users as JSON, in and out.
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use time::OffsetDateTime;
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::domain::User;
@@ -37,41 +37,11 @@ impl From<User> for UserView {
 }
 
 /// The roles by name, for every schema that mentions one.
-fn role_schema() -> utoipa::openapi::schema::Object {
+#[must_use]
+pub fn role_schema() -> utoipa::openapi::schema::Object {
     let names = super::Role::ALL.map(super::Role::as_str);
     utoipa::openapi::ObjectBuilder::new()
         .schema_type(utoipa::openapi::schema::Type::String)
         .enum_values(Some(names))
         .build()
-}
-
-/// Which accounts to list.
-#[derive(Debug, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-pub(super) struct ListUsers {
-    /// How many, from 1 to 100; 20 when absent.
-    #[param(value_type = Option<u16>, minimum = 1, maximum = 100)]
-    pub(super) limit: Option<String>,
-    /// `next_cursor` of the page before.
-    pub(super) cursor: Option<String>,
-    /// The beginning of the e-mail address.
-    pub(super) q: Option<String>,
-    /// Only this role.
-    #[param(schema_with = role_schema)]
-    pub(super) role: Option<String>,
-    /// Only accounts that may, or may not, sign in.
-    #[param(value_type = Option<bool>)]
-    pub(super) is_active: Option<String>,
-}
-
-/// What to change about an account; what is absent stays.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct ChangeUser {
-    /// The new role, not above one's own.
-    #[schema(schema_with = role_schema, required = false)]
-    pub(super) role: Option<String>,
-    /// Whether it may sign in. Disabling an account ends its sessions.
-    #[schema(required = false)]
-    pub(super) is_active: Option<bool>,
 }
