@@ -215,7 +215,6 @@ const TYPES: &[&str] = &[
     "room",
     "row",
     "self",
-    "session",
     "status_code",
     "string",
     "text",
