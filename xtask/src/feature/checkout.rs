@@ -185,6 +185,7 @@ pub(super) fn formatted(path: &str, text: &str) -> anyhow::Result<String> {
         .args(["--edition", "2024", "--emit", "stdout"])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
         .spawn()
         .context("rustfmt cannot be run, so nothing was written; it comes with: rustup component add rustfmt")?;
     let mut input = rustfmt.stdin.take().context("its input is piped")?;
@@ -193,7 +194,8 @@ pub(super) fn formatted(path: &str, text: &str) -> anyhow::Result<String> {
     let output = rustfmt.wait_with_output()?;
     ensure!(
         output.status.success(),
-        "rustfmt does not take {path}: see above; nothing was written"
+        "rustfmt does not take {path}, so nothing was written: {}",
+        String::from_utf8_lossy(&output.stderr).trim()
     );
     Ok(String::from_utf8(output.stdout)?)
 }
