@@ -127,8 +127,10 @@ init: ## give a fresh copy its own name: NAME=acme-orders OWNER=acme LICENSE=MIT
 	@cargo run -q --locked -p xtask -- init "$(NAME)" \
 	  $(if $(call given,OWNER),--owner "$(OWNER)") $(if $(call given,LICENSE),--license "$(LICENSE)")
 
-# Named already, so that nobody gives this name another meaning
+# A new room, in house style
 
 .PHONY: feature
-feature: ## not available yet: write the files of a new feature
-	@echo 'make $@ is not available yet' >&2; exit 1
+feature: ## write a feature: NAME=notes FIELDS="title:text! body:text? pinned:bool"; DESTROY=1 takes it back
+	@$(if $(NAME),,$(error NAME is missing: make feature NAME=notes FIELDS="title:text! body:text? pinned:bool"))\
+	cargo run -q --locked -p xtask -- $(if $(DESTROY),destroy '$(NAME)',feature '$(NAME)' \
+	$(foreach field,$(FIELDS),'$(field)') $(if $(SINGULAR),--singular '$(SINGULAR)'))

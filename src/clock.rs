@@ -4,6 +4,8 @@ use std::{fmt, sync::Arc};
 
 use time::OffsetDateTime;
 
+use crate::domain::cut_to_microseconds;
+
 /// What time it is, from whoever is asked.
 ///
 /// One clock rules: expiry of tokens, sessions and everything written to the
@@ -31,16 +33,9 @@ impl Clock {
 
     /// The time now, cut to microseconds: what PostgreSQL keeps, so that a
     /// time compares equal to itself after a round trip.
-    ///
-    /// # Panics
-    ///
-    /// Never: a microsecond taken from a time fits into it.
     #[must_use]
     pub fn now(&self) -> OffsetDateTime {
-        let now = (self.0)();
-        let microseconds = now.microsecond();
-        now.replace_microsecond(microseconds)
-            .expect("a microsecond taken from a time fits into it")
+        cut_to_microseconds((self.0)())
     }
 }
 

@@ -5,11 +5,13 @@
 //!
 //! 1. [`features`] is what the service does, a room for each subject:
 //!    [`features::users`] knows who exists, [`features::auth`] who is calling,
+//!    [`features::administration`] what may be done to the accounts of others,
 //!    [`features::limits`] how often one may try, [`features::system`] what
 //!    operators ask. In each, `routes.rs` says what there is; then come
 //!    `handlers.rs`, `service.rs`, `repository.rs` and `domain.rs`.
-//! 2. [`web`] has the words in which rooms state their endpoints, [`database`]
-//!    the ones in which they write their SQL.
+//! 2. [`domain`] is what the rooms' own types are made of, [`web`] has the words
+//!    in which rooms state their endpoints, [`database`] the ones in which they
+//!    write their SQL.
 //! 3. [`routes`] lists the rooms, [`app`] puts the parts together, [`server`]
 //!    carries requests to them, and [`telemetry`] shows what happened.
 //! 4. [`config`] alone reads the environment, [`clock`] alone the time, and
@@ -26,6 +28,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod database;
+pub mod domain;
 pub mod features;
 #[cfg(test)]
 mod properties;

@@ -7,53 +7,27 @@ use utoipa::openapi::OpenApi;
 
 use crate::{
     app::App,
-    features::{auth, system, system::Documentation, users},
+    features::{self, system, system::Documentation},
     telemetry::VERSION,
     web::{
-        Endpoint, Operation, ProblemType,
+        Endpoint, Operation, ProblemType, Room,
         openapi::{self, Chapter},
         problem,
     },
 };
-
-/// The endpoints of one room, with the words the documentation introduces it by.
-pub struct Room {
-    /// The room's name.
-    pub name: &'static str,
-    /// What it is for.
-    pub about: &'static str,
-    /// What it serves.
-    pub endpoints: Vec<Endpoint>,
-}
 
 /// Every room that is open to the public.
 #[must_use]
 pub fn chapters(app: &App, separate_metrics: bool) -> Vec<Room> {
     let mut system = system::endpoints(&app.system, &app.documentation, &app.auth);
     if !separate_metrics {
-        system.push(system::metrics(&app.system));
+        system.endpoints.push(system::metrics(&app.system));
     }
     vec![
-        room(
-            "auth",
-            "Sign up, sign in, and look after one's own account",
-            auth::endpoints(&app.auth),
-        ),
-        room(
-            "users",
-            "Administer accounts",
-            users::endpoints(&app.users, &app.auth),
-        ),
-        room("system", "Probes, facts and documentation", system),
+        features::auth::endpoints(&app.auth),
+        features::administration::endpoints(&app.auth),
+        system,
     ]
-}
-
-fn room(name: &'static str, about: &'static str, endpoints: Vec<Endpoint>) -> Room {
-    Room {
-        name,
-        about,
-        endpoints,
-    }
 }
 
 /// What is served on `ADMIN_PORT`.

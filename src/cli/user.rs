@@ -12,6 +12,7 @@ use crate::{
     app::App,
     config::Settings,
     features::users::{self, Actor, Email, Password, Role, UserChange, UserFilter},
+    web::PageRequest,
 };
 
 #[derive(Debug, clap::Subcommand)]
@@ -89,8 +90,9 @@ async fn create(app: &App, email: Email, role: Role) -> anyhow::Result<()> {
 async fn list(app: &App) -> anyhow::Result<()> {
     let mut after = None;
     loop {
-        let page = app.users.list(&UserFilter::default(), after, 100).await?;
-        page.users.iter().for_each(show);
+        let request = PageRequest::new(100, after);
+        let page = app.users.list(&UserFilter::default(), request).await?;
+        page.items.iter().for_each(show);
         after = page.next;
         if after.is_none() {
             return Ok(());

@@ -6,6 +6,7 @@
 //! one direction: [`limits`] knows [`users`], [`auth`] knows both. Only routes
 //! and handlers may use the guards of [`auth`] from anywhere.
 
+pub mod administration;
 pub mod auth;
 pub mod limits;
 pub mod system;

@@ -92,6 +92,16 @@ impl Endpoint {
     }
 }
 
+/// The endpoints of one room, with the words the documentation introduces it by.
+pub struct Room {
+    /// The room's name.
+    pub name: &'static str,
+    /// What it is for.
+    pub about: &'static str,
+    /// What it serves.
+    pub endpoints: Vec<Endpoint>,
+}
+
 /// Begins to state an endpoint. Whom the guard rejects is rejected before the body and the query are looked at.
 ///
 /// ```

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use super::problem::{FieldError, Problem};
+use crate::domain::{Patch, TextError, UnknownTime};
 
 /// What a rule that was broken says of itself. Domain errors implement it.
 pub trait BrokenRule {
@@ -50,6 +51,19 @@ impl Fields {
         parsed.and_then(|parsed| self.check(pointer, parsed))
     }
 
+    /// The same for a field that a change may also clear.
+    pub fn check_patch<T, E: BrokenRule>(
+        &mut self,
+        pointer: &'static str,
+        parsed: Patch<Result<T, E>>,
+    ) -> Patch<T> {
+        match parsed {
+            Patch::Keep => Patch::Keep,
+            Patch::Clear => Patch::Clear,
+            Patch::Set(parsed) => self.check(pointer, parsed).map_or(Patch::Keep, Patch::Set),
+        }
+    }
+
     /// Goes on when nothing was wrong.
     pub fn finish(self) -> Result<(), Problem> {
         if self.0.is_empty() {
@@ -62,5 +76,29 @@ impl Fields {
 impl From<Fields> for Problem {
     fn from(fields: Fields) -> Self {
         Problem::invalid(fields.0)
+    }
+}
+
+impl BrokenRule for TextError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::TooShort(_) => "too_short",
+            Self::TooLong(_) => "too_long",
+            Self::Nul => "nul_character",
+        }
+    }
+
+    fn detail(&self) -> Cow<'static, str> {
+        self.to_string().into()
+    }
+}
+
+impl BrokenRule for UnknownTime {
+    fn code(&self) -> &'static str {
+        "invalid_value"
+    }
+
+    fn detail(&self) -> Cow<'static, str> {
+        self.to_string().into()
     }
 }

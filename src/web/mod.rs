@@ -15,6 +15,8 @@ mod headers;
 mod host;
 mod metrics;
 pub mod openapi;
+mod page;
+mod patch;
 pub mod problem;
 mod query;
 mod rate;
@@ -34,10 +36,12 @@ use warp::{
 pub use self::{
     body::{BodyError, MediaType, RequestBody, json_body, parse_json, raw_body},
     context::{CORRELATION_HEADER, Client, CorrelationId, Peer, RequestContext, client, context},
-    endpoint::{Append, Draft, Endpoint, Operation, RefuseQuery, endpoint},
+    endpoint::{Append, Draft, Endpoint, Operation, RefuseQuery, Room, endpoint},
     fields::{BrokenRule, Fields},
     guard::{Access, Guard, anyone, holder},
     metrics::HttpMetrics,
+    page::{Cursor, ListPage, Page, PageRequest, PageView, UnknownCursor},
+    patch::present,
     problem::{FieldError, Problem, ProblemType},
     query::{parse_query, query},
     rate::{

@@ -6,9 +6,9 @@
     reason = "a test that cannot go on should stop"
 )]
 
+mod administration;
 mod auth;
 mod limits;
 mod support;
 mod system;
-mod users;
 mod web;

@@ -1,54 +1,23 @@
 //! Sessions, refresh tokens, and the rule of rotation.
 
-use std::{fmt, net::IpAddr, str::FromStr};
+use std::net::IpAddr;
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 use time::{Duration, OffsetDateTime};
-use uuid::Uuid;
 
-use crate::features::users::{User, UserId};
+use crate::{
+    domain::id,
+    features::users::{User, UserId},
+};
 
 /// For how long after its use a refresh token may come back because the reply to it was lost.
 pub const REPLAY_WINDOW: Duration = Duration::seconds(10);
 
-/// The id of a session: a UUIDv7.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct SessionId(Uuid);
-
-impl SessionId {
-    /// A new one, made now.
-    #[must_use]
-    pub fn generate() -> Self {
-        Self(Uuid::now_v7())
-    }
-
-    /// As the database and the wire know it.
-    #[must_use]
-    pub fn as_uuid(&self) -> &Uuid {
-        &self.0
-    }
-}
-
-impl From<Uuid> for SessionId {
-    fn from(id: Uuid) -> Self {
-        Self(id)
-    }
-}
-
-impl FromStr for SessionId {
-    type Err = uuid::Error;
-
-    fn from_str(text: &str) -> Result<Self, uuid::Error> {
-        Uuid::try_parse(text).map(Self)
-    }
-}
-
-impl fmt::Display for SessionId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
+id! {
+    /// The id of a session.
+    SessionId
 }
 
 /// One sign-in, for as long as it lasts.

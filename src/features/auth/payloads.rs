@@ -5,17 +5,13 @@ use std::net::IpAddr;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
-use utoipa::{
-    PartialSchema, ToSchema,
-    openapi::{RefOr, Schema},
-};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::{
     domain::{Session, SessionId},
     service::Grant,
 };
-use crate::web::openapi::uuid_schema;
 
 /// A new account.
 #[derive(Deserialize, ToSchema)]
@@ -167,11 +163,3 @@ impl SessionListView {
         }
     }
 }
-
-impl PartialSchema for SessionId {
-    fn schema() -> RefOr<Schema> {
-        uuid_schema()
-    }
-}
-
-impl ToSchema for SessionId {}

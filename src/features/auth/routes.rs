@@ -24,25 +24,30 @@ use crate::{
         problems::{EMAIL_TAKEN, WRONG_PASSWORD},
     },
     web::{
-        Endpoint, MediaType, anyone, client, endpoint, holder, openapi::reference, raw_body, with,
+        Endpoint, MediaType, Room, anyone, client, endpoint, holder, openapi::reference, raw_body,
+        with,
     },
 };
 
 /// Every endpoint of this room.
 #[must_use]
-pub fn endpoints(auth: &Auth) -> Vec<Endpoint> {
-    vec![
-        register(auth.clone()),
-        token(auth.clone()),
-        refresh(auth.clone()),
-        logout(auth.clone()),
-        logout_all(auth.clone()),
-        me(auth),
-        change_email(auth.clone()),
-        change_password(auth.clone()),
-        sessions(auth.clone()),
-        end_session(auth.clone()),
-    ]
+pub fn endpoints(auth: &Auth) -> Room {
+    Room {
+        name: "auth",
+        about: "Sign up, sign in, and look after one's own account",
+        endpoints: vec![
+            register(auth.clone()),
+            token(auth.clone()),
+            refresh(auth.clone()),
+            logout(auth.clone()),
+            logout_all(auth.clone()),
+            me(auth),
+            change_email(auth.clone()),
+            change_password(auth.clone()),
+            sessions(auth.clone()),
+            end_session(auth.clone()),
+        ],
+    }
 }
 
 /// `POST /auth/register`: a new account, with the least role.

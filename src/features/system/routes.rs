@@ -14,24 +14,28 @@ use crate::{
         auth::{Auth, require},
         users::Role,
     },
-    web::{Endpoint, anyone, endpoint, openapi, with},
+    web::{Endpoint, Room, anyone, endpoint, openapi, with},
 };
 
 /// Every endpoint of this room, except [`metrics`].
 #[must_use]
-pub fn endpoints(system: &System, documentation: &Documentation, auth: &Auth) -> Vec<Endpoint> {
-    vec![
-        live(),
-        ready(system.clone()),
-        health(system.clone()),
-        info(system.clone(), auth),
-        openapi(documentation.clone()),
-        docs(),
-        asset("/docs/{asset}"),
-        redoc(),
-        asset("/redoc/{asset}"),
-        problem(documentation.clone()),
-    ]
+pub fn endpoints(system: &System, documentation: &Documentation, auth: &Auth) -> Room {
+    Room {
+        name: "system",
+        about: "Probes, facts and documentation",
+        endpoints: vec![
+            live(),
+            ready(system.clone()),
+            health(system.clone()),
+            info(system.clone(), auth),
+            openapi(documentation.clone()),
+            docs(),
+            asset("/docs/{asset}"),
+            redoc(),
+            asset("/redoc/{asset}"),
+            problem(documentation.clone()),
+        ],
+    }
 }
 
 /// `GET /live`: the process runs.

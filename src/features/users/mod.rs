@@ -1,30 +1,27 @@
 //! Who exists: accounts, their roles, and the hashes of their passwords.
 //!
-//! Administration is at `/users`. What people do with their own account is at
-//! `/auth`, in the room that knows who is calling. This room knows nothing of
-//! sessions: what ends both an account's right and its sessions is decided
-//! over there, in one transaction.
+//! It has no endpoints: what people do with their own account is at `/auth`, in
+//! the room that knows who is calling. This room knows nothing of sessions:
+//! what ends both an account's right and its sessions is decided over there,
+//! in one transaction.
 
 mod domain;
 mod error;
-mod handlers;
 mod hasher;
 mod payloads;
 pub(crate) mod problems;
 mod repository;
-mod routes;
 mod service;
 mod settings;
 
 pub use self::{
     domain::{
-        Actor, Cursor, Email, EmailError, Page, Password, PasswordError, PasswordHash,
-        PasswordPolicy, Role, UnknownCursor, UnknownRole, User, UserChange, UserFilter, UserId,
+        Actor, Email, EmailError, Password, PasswordError, PasswordHash, PasswordPolicy, Role,
+        UnknownRole, User, UserChange, UserFilter, UserId,
     },
     error::Error,
     hasher::{HashError, HashMetrics, Hasher},
-    payloads::UserView,
-    routes::endpoints,
+    payloads::{UserView, role_schema},
     service::{Proven, Users},
     settings::{Cost, PasswordSettings},
 };

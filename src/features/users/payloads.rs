@@ -1,15 +1,11 @@
 //! Users as JSON, in and out.
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use time::OffsetDateTime;
-use utoipa::{
-    IntoParams, PartialSchema, ToSchema,
-    openapi::{RefOr, Schema},
-};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::domain::{Page, User, UserId};
-use crate::web::openapi::uuid_schema;
+use super::domain::User;
 
 /// An account.
 #[derive(Debug, Serialize, ToSchema)]
@@ -41,65 +37,11 @@ impl From<User> for UserView {
 }
 
 /// The roles by name, for every schema that mentions one.
-fn role_schema() -> utoipa::openapi::schema::Object {
+#[must_use]
+pub fn role_schema() -> utoipa::openapi::schema::Object {
     let names = super::Role::ALL.map(super::Role::as_str);
     utoipa::openapi::ObjectBuilder::new()
         .schema_type(utoipa::openapi::schema::Type::String)
         .enum_values(Some(names))
         .build()
 }
-
-/// A page of accounts, oldest first.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = UserPage)]
-pub(super) struct UserPageView {
-    items: Vec<UserView>,
-    /// What to send as `cursor` for the next page; null on the last one.
-    next_cursor: Option<String>,
-}
-
-impl UserPageView {
-    pub(super) fn new(page: Page, next_cursor: Option<String>) -> Self {
-        let items = page.users.into_iter().map(UserView::from).collect();
-        Self { items, next_cursor }
-    }
-}
-
-/// Which accounts to list.
-#[derive(Debug, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-pub(super) struct ListUsers {
-    /// How many, from 1 to 100; 20 when absent.
-    #[param(value_type = Option<u16>, minimum = 1, maximum = 100)]
-    pub(super) limit: Option<String>,
-    /// `next_cursor` of the page before.
-    pub(super) cursor: Option<String>,
-    /// The beginning of the e-mail address.
-    pub(super) q: Option<String>,
-    /// Only this role.
-    #[param(schema_with = role_schema)]
-    pub(super) role: Option<String>,
-    /// Only accounts that may, or may not, sign in.
-    #[param(value_type = Option<bool>)]
-    pub(super) is_active: Option<String>,
-}
-
-/// What to change about an account; what is absent stays.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct ChangeUser {
-    /// The new role, not above one's own.
-    #[schema(schema_with = role_schema, required = false)]
-    pub(super) role: Option<String>,
-    /// Whether it may sign in. Disabling an account ends its sessions.
-    #[schema(required = false)]
-    pub(super) is_active: Option<bool>,
-}
-
-impl PartialSchema for UserId {
-    fn schema() -> RefOr<Schema> {
-        uuid_schema()
-    }
-}
-
-impl ToSchema for UserId {}

@@ -1,8 +1,15 @@
-//! The kinds of problem that only accounts have.
+//! The kinds of problem that only accounts have, and which failure is which.
+
+use std::borrow::Cow;
 
 use http::StatusCode;
 
-use crate::web::ProblemType;
+use super::{
+    domain::{EmailError, PasswordError, UnknownRole},
+    error::Error,
+    hasher::HashError,
+};
+use crate::web::{BrokenRule, Problem, ProblemType};
 
 pub(crate) static EMAIL_TAKEN: ProblemType = ProblemType {
     code: "email_taken",
@@ -33,3 +40,62 @@ pub(crate) static WRONG_PASSWORD: ProblemType = ProblemType {
     about: "Changes to an account's address or password ask for its current password, and the one \
             that was sent is not it. Attempts count towards the limits of signing in.",
 };
+
+/// The one table from this room's failures to what a client may know.
+impl From<Error> for Problem {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::EmailTaken => {
+                Problem::new(&EMAIL_TAKEN, "another account has this e-mail address")
+            }
+            Error::NotFound => Problem::not_found(),
+            Error::AboveOwnLevel => Problem::new(
+                &INSUFFICIENT_LEVEL,
+                "nobody edits or grants above their own level",
+            ),
+            Error::LastOwner => Problem::new(&LAST_OWNER, "the last active owner stays"),
+            Error::WrongPassword => Problem::new(&WRONG_PASSWORD, "the current password is wrong"),
+            Error::Hash(error @ HashError::Busy) => Problem::unavailable(error),
+            Error::Hash(error @ HashError::Failed(_)) => Problem::internal(error),
+            Error::Database(error) => error.into(),
+        }
+    }
+}
+
+impl BrokenRule for EmailError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::TooLong => "too_long",
+            Self::Invalid => "invalid_email",
+        }
+    }
+
+    fn detail(&self) -> Cow<'static, str> {
+        self.to_string().into()
+    }
+}
+
+impl BrokenRule for PasswordError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::TooShort(_) => "too_short",
+            Self::TooLong => "too_long",
+            Self::TooCommon => "too_common",
+            Self::OwnAddress => "own_address",
+        }
+    }
+
+    fn detail(&self) -> Cow<'static, str> {
+        self.to_string().into()
+    }
+}
+
+impl BrokenRule for UnknownRole {
+    fn code(&self) -> &'static str {
+        "unknown_role"
+    }
+
+    fn detail(&self) -> Cow<'static, str> {
+        self.to_string().into()
+    }
+}

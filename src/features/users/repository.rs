@@ -7,7 +7,10 @@ use super::{
     domain::{Email, PasswordHash, User, UserFilter, UserId},
     error::Error,
 };
-use crate::database::{DatabaseError, Executor, Query};
+use crate::{
+    database::{DatabaseError, Executor, Query},
+    web::PageRequest,
+};
 
 impl TryFrom<&Row> for User {
     type Error = DatabaseError;
@@ -161,7 +164,7 @@ static LIST: Query = Query {
     sql: "
 SELECT id, email, role, is_active, created_at, updated_at
 FROM users
-WHERE ($1::uuid IS NULL OR id > $1)
+WHERE id > $1
   AND ($2::text IS NULL OR role = $2)
   AND ($3::boolean IS NULL OR is_active = $3)
 ORDER BY id
@@ -175,7 +178,7 @@ static LIST_BY_PREFIX: Query = Query {
 SELECT id, email, role, is_active, created_at, updated_at
 FROM users
 WHERE email >= $5 AND email < $6
-  AND ($1::uuid IS NULL OR id > $1)
+  AND id > $1
   AND ($2::text IS NULL OR role = $2)
   AND ($3::boolean IS NULL OR is_active = $3)
 ORDER BY id
@@ -190,7 +193,7 @@ LIMIT $4",
     ],
 };
 
-/// Up to `limit` users behind this one, oldest first.
+/// The rows for this page, oldest first.
 ///
 /// A prefix is a range in an index in byte order: from itself up to itself and
 /// the last character of ASCII, which no address holds. Unlike `LIKE` it needs
@@ -198,10 +201,9 @@ LIMIT $4",
 pub(super) async fn list(
     db: &impl Executor,
     filter: &UserFilter,
-    after: Option<UserId>,
-    limit: i64,
+    request: PageRequest,
 ) -> Result<Vec<User>, DatabaseError> {
-    let after = after.map(|id| *id.as_uuid());
+    let (after, limit) = (request.after(), request.rows());
     let role = filter.role.map(super::Role::as_str);
     let is_active = filter.is_active;
     let rows = match &filter.email_prefix {

@@ -4,8 +4,8 @@ use secrecy::SecretString;
 
 use super::{
     domain::{
-        Actor, Email, Page, Password, PasswordHash, PasswordPolicy, Role, User, UserChange,
-        UserFilter, UserId,
+        Actor, Email, Password, PasswordHash, PasswordPolicy, Role, User, UserChange, UserFilter,
+        UserId,
     },
     error::Error,
     hasher::{HashError, Hasher, Verdict},
@@ -14,6 +14,7 @@ use super::{
 use crate::{
     clock::Clock,
     database::{Database, DatabaseError, Executor},
+    web::{Page, PageRequest},
 };
 
 /// Accounts.
@@ -93,16 +94,10 @@ impl Users {
     pub async fn list(
         &self,
         filter: &UserFilter,
-        after: Option<UserId>,
-        limit: u16,
-    ) -> Result<Page, DatabaseError> {
-        let reads = self.database.reads();
-        // One more than asked for tells whether there is another page.
-        let mut users = repository::list(reads, filter, after, i64::from(limit) + 1).await?;
-        let more = users.len() > usize::from(limit);
-        users.truncate(usize::from(limit));
-        let next = users.last().filter(|_| more).map(|user| user.id);
-        Ok(Page { users, next })
+        request: PageRequest,
+    ) -> Result<Page<User>, DatabaseError> {
+        let users = repository::list(self.database.reads(), filter, request).await?;
+        Ok(Page::of(users, request, |user| *user.id.as_uuid()))
     }
 
     /// Checks address and password of somebody who wants in.

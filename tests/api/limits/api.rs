@@ -11,7 +11,7 @@ async fn a_source_that_asks_too_much_is_refused_whatever_it_asks_for() {
     app.get("/nowhere").send().await.assert_status(404);
     app.delete("/auth/me").send().await.assert_status(405);
 
-    for path in ["/auth/me", "/nowhere", "/users"] {
+    for path in ["/auth/me", "/nowhere", "/info"] {
         let refused = app.get(path).send().await;
         refused.assert_problem(429, "too_many_requests");
         assert_eq!(refused.header("retry-after"), "60");

@@ -128,8 +128,8 @@ async fn connections_that_were_terminated_are_replaced() {
         assert!(ended > 0);
 
         app.me(&token).await.assert_status(200);
-        let users = app.get("/users").bearer(&token).send().await;
-        users.assert_status(200);
+        let sessions = app.get("/auth/sessions").bearer(&token).send().await;
+        sessions.assert_status(200);
         register(&app).await.assert_status(201);
     }
 }

@@ -87,25 +87,20 @@ async fn the_metrics_have_the_names_and_labels_that_dashboards_know() {
 #[tokio::test]
 async fn requests_are_counted_under_their_template() {
     let app = TestApp::start().await;
-    let (user, token) = app.signed_in(Role::Admin).await;
 
     for _ in 0..3 {
-        let path = format!("/users/{}", user.id);
-        app.get(&path)
-            .bearer(&token)
-            .send()
-            .await
-            .assert_status(200);
+        let answer = app.get("/problems/not_found").send().await;
+        answer.assert_status(200);
     }
-    app.get("/users/none").bearer(&token).send().await;
+    app.get("/problems/none").send().await.assert_status(404);
 
     let metrics = app.app.system.metrics().unwrap();
-    let labels = "{method=\"GET\",path=\"/users/{id}\",status_code=\"200\"}";
+    let labels = "{method=\"GET\",path=\"/problems/{code}\",status_code=\"200\"}";
     for family in ["request_count", "request_latency_seconds_count"] {
         assert_eq!(value_of(&metrics, &format!("{family}{labels}")), Some(3.0));
     }
-    assert!(!metrics.contains(&user.id.to_string()));
-    assert!(!metrics.contains("/users/none"));
+    assert!(!metrics.contains("/problems/not_found"));
+    assert!(!metrics.contains("/problems/none"));
 }
 
 #[tokio::test]

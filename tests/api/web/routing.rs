@@ -38,13 +38,13 @@ async fn a_path_that_no_endpoint_has_is_not_found() {
         "/auth",
         "/AUTH/ME",
         "/auth/me/more",
-        "/users/1/2",
+        "/auth/sessions/1/2",
         "//live",
         "/live%20",
         "/live%2F",
         "/./live",
         "/auth/../live",
-        "/users/{id}/x",
+        "/auth/sessions/{id}/x",
     ] {
         let answer = app.get(path).send().await;
 
@@ -97,7 +97,7 @@ async fn a_method_that_a_path_does_not_have_is_a_405_that_lists_those_it_has() {
         ("POST", "/live", "GET, HEAD, OPTIONS"),
         ("GET", "/auth/token", "OPTIONS, POST"),
         ("DELETE", "/auth/me", "GET, HEAD, OPTIONS, PATCH"),
-        ("PUT", "/users/1", "DELETE, GET, HEAD, OPTIONS, PATCH"),
+        ("PUT", "/auth/sessions/1", "DELETE, OPTIONS"),
         ("BREW", "/live", "GET, HEAD, OPTIONS"),
     ] {
         let method = Method::from_bytes(method.as_bytes()).unwrap();

@@ -5,6 +5,7 @@
 //! looked at afterwards. `scripts/attack` prints what was expected and seen as a table.
 
 mod accounts;
+mod administration;
 mod requests;
 mod tokens;
 mod wire;

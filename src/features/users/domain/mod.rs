@@ -5,59 +5,22 @@
 //! `parse` and has no setter, so whoever holds one need not look again. Nothing
 //! here waits, reads or writes.
 
-mod cursor;
 mod email;
 mod password;
 mod role;
 
-use std::{fmt, str::FromStr};
-
 use time::OffsetDateTime;
-use uuid::Uuid;
 
 pub use self::{
-    cursor::{Cursor, UnknownCursor},
     email::{Email, EmailError},
     password::{Password, PasswordError, PasswordHash, PasswordPolicy},
     role::{Role, UnknownRole},
 };
+use crate::domain::id;
 
-/// The id of a user: a UUIDv7, so that newer users sort behind older ones.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct UserId(Uuid);
-
-impl UserId {
-    /// A new one, made now.
-    #[must_use]
-    pub fn generate() -> Self {
-        Self(Uuid::now_v7())
-    }
-
-    /// As the database and the wire know it.
-    #[must_use]
-    pub fn as_uuid(&self) -> &Uuid {
-        &self.0
-    }
-}
-
-impl From<Uuid> for UserId {
-    fn from(id: Uuid) -> Self {
-        Self(id)
-    }
-}
-
-impl FromStr for UserId {
-    type Err = uuid::Error;
-
-    fn from_str(text: &str) -> Result<Self, uuid::Error> {
-        Uuid::try_parse(text).map(Self)
-    }
-}
-
-impl fmt::Display for UserId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
+id! {
+    /// The id of a user.
+    UserId
 }
 
 /// An account.
@@ -104,13 +67,4 @@ pub struct UserFilter {
     pub role: Option<Role>,
     /// Only those that may, or may not, sign in.
     pub is_active: Option<bool>,
-}
-
-/// A page of users.
-#[derive(Debug, Clone)]
-pub struct Page {
-    /// The users, oldest first.
-    pub users: Vec<User>,
-    /// Where the next page begins: behind this user. `None` on the last page.
-    pub next: Option<UserId>,
 }

@@ -4,7 +4,7 @@ use proptest::{prelude::*, strategy::ValueTree, test_runner::TestRunner};
 use serde_json::{Value, json};
 use warp_skeleton::features::users::Role;
 
-use crate::support::{Answer, TestApp};
+use crate::support::{Answer, TestApp, leaks};
 
 async fn list(app: &TestApp, token: &str, query: &str) -> Answer {
     app.get(&format!("/users{query}"))
@@ -212,6 +212,36 @@ async fn nothing_about_passwords_is_shown() {
         user,
         json!({"id": admin.id.to_string(), "email": admin.email, "role": "ADMIN", "is_active": true})
     );
+}
+
+#[tokio::test]
+async fn searching_accounts_by_address_leaves_no_address_behind() {
+    let app = TestApp::with(&[("SLOW_QUERY_MS", "0")]).await;
+    let user = app.user().email("sought@marked.example").create().await;
+    let (_, token) = app.signed_in(Role::Admin).await;
+
+    for query in [
+        "q=sought@marked.example",
+        "q=sought%40marked.example",
+        "q=sought@marked.example&x=1",
+    ] {
+        let answer = app
+            .get(&format!("/users?{query}"))
+            .bearer(&token)
+            .send()
+            .await;
+
+        let lines = leaks::lines_of(answer.header("x-correlation-id"));
+        let text = format!("{lines:?}");
+        assert!(text.contains("request_completed"));
+        assert!(
+            !text.contains("sought") && !text.contains("marked.example"),
+            "{text}"
+        );
+    }
+    let metrics = app.app.system.metrics().unwrap();
+    assert!(!metrics.contains(&user.email));
+    leaks::assert_none();
 }
 
 /// What to list: how many at a time, and which.

@@ -1,55 +1,62 @@
-//! The endpoints of account administration.
+//! The endpoints of administration.
 
 use http::{Method, StatusCode};
 use warp::Filter;
 
 use super::{
-    Role, Users,
-    domain::UserId,
     handlers,
-    payloads::{ChangeUser, ListUsers, UserPageView, UserView},
-    problems::{INSUFFICIENT_LEVEL, LAST_OWNER},
+    payloads::{ChangeUser, ListUsers},
 };
 use crate::{
-    features::auth::{Auth, require},
-    web::{Endpoint, endpoint, with},
+    features::{
+        auth::{Auth, require},
+        users::{
+            Role, UserId, UserView,
+            problems::{INSUFFICIENT_LEVEL, LAST_OWNER},
+        },
+    },
+    web::{Endpoint, PageView, Room, endpoint, with},
 };
 
 /// Every endpoint of this room.
 #[must_use]
-pub fn endpoints(users: &Users, auth: &Auth) -> Vec<Endpoint> {
-    vec![
-        list(users.clone(), auth),
-        read(users.clone(), auth),
-        change(auth.clone()),
-        delete(auth.clone()),
-    ]
+pub fn endpoints(auth: &Auth) -> Room {
+    Room {
+        name: "users",
+        about: "Administer accounts",
+        endpoints: vec![
+            list(auth.clone()),
+            read(auth.clone()),
+            change(auth.clone()),
+            delete(auth.clone()),
+        ],
+    }
 }
 
 /// `GET /users`: accounts, a page at a time.
-fn list(users: Users, auth: &Auth) -> Endpoint {
+fn list(auth: Auth) -> Endpoint {
     endpoint(
         Method::GET,
         "/users",
         "List accounts",
-        require(Role::Admin, auth),
+        require(Role::Admin, &auth),
     )
     .query::<ListUsers>()
-    .replies::<UserPageView>(StatusCode::OK)
-    .handled_by(|request| request.and(with(users)).then(handlers::list))
+    .replies::<PageView<UserView>>(StatusCode::OK)
+    .handled_by(|request| request.and(with(auth)).then(handlers::list))
 }
 
 /// `GET /users/{id}`: one account.
-fn read(users: Users, auth: &Auth) -> Endpoint {
+fn read(auth: Auth) -> Endpoint {
     endpoint(
         Method::GET,
         "/users/{id}",
         "Show an account",
-        require(Role::Admin, auth),
+        require(Role::Admin, &auth),
     )
     .path_value::<UserId>("The account's id")
     .replies::<UserView>(StatusCode::OK)
-    .handled_by(|request| request.and(with(users)).then(handlers::read))
+    .handled_by(|request| request.and(with(auth)).then(handlers::read))
 }
 
 /// `PATCH /users/{id}`: role and state.

@@ -1,0 +1,59 @@
+//! Notes of one's own.
+
+mod change;
+mod create;
+mod delete;
+mod list;
+mod read;
+
+use serde_json::{Value, json};
+
+use crate::support::{Answer, TestApp};
+
+/// What a note is made from where a test does not care.
+fn sample() -> Value {
+    json!({
+        "title": "some title",
+        "body": "some body",
+        "pinned": true,
+    })
+}
+
+/// What each field refuses, and how that is said.
+fn unfit() -> Vec<(&'static str, Value, &'static str)> {
+    let text = |name| {
+        vec![
+            (name, json!(1), "invalid_type"),
+            (name, json!(" \n"), "too_short"),
+            (name, json!("x".repeat(1001)), "too_long"),
+            (name, json!("a\0b"), "nul_character"),
+        ]
+    };
+    let flag = |name| vec![(name, json!("true"), "invalid_type")];
+    let null = |name| vec![(name, json!(null), "invalid_type")];
+    [
+        text("title"),
+        null("title"),
+        text("body"),
+        flag("pinned"),
+        null("pinned"),
+    ]
+    .concat()
+}
+
+/// The answer to making a note.
+async fn try_create(app: &TestApp, token: &str, body: &Value) -> Answer {
+    app.post("/notes").bearer(token).json(body).send().await
+}
+
+/// A new note, as it was answered.
+async fn create(app: &TestApp, token: &str) -> Value {
+    let answer = try_create(app, token, &sample()).await;
+    answer.assert_status(201);
+    answer.json()
+}
+
+/// Where a note is.
+fn path_of(note: &Value) -> String {
+    format!("/notes/{}", note["id"].as_str().unwrap())
+}

@@ -1,0 +1,50 @@
+//! `GET /notes/{id}`
+
+use uuid::Uuid;
+use warp_skeleton::features::users::{Actor, Role, UserChange};
+
+use super::{create, path_of};
+use crate::support::TestApp;
+
+#[tokio::test]
+async fn what_is_somebody_elses_looks_like_what_is_not_there() {
+    let app = TestApp::start().await;
+    let (_, own) = app.signed_in(Role::Member).await;
+    let (_, others) = app.signed_in(Role::Owner).await;
+    let note = create(&app, &own).await;
+    let read = async |path: &str| {
+        let call = app.get(path).bearer(&others);
+        call.header("x-correlation-id", "the-same").send().await
+    };
+
+    let foreign = read(&path_of(&note)).await;
+
+    foreign.assert_problem(404, "not_found");
+    let unknown = format!("/notes/{}", Uuid::now_v7());
+    for path in [&unknown, "/notes/nonsense"] {
+        let answer = read(path).await;
+        assert_eq!(answer.status, foreign.status, "{path}");
+        assert_eq!(answer.headers, foreign.headers, "{path}");
+        assert_eq!(answer.body, foreign.body, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn whoever_is_a_member_no_more_still_reads() {
+    let app = TestApp::start().await;
+    let (user, token) = app.signed_in(Role::Member).await;
+    let note = create(&app, &token).await;
+    let change = UserChange {
+        role: Some(Role::Viewer),
+        is_active: None,
+    };
+    let lowered = app.auth.change_user(Actor::Operator, user.id, change).await;
+    lowered.unwrap();
+
+    let nobody = app.get(&path_of(&note)).send().await;
+    let viewer = app.get(&path_of(&note)).bearer(&token).send().await;
+
+    nobody.assert_problem(401, "unauthenticated");
+    viewer.assert_status(200);
+    assert_eq!(viewer.json(), note);
+}
