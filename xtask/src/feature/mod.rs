@@ -65,7 +65,7 @@ pub(crate) fn write(arguments: &Arguments) -> anyhow::Result<()> {
         let Ok(before) = checkout.read(path) else {
             continue;
         };
-        let text = formatted(path, &wiring::wire(path, &before, &names)?)?;
+        let text = formatted(path, &wiring::wire(path, &before, &names, &fields)?)?;
         if text != before {
             all.push((path.to_owned(), text));
             wired.push(path);
@@ -150,7 +150,7 @@ To take it back while it is unchanged: make feature NAME={plural} DESTROY=1"
 /// Takes them back.
 pub(crate) fn destroy(arguments: &DestroyArguments) -> anyhow::Result<()> {
     let checkout = Checkout::around(&std::env::current_dir()?)?;
-    let (names, files, migration) = written(&checkout, &arguments.name)?;
+    let (names, fields, files, migration) = written(&checkout, &arguments.name)?;
     let mut changed: Vec<&str> = Vec::new();
     for file in &files {
         if checkout.read(&file.path).ok().as_ref() != Some(&file.text) {
@@ -162,7 +162,7 @@ pub(crate) fn destroy(arguments: &DestroyArguments) -> anyhow::Result<()> {
         let Ok(before) = checkout.read(path) else {
             continue;
         };
-        match wiring::unwire(path, &before, &names) {
+        match wiring::unwire(path, &before, &names, &fields) {
             Some(text) => wired.push((path.to_owned(), text)),
             None => changed.push(path),
         }
@@ -193,7 +193,10 @@ pub(crate) fn destroy(arguments: &DestroyArguments) -> anyhow::Result<()> {
 }
 
 /// What was written for the feature of this name, as it was then.
-fn written(checkout: &Checkout, name: &str) -> anyhow::Result<(Names, Vec<File>, Migration)> {
+fn written(
+    checkout: &Checkout,
+    name: &str,
+) -> anyhow::Result<(Names, Vec<Field>, Vec<File>, Migration)> {
     let end = format!("__create_{name}");
     let mut migrations = checkout.migrations()?;
     let place = migrations
@@ -227,7 +230,7 @@ fn written(checkout: &Checkout, name: &str) -> anyhow::Result<(Names, Vec<File>,
     let fields = fields_in(&table);
     let files =
         render(checkout, &names, &fields, migration.version).with_context(not_as_written)?;
-    Ok((names, files, migration))
+    Ok((names, fields, files, migration))
 }
 
 /// What the domain calls one of them: `/// The id of an order line.`

@@ -2,7 +2,10 @@
 
 use anyhow::Context;
 
-use super::names::{Names, camel, capitalised, words};
+use super::{
+    fields::Field,
+    names::{Names, camel, capitalised, words},
+};
 
 /// One line, or a few that belong together, and where they go.
 struct Line {
@@ -23,7 +26,22 @@ enum Side {
     Above,
 }
 
-fn lines(names: &Names) -> Vec<Line> {
+/// Its requests, for the collection of all of them.
+fn requests(names: &Names, fields: &[Field]) -> String {
+    let json: Vec<String> = fields
+        .iter()
+        .map(|field| format!("\"{}\": {}", field.name, field.json(true)))
+        .collect();
+    include_str!("../../templates/requests.http")
+        .trim_end()
+        .replace("PATH", &names.path())
+        .replace("SINGULAR", &names.singular)
+        .replace("PLURAL WORDS", &words(&names.plural))
+        .replace("JSON", &format!("{{{}}}", json.join(", ")))
+        + "\n"
+}
+
+fn lines(names: &Names, fields: &[Field]) -> Vec<Line> {
     let (plural, kind) = (&names.plural, camel(&names.plural));
     let (path, words) = (names.path(), words(&names.plural));
     let line = |file, text, side, anchor| Line {
@@ -84,24 +102,37 @@ fn lines(names: &Names) -> Vec<Line> {
             anchor: "| GET `/info` |",
             optional: true,
         },
+        Line {
+            file: "docs/api.http",
+            text: requests(names, fields),
+            side: Side::Above,
+            anchor: "### What is running",
+            optional: true,
+        },
     ]
 }
 
 /// The files that are wired, each once.
-pub(super) fn files() -> [&'static str; 5] {
+pub(super) fn files() -> [&'static str; 6] {
     [
         "src/features/mod.rs",
         "src/app.rs",
         "src/routes.rs",
         "tests/api/main.rs",
         "README.md",
+        "docs/api.http",
     ]
 }
 
 /// The text of this file with the feature let in.
-pub(super) fn wire(file: &str, text: &str, names: &Names) -> anyhow::Result<String> {
+pub(super) fn wire(
+    file: &str,
+    text: &str,
+    names: &Names,
+    fields: &[Field],
+) -> anyhow::Result<String> {
     let mut all: Vec<String> = text.lines().map(str::to_owned).collect();
-    for line in lines(names).iter().filter(|line| line.file == file) {
+    for line in lines(names, fields).iter().filter(|line| line.file == file) {
         let starts = |found: &String| found.starts_with(line.anchor);
         let Some(place) = all.iter().position(starts) else {
             if line.optional {
@@ -119,7 +150,7 @@ pub(super) fn wire(file: &str, text: &str, names: &Names) -> anyhow::Result<Stri
             Side::Below => place + 1,
             Side::Above => above_comments(&all, place),
         };
-        all.splice(place..place, line.text.lines().map(str::to_owned));
+        all.splice(place..place, line.text.split('\n').map(str::to_owned));
     }
     Ok(all.join("\n") + "\n")
 }
@@ -134,9 +165,9 @@ fn above_comments(lines: &[String], place: usize) -> usize {
 }
 
 /// The text without the lines that let the feature in. `None` when they are not there as they were written.
-pub(super) fn unwire(file: &str, text: &str, names: &Names) -> Option<String> {
+pub(super) fn unwire(file: &str, text: &str, names: &Names, fields: &[Field]) -> Option<String> {
     let mut text = text.to_owned();
-    for line in lines(names).iter().filter(|line| line.file == file) {
+    for line in lines(names, fields).iter().filter(|line| line.file == file) {
         let found = format!("\n{}\n", line.text);
         match text.split_once(&found) {
             Some((before, behind)) => text = format!("{before}\n{behind}"),
@@ -176,8 +207,8 @@ fn build() {
 
     #[test]
     fn what_is_let_in_can_be_put_out_again() {
-        let notes = wire("src/app.rs", APP, &names("notes")).unwrap();
-        let both = wire("src/app.rs", &notes, &names("tasks")).unwrap();
+        let notes = wire("src/app.rs", APP, &names("notes"), &[]).unwrap();
+        let both = wire("src/app.rs", &notes, &names("tasks"), &[]).unwrap();
 
         assert!(
             notes.contains("    /// Notes.\n    pub notes: Notes,\n    /// Probes,\n"),
@@ -187,37 +218,40 @@ fn build() {
             both.contains("        Ok(Self {\n            tasks: Tasks::new("),
             "{both}"
         );
-        let rest = unwire("src/app.rs", &both, &names("notes")).unwrap();
+        let rest = unwire("src/app.rs", &both, &names("notes"), &[]).unwrap();
         assert_eq!(
-            unwire("src/app.rs", &rest, &names("tasks")).as_deref(),
+            unwire("src/app.rs", &rest, &names("tasks"), &[]).as_deref(),
             Some(APP)
         );
     }
 
     #[test]
     fn lines_that_changed_are_not_put_out() {
-        let notes = wire("src/app.rs", APP, &names("notes")).unwrap();
+        let notes = wire("src/app.rs", APP, &names("notes"), &[]).unwrap();
         let changed = notes.replace("clock.clone()", "clock.to_owned()");
 
-        assert_eq!(unwire("src/app.rs", &changed, &names("notes")), None);
+        assert_eq!(unwire("src/app.rs", &changed, &names("notes"), &[]), None);
     }
 
     #[test]
     fn a_file_without_the_place_is_named() {
-        let refusal = wire("src/app.rs", "struct App;\n", &names("notes")).unwrap_err();
+        let refusal = wire("src/app.rs", "struct App;\n", &names("notes"), &[]).unwrap_err();
 
         assert!(
             format!("{refusal:#}").contains("src/app.rs has no line"),
             "{refusal:#}"
         );
-        assert!(wire("README.md", "# Mine\n", &names("notes")).is_ok());
+        assert!(wire("README.md", "# Mine\n", &names("notes"), &[]).is_ok());
     }
 
     #[test]
     fn no_line_is_longer_than_rustfmt_leaves_it() {
         let names = Names::parse("a_name_that_is_as_long", Some("one")).unwrap();
 
-        for line in lines(&names).iter().filter(|line| line.file != "README.md") {
+        for line in lines(&names, &[])
+            .iter()
+            .filter(|line| line.file.starts_with("src/"))
+        {
             assert!(
                 line.text.lines().all(|line| line.len() <= 100),
                 "{}",
