@@ -105,7 +105,7 @@ jaeger-logs: ## follow its log
 # Load, by k6
 
 .PHONY: loadtest loadtest-url
-loadtest: ## run a k6 scenario against the running service: SCENARIO=smoke
+loadtest: ## run a k6 scenario against the running service: SCENARIO=load VUS=50 DURATION=10s
 	@scripts/loadtest $(or $(SCENARIO),smoke)
 
 loadtest-url: ## the same against a service elsewhere: URL=https://example.com SCENARIO=smoke

@@ -3,10 +3,9 @@
 //
 //   k6 run -e BASE_URL=http://127.0.0.1:8000 loadtest/smoke.js
 
-import http from "k6/http";
 import { check } from "k6";
-
-const base = __ENV.BASE_URL || "http://127.0.0.1:8000";
+import { me, newAccount, register, signIn, signOut } from "./lib/api.js";
+import { summary } from "./lib/summary.js";
 
 export const options = {
   vus: 1,
@@ -15,30 +14,20 @@ export const options = {
   thresholds: { checks: ["rate==1"] },
 };
 
+export const handleSummary = summary("smoke", options);
+
 export default function () {
-  const email = `smoke-${Date.now()}-${__ITER}@example.com`;
-  const account = JSON.stringify({ email, password: "correct horse battery" });
-  const json = { "Content-Type": "application/json" };
+  const account = newAccount("smoke");
+  register(account);
+  const session = signIn(account);
+  if (!session) return;
 
-  const registered = http.post(`${base}/auth/register`, account, { headers: json });
-  check(registered, { "registers: 201": (reply) => reply.status === 201 });
-
-  const signedIn = http.post(`${base}/auth/token`, account, { headers: json });
-  check(signedIn, { "signs in: 200": (reply) => reply.status === 200 });
-  if (signedIn.status !== 200) return;
-  const bearer = { headers: { Authorization: `Bearer ${signedIn.json("access_token")}` } };
-
-  const me = http.get(`${base}/auth/me`, bearer);
-  check(me, {
-    "knows who is calling": (reply) => reply.status === 200 && reply.json("email") === email,
+  const known = me(session.bearer);
+  check(known, {
+    "knows who is calling": () => known.status === 200 && known.json("email") === account.email,
   });
 
-  const left = http.post(`${base}/auth/logout`, null, bearer);
-  check(left, { "signs out: 204": (reply) => reply.status === 204 });
-
-  const stranger = http.get(`${base}/auth/me`, {
-    ...bearer,
-    responseCallback: http.expectedStatuses(401),
-  });
-  check(stranger, { "a session that ended is no session: 401": (reply) => reply.status === 401 });
+  signOut(session.bearer);
+  // A session that ended is no session.
+  me(session.bearer, 401);
 }
