@@ -1,6 +1,6 @@
 //! Dead sessions are removed, a few at a time, by every replica at its leisure.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
@@ -50,11 +50,18 @@ pub async fn clean_up(
     let now = clock.now();
     let mut total = 0;
     while !stop.is_cancelled() {
+        let begun = Instant::now();
         let connection = database.connection().await?;
         let deleted = repository::delete_dead(&connection, now, BATCH).await?;
+        drop(connection);
         total += deleted;
         if deleted == 0 {
             break;
+        }
+        // As long a pause as it took, so that PostgreSQL has at least half of its time for others.
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = tokio::time::sleep(begun.elapsed()) => {}
         }
     }
     Ok(total)

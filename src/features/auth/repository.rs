@@ -140,7 +140,7 @@ WITH held AS (
     UPDATE sessions AS s
     SET last_used_at = $3, expires_at = LEAST(s.ends_at, $4)
     FROM refresh_tokens AS t, users AS u
-    WHERE t.hash = $1 AND t.used_at IS NULL AND t.superseded_at IS NULL
+    WHERE t.hash = $1 AND coalesce(t.used_at, t.superseded_at) IS NULL
       AND s.id = t.session_id AND s.revoked_at IS NULL AND s.expires_at > $3
       AND u.id = s.user_id AND u.is_active
     RETURNING s.id, s.user_id, s.created_at, s.last_used_at, s.expires_at, s.ends_at,
@@ -149,7 +149,7 @@ WITH held AS (
     UPDATE refresh_tokens AS t
     SET used_at = $3
     FROM held
-    WHERE t.hash = $1 AND t.used_at IS NULL AND t.superseded_at IS NULL
+    WHERE t.hash = $1 AND coalesce(t.used_at, t.superseded_at) IS NULL
     RETURNING t.hash, t.session_id
 ), successor AS (
     INSERT INTO refresh_tokens (hash, session_id, parent_hash, created_at)
@@ -176,7 +176,8 @@ JOIN successor ON successor.session_id = held.id",
 /// reads what the one before it wrote. Whoever comes with the same token
 /// meanwhile waits for the session's row, and then finds the token used:
 /// that is asked again where the token is marked, because what a statement
-/// waited for is all that it sees anew.
+/// waited for is all that it sees anew. `coalesce`, because the index of live
+/// tokens would seem the cheaper one to a PostgreSQL that has no statistics yet.
 pub(super) async fn rotate(
     db: &impl Executor,
     hash: RefreshTokenHash,

@@ -128,21 +128,14 @@ fn explain(names: &Names, files: &[File], wired: &[&str]) {
     for path in wired {
         println!("{path:width$}  lets it in");
     }
-    let (path, plural, js) = (
-        names.path(),
-        &names.plural,
-        names::lower_camel(&names.plural),
-    );
+    let (path, plural) = (names.path(), &names.plural);
     println!(
         "
 Next:
   make migrate && make lint test   the table, then proof that all of it works
   make dev                         and, beside it: make token, for {path}
 Then make it yours: bounds in domain.rs and the migration (edit it until it is merged; afterwards write another:
-make migrate-create NAME=…), who may call what in routes.rs. In a scenario of loadtest/, with the headers of
-somebody signed in:
-  import {{ {js} }} from \"./steps/{plural}.js\";
-  {js}(base, bearer);
+make migrate-create NAME=…), who may call what in routes.rs.
 To take it back while it is unchanged: make feature NAME={plural} DESTROY=1"
     );
 }

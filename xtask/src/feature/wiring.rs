@@ -4,7 +4,7 @@ use anyhow::Context;
 
 use super::{
     fields::Field,
-    names::{Names, camel, capitalised, words},
+    names::{Names, camel, capitalised, lower_camel, words},
 };
 
 /// One line, or a few that belong together, and where they go.
@@ -109,11 +109,21 @@ fn lines(names: &Names, fields: &[Field]) -> Vec<Line> {
             anchor: "### What is running",
             optional: true,
         },
+        Line {
+            file: "loadtest/steps/index.js",
+            text: format!(
+                "export {{ {} }} from \"./{plural}.js\";",
+                lower_camel(plural)
+            ),
+            side: Side::Below,
+            anchor: "//   export {",
+            optional: true,
+        },
     ]
 }
 
 /// The files that are wired, each once.
-pub(super) fn files() -> [&'static str; 6] {
+pub(super) fn files() -> [&'static str; 7] {
     [
         "src/features/mod.rs",
         "src/app.rs",
@@ -121,6 +131,7 @@ pub(super) fn files() -> [&'static str; 6] {
         "tests/api/main.rs",
         "README.md",
         "docs/api.http",
+        "loadtest/steps/index.js",
     ]
 }
 
