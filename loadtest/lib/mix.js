@@ -43,6 +43,9 @@ export const seen = () => ({ asked: ["count>=0"], failed: ["rate>=0"], lasted: [
 // The same for what is already measured: a row of the summary.
 export const isKept = (row) => row.errors < errors * row.requests && row.p95_ms < p95;
 
+// Between two phases, so that the last visits of one are not held up by the next.
+const LEAVING = 3;
+
 // The options for phases of { name, times, seconds, promise }: `times` multiplies readers and
 // arrivals, and `promise` tells what is kept of a route.
 let plan;
@@ -58,7 +61,7 @@ export function mix(phases) {
   for (const phase of phases) {
     Object.assign(options.scenarios, scenarios(phase, start));
     Object.assign(options.thresholds, thresholds(phase));
-    start += phase.seconds;
+    start += phase.seconds + LEAVING;
   }
   return options;
 }
@@ -136,7 +139,7 @@ function newReader() {
 // A crowd beyond the usual number of readers borrows sessions, which nobody but their owners may
 // refresh.
 function requireLifetime(expiresAt) {
-  const lasting = plan.reduce((sum, phase) => sum + phase.seconds, 0);
+  const lasting = plan.reduce((sum, phase) => sum + phase.seconds + LEAVING, 0);
   const crowded = plan.some((phase) => phase.times > 1);
   if (crowded && Date.now() + lasting * 1000 > expiresAt) {
     exec.test.abort("the run lasts longer than an access token: choose a shorter DURATION");
