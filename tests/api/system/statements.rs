@@ -83,6 +83,9 @@ async fn plan(database: &Client, statement: &Statement) -> String {
     lines.join("\n")
 }
 
+/// The tables that have rows when they are explained.
+const FILLED: [&str; 4] = ["users", "sessions", "refresh_tokens", "rate_limits"];
+
 /// As many users as a small service has, a few sessions and tokens each.
 async fn fill(database: &Client) {
     let rows = "
@@ -120,12 +123,19 @@ async fn no_statement_that_a_visitor_causes_reads_a_whole_table() {
     let generic = "SET plan_cache_mode = force_generic_plan";
     database.batch_execute(generic).await.unwrap();
 
+    // Tables that other features bring have no rows here, and are read whole because they are
+    // empty: of those it is asked whether an index would do.
     let mut scanned = Vec::new();
-    for statement in statements() {
-        prepare(&database, &statement).await;
-        let plan = plan(&database, &statement).await;
-        if plan.contains("Seq Scan") {
-            scanned.push((statement.name, plan));
+    for (seqscan, tables) in [("on", FILLED.as_slice()), ("off", &[""])] {
+        let setting = format!("DEALLOCATE ALL; SET enable_seqscan = {seqscan}");
+        database.batch_execute(&setting).await.unwrap();
+        for statement in statements() {
+            prepare(&database, &statement).await;
+            let plan = plan(&database, &statement).await;
+            let reads = |table: &&str| plan.contains(&format!("Seq Scan on {table}"));
+            if tables.iter().any(reads) {
+                scanned.push((statement.name, plan));
+            }
         }
     }
 
