@@ -26,6 +26,18 @@ use super::{
     support::{self, Reply, Service, connect, rest_of},
 };
 
+/// Texts that would do something as a part of a statement.
+const SQL: [&str; 8] = [
+    "'; DROP TABLE users; --",
+    "' OR '1'='1",
+    "\\",
+    "$1",
+    "%",
+    "_",
+    "$$x$$",
+    "\u{2019} OR 1=1",
+];
+
 /// The same with the rule that was broken first, and where.
 fn broken_rule(reply: &Reply) -> String {
     let body: Value = serde_json::from_str(&reply.body).unwrap_or_default();
