@@ -116,19 +116,18 @@ where
 {
     let provider = export::provider(settings)?;
     let tracer = provider.tracer(env!("CARGO_CRATE_NAME"));
-    // Without somewhere to send them, spans are not even asked about.
-    let spans = settings.exports().then(|| {
-        tracing_opentelemetry::layer()
-            .with_tracer(tracer)
-            .with_location(false)
-            .with_threads(false)
-            .with_tracked_inactivity(false)
-            // Nobody here asks OpenTelemetry what is current: `tracing` knows.
-            .with_context_activation(false)
-            .with_target(false)
-            .with_level(false)
-            .with_filter(spans::Recorded)
-    });
+    let spans = tracing_opentelemetry::layer()
+        .with_tracer(tracer)
+        .with_location(false)
+        .with_threads(false)
+        .with_tracked_inactivity(false)
+        // Nobody here asks OpenTelemetry what is current: `tracing` knows.
+        .with_context_activation(false)
+        .with_target(false)
+        .with_level(false)
+        .with_filter(spans::Recorded {
+            exports: settings.exports(),
+        });
     let level = settings.log_level.clone();
     // The answer does not depend on when it is asked, so it is asked once for each place that logs.
     let wanted = filter_fn(move |metadata| {
@@ -188,4 +187,26 @@ pub fn log_panics_beside(other: Box<dyn Fn(&PanicHookInfo<'_>) + Send + Sync>) {
         tracing::error!(target: "panic", location, panic = message, "panicked");
         other(panic);
     }));
+}
+
+#[cfg(test)]
+mod tests {
+    use tracing::{info_span, subscriber::with_default};
+
+    use super::*;
+    use crate::config::{Section, Values};
+
+    #[test]
+    fn without_somewhere_to_send_spans_only_those_that_lines_carry_are_made() {
+        let values = Values::from_pairs::<&str, &str>([]).unwrap();
+        let settings = TelemetrySettings::read(&values).unwrap();
+        let parts = subscriber(&settings, Clock::system(), LogFormat::Json, io::sink).unwrap();
+
+        with_default(parts.0, || {
+            let request = info_span!("request", correlation_id = "a");
+            assert!(!request.is_disabled());
+            let _entered = request.enter();
+            assert!(info_span!("sql", otel.name = "find").is_disabled());
+        });
+    }
 }

@@ -8,7 +8,7 @@
 
 use std::{net::IpAddr, sync::Arc};
 
-use http::{HeaderMap, Version, header, request::Parts};
+use http::{HeaderMap, HeaderName, Version, header, request::Parts};
 use opentelemetry::{
     Context, TraceId,
     propagation::{TextMapCompositePropagator, TextMapPropagator},
@@ -34,6 +34,9 @@ const RECORDED: &str = concat!(env!("CARGO_CRATE_NAME"), "::recorded");
 
 /// The target of spans that begin one that is not.
 const UNRECORDED: &str = concat!(env!("CARGO_CRATE_NAME"), "::unrecorded");
+
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+const BAGGAGE: HeaderName = HeaderName::from_static("baggage");
 
 /// Begins traces; clones share the settings.
 #[derive(Debug, Clone)]
@@ -159,7 +162,7 @@ impl Tracing {
 
     /// The context that the caller sent, when it sent one.
     fn caller(&self, headers: &HeaderMap) -> Option<Context> {
-        if !headers.contains_key("traceparent") && !headers.contains_key("baggage") {
+        if !headers.contains_key(TRACEPARENT) && !headers.contains_key(BAGGAGE) {
             return None;
         }
         let headers = HeaderExtractor(headers);
@@ -328,7 +331,10 @@ pub fn fail(span: &Span) {
 }
 
 /// Lets the spans of recorded traces through to where they are recorded.
-pub(super) struct Recorded;
+pub(super) struct Recorded {
+    /// Whether spans have somewhere to go. A layer that is left out is taken for one that wants everything.
+    pub(super) exports: bool,
+}
 
 impl Recorded {
     fn begins(metadata: &Metadata<'_>) -> bool {
@@ -342,11 +348,15 @@ where
 {
     fn enabled(&self, metadata: &Metadata<'_>, context: &layer::Context<'_, S>) -> bool {
         // The spans seen here are those that passed before: none inside a trace that is not recorded.
-        Self::begins(metadata) || is_our_span(metadata) && context.lookup_current().is_some()
+        self.exports
+            && (Self::begins(metadata)
+                || is_our_span(metadata) && context.lookup_current().is_some())
     }
 
     fn callsite_enabled(&self, metadata: &'static Metadata<'static>) -> Interest {
-        if Self::begins(metadata) {
+        if !self.exports {
+            Interest::never()
+        } else if Self::begins(metadata) {
             Interest::always()
         } else if is_our_span(metadata) && metadata.target() != UNRECORDED {
             Interest::sometimes()
