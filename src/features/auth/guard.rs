@@ -71,8 +71,8 @@ fn bearer_token(headers: &HeaderMap) -> Result<&str, Problem> {
     if !scheme.eq_ignore_ascii_case("bearer") {
         return Err(unauthenticated());
     }
-    let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~+/=".contains(&byte);
-    if token.is_empty() || !token.bytes().all(is_token) {
+    // What it is made of is looked at by whoever verifies it.
+    if token.is_empty() {
         return Err(invalid_token());
     }
     Ok(token)
@@ -154,7 +154,7 @@ mod tests {
             headers.insert(header::AUTHORIZATION, header);
             match bearer_token(&headers) {
                 Ok(token) => {
-                    prop_assert!(!token.is_empty() && !token.contains([' ', '\t', ',', '"']));
+                    prop_assert!(!token.is_empty());
                     let (scheme, rest) = value.split_at(7);
                     prop_assert!(scheme.eq_ignore_ascii_case(b"bearer "));
                     prop_assert_eq!(rest, token.as_bytes());
