@@ -1,12 +1,15 @@
 //! Pooled connections, for transactions.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use deadpool_postgres::{Object, StatementCache};
-use tokio_postgres::{Client, Row};
+use tokio_postgres::{Client, Row, Statement};
 
 use super::{
     error::DatabaseError,
@@ -38,7 +41,7 @@ impl Connection {
         let client = self.client.as_mut().expect("present until dropped");
         let inner = self
             .rules
-            .run(&BEGIN, &self.stuck, client.transaction())
+            .run(&BEGIN, &self.stuck, pin!(client.transaction()))
             .await?;
         Ok(Transaction {
             inner,
@@ -81,14 +84,11 @@ impl Executor for Connection {
         parameters: Parameters<'_>,
     ) -> Result<Vec<Row>, DatabaseError> {
         let client = self.client();
-        let work = rows(
-            client,
-            &client.statement_cache,
-            &self.rules,
-            query,
-            parameters,
-        );
-        self.rules.run(query, &self.stuck, work).await
+        let prepare = client
+            .statement_cache
+            .prepare_typed(client, query.sql, query.types);
+        let work = rows(client, prepare, &self.rules, query, parameters);
+        self.rules.run(query, &self.stuck, pin!(work)).await
     }
 
     async fn execute(
@@ -104,7 +104,7 @@ impl Executor for Connection {
             query,
             parameters,
         );
-        self.rules.run(query, &self.stuck, work).await
+        self.rules.run(query, &self.stuck, pin!(work)).await
     }
 }
 
@@ -119,7 +119,7 @@ impl Transaction<'_> {
     /// Makes everything in it last.
     pub async fn commit(self) -> Result<(), DatabaseError> {
         self.rules
-            .run(&COMMIT, self.stuck, self.inner.commit())
+            .run(&COMMIT, self.stuck, pin!(self.inner.commit()))
             .await
     }
 }
@@ -131,8 +131,9 @@ impl Executor for Transaction<'_> {
         parameters: Parameters<'_>,
     ) -> Result<Vec<Row>, DatabaseError> {
         let (client, cache) = (self.inner.client(), &self.inner.statement_cache);
-        let work = rows(client, cache, self.rules, query, parameters);
-        self.rules.run(query, self.stuck, work).await
+        let prepare = cache.prepare_typed(client, query.sql, query.types);
+        let work = rows(client, prepare, self.rules, query, parameters);
+        self.rules.run(query, self.stuck, pin!(work)).await
     }
 
     async fn execute(
@@ -142,23 +143,23 @@ impl Executor for Transaction<'_> {
     ) -> Result<u64, DatabaseError> {
         let (client, cache) = (self.inner.client(), &self.inner.statement_cache);
         let work = execute(client, cache, self.rules, query, parameters);
-        self.rules.run(query, self.stuck, work).await
+        self.rules.run(query, self.stuck, pin!(work)).await
     }
 }
 
 pub(super) async fn rows(
     client: &Client,
-    cache: &StatementCache,
+    prepare: impl Future<Output = Result<Statement, tokio_postgres::Error>>,
     rules: &Rules,
     query: &'static Query,
     parameters: Parameters<'_>,
 ) -> Result<Vec<Row>, tokio_postgres::Error> {
     if !rules.prepared {
-        return client
-            .query_typed(query.sql, &typed(query, parameters))
-            .await;
+        let typed = typed(query, parameters);
+        // In a box, so that it takes no room where statements are prepared.
+        return Box::pin(client.query_typed(query.sql, &typed)).await;
     }
-    let statement = cache.prepare_typed(client, query.sql, query.types).await?;
+    let statement = prepare.await?;
     client.query(&statement, parameters).await
 }
 

@@ -2,6 +2,7 @@
 
 use std::{
     future::Future,
+    pin::Pin,
     sync::atomic::{AtomicBool, Ordering},
     time::{Duration, Instant},
 };
@@ -104,12 +105,13 @@ impl Rules {
     /// Runs the work of a statement: measured, traced, and not for ever.
     ///
     /// `stuck` is set while it runs and stays set when nobody waits for the
-    /// answer any more: such a connection is of no use to the next one.
+    /// answer any more: such a connection is of no use to the next one. The
+    /// work is lent, because a future that is handed on is kept twice.
     pub(super) async fn run<T>(
         &self,
         query: &'static Query,
         stuck: &AtomicBool,
-        work: impl Future<Output = Result<T, tokio_postgres::Error>>,
+        work: Pin<&mut impl Future<Output = Result<T, tokio_postgres::Error>>>,
     ) -> Result<T, DatabaseError> {
         let span = tracing::info_span!(
             "sql",
