@@ -61,7 +61,7 @@ fuzz_target!(|input: (u8, &[u8])| {
         .insert(header::HOST, header::HeaderValue::from_static("localhost"));
     let peer = Peer::Ip(IpAddr::V4(Ipv4Addr::LOCALHOST));
     let (status, body) = RUNTIME.block_on(async {
-        let response = Arc::clone(&SITE).respond(request, peer).await;
+        let response = SITE.respond(request, peer).await;
         let status = response.status().as_u16();
         let body = response
             .into_body()

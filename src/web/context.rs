@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use tokio::time::Instant;
 use uuid::Uuid;
 use warp::{Filter, Rejection};
@@ -14,7 +14,7 @@ use warp::{Filter, Rejection};
 use super::{body::RequestBody, rate::Standing};
 
 /// The header that names a request, in and out.
-pub const CORRELATION_HEADER: &str = "x-correlation-id";
+pub const CORRELATION_HEADER: HeaderName = HeaderName::from_static("x-correlation-id");
 
 /// Who is at the other end of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,6 +74,8 @@ pub struct RequestContext {
     pub client_ip: Option<IpAddr>,
     /// What the path held where its template has `{…}`, in order, as sent.
     pub path_values: Vec<String>,
+    /// The query string as sent, empty when there is none.
+    pub query: String,
     /// The body, shared with the request layer, which reads what a handler leaves.
     pub body: RequestBody,
     /// When the request began.

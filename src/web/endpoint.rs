@@ -299,11 +299,11 @@ impl<F> Draft<F> {
             .boxed();
         let service = warp::service(filter);
         let serve = move |request| {
-            let answer = service.clone().call(request);
+            let mut service = service.clone();
+            // Called when it is first polled, so that nothing of it can panic before.
             let answer = async move {
-                answer
-                    .await
-                    .unwrap_or_else(|never: Infallible| match never {})
+                let answered = service.call(request).await;
+                answered.unwrap_or_else(|never: Infallible| match never {})
             };
             Box::pin(answer) as BoxFuture<'static, Response>
         };

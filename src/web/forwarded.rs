@@ -2,10 +2,13 @@
 
 use std::net::IpAddr;
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName};
 use ipnet::IpNet;
 
 use super::context::Peer;
+
+/// Names made once: a lookup by text reads the text each time.
+const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 /// The client's address.
 ///
@@ -23,7 +26,7 @@ pub(super) fn client_ip(peer: Peer, headers: &HeaderMap, trusted: &[IpNet]) -> O
     if trusted.is_empty() || client.is_some_and(|ip| !is_trusted(&ip)) {
         return client;
     }
-    let lines = headers.get_all("x-forwarded-for").iter().rev();
+    let lines = headers.get_all(FORWARDED_FOR).iter().rev();
     let hops = lines.flat_map(|line| line.as_bytes().rsplit(|byte| *byte == b','));
     for hop in hops {
         let Some(ip) = parse(hop) else { break };

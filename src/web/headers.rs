@@ -29,19 +29,10 @@ pub(super) struct ReplyHeaders {
 }
 
 /// What of a request its reply's headers depend on.
+#[derive(Default)]
 pub(super) struct Asked {
     origin: Option<HeaderValue>,
     preflight: bool,
-}
-
-impl Asked {
-    pub(super) fn by(parts: &Parts) -> Self {
-        let method = &header::ACCESS_CONTROL_REQUEST_METHOD;
-        Self {
-            origin: parts.headers.get(header::ORIGIN).cloned(),
-            preflight: parts.method == Method::OPTIONS && parts.headers.contains_key(method),
-        }
-    }
 }
 
 impl ReplyHeaders {
@@ -53,6 +44,18 @@ impl ReplyHeaders {
         Self {
             origins: settings.cors_allowed_origins.clone(),
             transport_security: settings.hsts_max_age.map(transport_security),
+        }
+    }
+
+    /// Looks at what a script of another origin asks.
+    pub(super) fn asked(&self, parts: &Parts) -> Asked {
+        if self.origins.is_empty() {
+            return Asked::default();
+        }
+        let method = &header::ACCESS_CONTROL_REQUEST_METHOD;
+        Asked {
+            origin: parts.headers.get(header::ORIGIN).cloned(),
+            preflight: parts.method == Method::OPTIONS && parts.headers.contains_key(method),
         }
     }
 

@@ -1,15 +1,12 @@
 //! The metrics of requests.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, PoisonError, RwLock},
-    time::Duration,
-};
+use std::{sync::OnceLock, time::Duration};
 
 use prometheus::{
     Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, Registry, histogram_opts, opts,
 };
 
+use super::endpoint::Operation;
 use crate::telemetry::{LATENCY_BUCKETS, register};
 
 const LABELS: &[&str] = &["method", "path", "status_code"];
@@ -21,15 +18,22 @@ pub struct HttpMetrics {
     errors: IntCounterVec,
     latency: HistogramVec,
     in_flight: IntGauge,
-    /// The series of each kind of answer, looked up among labels once.
-    series: Arc<RwLock<HashMap<Kind, Series>>>,
 }
 
-/// Method, route template and status code.
-type Kind = (&'static str, &'static str, u16);
+/// What distinguishes the requests that are counted together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Labels {
+    pub(super) method: &'static str,
+    pub(super) template: &'static str,
+}
+
+/// The series of an endpoint by status, each looked up among labels once.
+pub(super) struct EndpointSeries {
+    labels: Labels,
+    statuses: Vec<(u16, OnceLock<Series>)>,
+}
 
 /// What is counted for one kind of answer.
-#[derive(Clone)]
 struct Series {
     requests: IntCounter,
     latency: Histogram,
@@ -44,6 +48,25 @@ impl Series {
         if let Some(errors) = &self.errors {
             errors.inc();
         }
+    }
+}
+
+impl EndpointSeries {
+    pub(super) fn new(method: &'static str, operation: &Operation) -> Self {
+        let statuses = operation.statuses().map(|status| status.as_u16());
+        Self {
+            labels: Labels {
+                method,
+                template: operation.template,
+            },
+            statuses: statuses.map(|status| (status, OnceLock::new())).collect(),
+        }
+    }
+
+    fn find(&self, labels: Labels, status: u16) -> Option<&OnceLock<Series>> {
+        let mut statuses = self.statuses.iter().filter(|_| self.labels == labels);
+        let (_, series) = statuses.find(|(known, _)| *known == status)?;
+        Some(series)
     }
 }
 
@@ -66,7 +89,6 @@ impl HttpMetrics {
                 registry,
                 IntGauge::new("requests_in_flight", "Requests being answered now."),
             ),
-            series: Arc::default(),
         }
     }
 
@@ -74,30 +96,26 @@ impl HttpMetrics {
         self.in_flight.inc();
     }
 
+    /// Counts an answer. Those that the endpoint does not state, and those without one, are looked up each time.
     pub(super) fn end(
         &self,
-        method: &'static str,
-        path: &'static str,
+        labels: Labels,
         status: u16,
         elapsed: Duration,
+        endpoint: Option<&EndpointSeries>,
     ) {
         self.in_flight.dec();
-        let kind = (method, path, status);
-        let known = self.series.read().unwrap_or_else(PoisonError::into_inner);
-        if let Some(series) = known.get(&kind) {
-            series.observe(elapsed);
-            return;
+        match endpoint.and_then(|series| series.find(labels, status)) {
+            Some(series) => series
+                .get_or_init(|| self.series(labels, status))
+                .observe(elapsed),
+            None => self.series(labels, status).observe(elapsed),
         }
-        drop(known);
-        let series = self.find(kind);
-        series.observe(elapsed);
-        let mut known = self.series.write().unwrap_or_else(PoisonError::into_inner);
-        known.insert(kind, series);
     }
 
-    fn find(&self, (method, path, status): Kind) -> Series {
+    fn series(&self, Labels { method, template }: Labels, status: u16) -> Series {
         let status_code = status.to_string();
-        let labels = [method, path, &status_code];
+        let labels = [method, template, &status_code];
         Series {
             requests: self.requests.with_label_values(&labels),
             latency: self.latency.with_label_values(&labels),

@@ -1,9 +1,12 @@
 //! Query strings, read as strictly as bodies.
 
+use std::sync::Arc;
+
 use serde::de::DeserializeOwned;
 use warp::{Filter, Rejection, filters::BoxedFilter};
 
 use super::{
+    context::{RequestContext, context},
     problem::{FieldError, Problem},
     shape,
 };
@@ -11,16 +14,18 @@ use super::{
 /// Reads the query string into `T`. Unknown and repeated parameters are refused.
 #[must_use]
 pub fn query<T: DeserializeOwned + Send + 'static>() -> BoxedFilter<(T,)> {
-    raw()
-        .and_then(|query: String| async move { parse_query(&query).map_err(Rejection::from) })
+    context()
+        .and_then(|context: Arc<RequestContext>| async move {
+            parse_query(&context.query).map_err(Rejection::from)
+        })
         .boxed()
 }
 
 /// Lets only requests without a query string through.
-pub(super) fn no_query() -> BoxedFilter<()> {
-    raw()
-        .and_then(|query: String| async move {
-            if query.is_empty() {
+pub(super) fn no_query() -> impl Filter<Extract = (), Error = Rejection> + Clone {
+    context()
+        .and_then(|context: Arc<RequestContext>| async move {
+            if context.query.is_empty() {
                 return Ok(());
             }
             Err(Rejection::from(Problem::invalid(vec![FieldError {
@@ -30,15 +35,6 @@ pub(super) fn no_query() -> BoxedFilter<()> {
             }])))
         })
         .untuple_one()
-        .boxed()
-}
-
-/// The query string, empty when there is none: `warp::query::raw` rejects that.
-fn raw() -> BoxedFilter<(String,)> {
-    warp::query::raw()
-        .or(warp::any().map(String::new))
-        .unify()
-        .boxed()
 }
 
 /// Parses a query string as strictly as [`query`] does.

@@ -13,7 +13,10 @@ use std::{
 };
 
 use bytes::Bytes;
-use futures_util::FutureExt;
+use futures_util::{
+    FutureExt,
+    future::{BoxFuture, ready},
+};
 use http::{HeaderValue, Method, Request, StatusCode, header, request::Parts};
 use http_body::Body;
 use matchit::Router;
@@ -26,9 +29,9 @@ use super::{
     context::{CORRELATION_HEADER, CorrelationId, Peer, RequestContext},
     endpoint::{Endpoint, Operation},
     forwarded,
-    headers::{Asked, ReplyHeaders},
+    headers::ReplyHeaders,
     host,
-    metrics::HttpMetrics,
+    metrics::{EndpointSeries, HttpMetrics, Labels},
     problem::{BODY_TIMEOUT, INTERNAL_ERROR, METHOD_NOT_ALLOWED, Problem, REQUEST_TIMEOUT},
     rate::{ApiLimit, Rate},
     settings::WebSettings,
@@ -52,22 +55,28 @@ pub struct Site {
 struct Place {
     template: &'static str,
     allow: HeaderValue,
-    endpoints: Vec<Endpoint>,
+    routes: Vec<Route>,
+}
+
+/// An endpoint, and where its answers are counted.
+struct Route {
+    endpoint: Endpoint,
+    series: EndpointSeries,
 }
 
 /// What the table says about a request.
 enum Found<'a> {
-    Endpoint(&'a Endpoint, Vec<String>),
+    Endpoint(&'a Route),
     /// `OPTIONS` on a path that exists.
     Options(&'a Place),
     WrongMethod(&'a Place),
     Nothing,
 }
 
-impl Found<'_> {
+impl<'a> Found<'a> {
     fn template(&self) -> &'static str {
         match self {
-            Self::Endpoint(endpoint, _) => endpoint.operation.template,
+            Self::Endpoint(route) => route.endpoint.operation.template,
             Self::Options(place) | Self::WrongMethod(place) => place.template,
             Self::Nothing => UNMATCHED,
         }
@@ -75,8 +84,15 @@ impl Found<'_> {
 
     fn rate(&self) -> Rate {
         match self {
-            Self::Endpoint(endpoint, _) => endpoint.operation.rate,
+            Self::Endpoint(route) => route.endpoint.operation.rate,
             Self::Options(_) | Self::WrongMethod(_) | Self::Nothing => Rate::Api,
+        }
+    }
+
+    fn series(&self) -> Option<&'a EndpointSeries> {
+        match self {
+            Self::Endpoint(route) => Some(&route.series),
+            Self::Options(_) | Self::WrongMethod(_) | Self::Nothing => None,
         }
     }
 }
@@ -100,20 +116,24 @@ impl Site {
             let Operation {
                 method, template, ..
             } = &endpoint.operation;
-            let known = places.iter_mut().find(|place| place.template == *template);
-            if let Some(place) = known {
-                assert!(
-                    place.endpoint(method).is_none(),
-                    "{method} {template} is stated twice"
-                );
-                place.endpoints.push(endpoint);
-            } else {
+            let known = places.iter().position(|place| place.template == *template);
+            let index = known.unwrap_or_else(|| {
                 places.push(Place {
                     template,
                     allow: HeaderValue::from_static(""),
-                    endpoints: vec![endpoint],
+                    routes: Vec::new(),
                 });
-            }
+                places.len() - 1
+            });
+            let place = &mut places[index];
+            assert!(
+                place.route(method).is_none(),
+                "{method} {template} is stated twice"
+            );
+            place.routes.push(Route {
+                series: EndpointSeries::new(method_label(method), &endpoint.operation),
+                endpoint,
+            });
         }
         let mut table = Router::new();
         for mut place in places {
@@ -133,14 +153,21 @@ impl Site {
     }
 
     /// Answers a request, whatever happens.
-    pub async fn respond<B>(self: Arc<Self>, request: Request<B>, peer: Peer) -> Response
+    ///
+    /// What has to be known before anything can wait is found out at once: the future that is left
+    /// is moved about and kept for every connection, so it holds nothing that is used up by then.
+    pub fn respond<B>(
+        &self,
+        request: Request<B>,
+        peer: Peer,
+    ) -> impl Future<Output = Response> + Send + use<'_, B>
     where
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         let (parts, body) = request.into_parts();
         let started = Instant::now();
-        let found = self.find(&parts);
+        let (found, path_values) = self.find(&parts);
         let template = found.template();
         let correlation_id = CorrelationId::of(&parts.headers);
         let method = method_label(&parts.method);
@@ -152,13 +179,20 @@ impl Site {
             client_ip,
             head: &parts,
         });
-        let record = Record::begin(&self.metrics, method, template, started, span.clone());
+        self.metrics.begin();
+        let record = Record {
+            metrics: &self.metrics,
+            labels: Labels { method, template },
+            series: found.series(),
+            started,
+            span: span.clone(),
+            status: None,
+            problem: None,
+        };
         let context = Arc::new(RequestContext {
             client_ip,
-            path_values: match &found {
-                Found::Endpoint(_, values) => values.clone(),
-                _ => Vec::new(),
-            },
+            path_values,
+            query: parts.uri.query().unwrap_or_default().to_owned(),
             body: RequestBody::new(
                 body,
                 &parts.headers,
@@ -170,10 +204,11 @@ impl Site {
             standing: OnceLock::new(),
         });
         let head = parts.method == Method::HEAD;
-        let asked = Asked::by(&parts);
-        async {
-            let response = match self.admit(&found, &context) {
-                Ok(()) => self.dispatch(found, parts, &context).await,
+        let asked = self.headers.asked(&parts);
+        let dispatched = span.in_scope(|| self.dispatch(&found, parts, &context));
+        async move {
+            let response = match dispatched {
+                Ok(answer) => self.run(answer, &context).await,
                 Err(problem) => problem.into_response(),
             };
             let (mut response, problem) = finish(response, &context, head).await;
@@ -182,22 +217,24 @@ impl Site {
             response
         }
         .instrument(span)
-        .await
     }
 
-    fn find(&self, parts: &Parts) -> Found<'_> {
+    /// What the table says, and what the path holds where the template has `{…}`.
+    fn find(&self, parts: &Parts) -> (Found<'_>, Vec<String>) {
         let Ok(matched) = self.table.at(parts.uri.path()) else {
-            return Found::Nothing;
+            return (Found::Nothing, Vec::new());
         };
         let place = matched.value;
-        if let Some(endpoint) = place.endpoint(&parts.method) {
+        if let Some(route) = place.route(&parts.method) {
             let values = matched.params.iter().map(|(_, value)| value.to_owned());
-            return Found::Endpoint(endpoint, values.collect());
+            return (Found::Endpoint(route), values.collect());
         }
-        if parts.method == Method::OPTIONS {
-            return Found::Options(place);
-        }
-        Found::WrongMethod(place)
+        let found = if parts.method == Method::OPTIONS {
+            Found::Options(place)
+        } else {
+            Found::WrongMethod(place)
+        };
+        (found, Vec::new())
     }
 
     /// Refuses a request of the class `api` whose source sends too many; the other classes have their own.
@@ -211,38 +248,38 @@ impl Site {
         Ok(())
     }
 
-    async fn dispatch(
+    /// Hands the request to its endpoint, or answers in its place.
+    fn dispatch(
         &self,
-        found: Found<'_>,
+        found: &Found<'_>,
         parts: Parts,
         context: &Arc<RequestContext>,
-    ) -> Response {
-        if let Err(problem) = host::check(&parts) {
-            return problem.into_response();
-        }
+    ) -> Result<BoxFuture<'static, Response>, Problem> {
+        self.admit(found, context)?;
+        host::check(&parts)?;
         match found {
-            Found::Endpoint(endpoint, _) => self.run(endpoint, parts, context).await,
-            Found::Options(place) => place.options(),
-            Found::WrongMethod(place) => Problem::new(
+            Found::Endpoint(route) => {
+                let mut request = Request::from_parts(parts, context.body.clone());
+                request.extensions_mut().insert(Arc::clone(context));
+                Ok((route.endpoint.serve)(request))
+            }
+            Found::Options(place) => Ok(ready(place.options()).boxed()),
+            Found::WrongMethod(place) => Err(Problem::new(
                 &METHOD_NOT_ALLOWED,
                 "this address does not have this method",
             )
-            .header(header::ALLOW, place.allow.clone())
-            .into_response(),
-            Found::Nothing => Problem::not_found().into_response(),
+            .header(header::ALLOW, place.allow.clone())),
+            Found::Nothing => Err(Problem::not_found()),
         }
     }
 
-    /// Runs an endpoint's filters within the time limit; a panic ends only this request.
+    /// Waits for an endpoint's answer within the time limit; a panic ends only this request.
     async fn run(
         &self,
-        endpoint: &Endpoint,
-        parts: Parts,
-        context: &Arc<RequestContext>,
+        answer: BoxFuture<'static, Response>,
+        context: &RequestContext,
     ) -> Response {
-        let mut request = Request::from_parts(parts, context.body.clone());
-        request.extensions_mut().insert(Arc::clone(context));
-        let answer = AssertUnwindSafe(async { (endpoint.serve)(request).await }).catch_unwind();
+        let answer = AssertUnwindSafe(answer).catch_unwind();
         let deadline = context.started + self.settings.request_timeout;
         match tokio::time::timeout_at(deadline, answer).await {
             Ok(Ok(response)) => response,
@@ -262,21 +299,21 @@ impl Site {
 }
 
 impl Place {
-    fn endpoint(&self, method: &Method) -> Option<&Endpoint> {
+    fn route(&self, method: &Method) -> Option<&Route> {
         let served_by = if *method == Method::HEAD {
             &Method::GET
         } else {
             method
         };
-        let mut endpoints = self.endpoints.iter();
-        endpoints.find(|endpoint| endpoint.operation.method == *served_by)
+        let mut routes = self.routes.iter();
+        routes.find(|route| route.endpoint.operation.method == *served_by)
     }
 
     fn list_methods(&self) -> HeaderValue {
         let mut methods: Vec<&str> = self
-            .endpoints
+            .routes
             .iter()
-            .map(|endpoint| endpoint.operation.method.as_str())
+            .map(|route| route.endpoint.operation.method.as_str())
             .collect();
         if methods.contains(&"GET") {
             methods.push("HEAD");
@@ -362,34 +399,15 @@ fn method_label(method: &Method) -> &'static str {
 /// Counts and logs a request when it ends, also when its client has gone.
 struct Record<'a> {
     metrics: &'a HttpMetrics,
-    method: &'static str,
-    template: &'static str,
+    labels: Labels,
+    series: Option<&'a EndpointSeries>,
     started: Instant,
     span: Span,
     status: Option<StatusCode>,
     problem: Option<&'static str>,
 }
 
-impl<'a> Record<'a> {
-    fn begin(
-        metrics: &'a HttpMetrics,
-        method: &'static str,
-        template: &'static str,
-        started: Instant,
-        span: Span,
-    ) -> Self {
-        metrics.begin();
-        Self {
-            metrics,
-            method,
-            template,
-            started,
-            span,
-            status: None,
-            problem: None,
-        }
-    }
-
+impl Record<'_> {
     fn end(mut self, status: StatusCode, problem: Option<&'static str>) {
         self.status = Some(status);
         self.problem = problem;
@@ -401,8 +419,7 @@ impl Drop for Record<'_> {
         // 499 is what proxies write for a client that left before its answer.
         let status = self.status.map_or(499, |status| status.as_u16());
         let elapsed = self.started.elapsed();
-        self.metrics
-            .end(self.method, self.template, status, elapsed);
+        self.metrics.end(self.labels, status, elapsed, self.series);
         telemetry::end_request_span(&self.span, status, self.problem);
         self.span.in_scope(|| {
             tracing::info!(
