@@ -2,17 +2,34 @@
 
 use std::{
     collections::{HashMap, VecDeque},
+    future::{Future, poll_fn},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering},
     },
+    task::Poll,
+    time::Duration,
 };
 
-use tokio::sync::Notify;
-use tokio_util::sync::CancellationToken;
+use futures_util::task::AtomicWaker;
+use tokio::{sync::Notify, time::Instant};
 
 /// How many of the oldest idle connections are looked up at once, so that a flood does not look each time.
 const LOOKED_UP: usize = 64;
+
+/// What a connection is told to do, each more urgent than the one before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub(super) enum Order {
+    /// Go on.
+    Serve,
+    /// The service stops: finish what is in flight.
+    Finish,
+    /// Somebody else needs the room: finish, and quickly.
+    MakeRoom,
+    /// Go now.
+    Abort,
+}
 
 /// All connections of a listener; clones share them.
 #[derive(Clone)]
@@ -20,68 +37,102 @@ pub(super) struct Connections(Arc<Shared>);
 
 struct Shared {
     most: usize,
-    /// Counts every change between idle and busy: the order of idleness.
-    clock: AtomicU64,
+    /// What all times are measured from.
+    epoch: Instant,
     open: Mutex<Open>,
+    /// Somebody waits for room.
+    wanted: AtomicBool,
     /// Somebody left.
     freed: Notify,
 }
 
-#[derive(Default)]
 struct Open {
     next_id: u64,
     entries: HashMap<u64, Arc<Entry>>,
     /// The oldest idle ones at the last look, each with the moment it became idle.
     oldest: VecDeque<(Arc<Entry>, u64)>,
+    /// What everybody is told, newcomers too.
+    order: Order,
 }
 
 struct Entry {
     id: u64,
     in_flight: AtomicUsize,
+    /// Nanoseconds after the epoch.
     idle_since: AtomicU64,
     /// Whether its client takes no more of what is being sent, for now.
     blocked: AtomicBool,
     /// Whether it ever carried a request.
-    greeted: AtomicUsize,
-    evicted: CancellationToken,
+    greeted: AtomicBool,
+    order: AtomicU8,
+    told: AtomicWaker,
+    connections: Connections,
 }
 
 impl Entry {
     fn is_idle(&self) -> bool {
-        self.in_flight.load(Ordering::Acquire) == 0 && !self.blocked.load(Ordering::Acquire)
+        self.in_flight.load(Ordering::SeqCst) == 0 && !self.blocked.load(Ordering::SeqCst)
+    }
+
+    /// Gives an order, unless it has a more urgent one.
+    fn tell(&self, order: Order) {
+        self.order.fetch_max(order as u8, Ordering::AcqRel);
+        self.told.wake();
+    }
+
+    fn order(&self) -> Order {
+        let given = self.order.load(Ordering::Acquire);
+        let all = [Order::Finish, Order::MakeRoom, Order::Abort];
+        let given = all.into_iter().find(|order| *order as u8 == given);
+        given.unwrap_or(Order::Serve)
     }
 }
 
 /// A place among the connections, given up when dropped.
-pub(super) struct Place {
-    entry: Arc<Entry>,
-    connections: Connections,
-}
+pub(super) struct Place(Arc<Entry>);
 
 /// A request in flight on a connection, until dropped.
-pub(super) struct InFlight {
-    entry: Arc<Entry>,
-    connections: Connections,
-}
+pub(super) struct InFlight(Arc<Entry>);
 
 impl Connections {
     pub(super) fn new(most: usize) -> Self {
         Self(Arc::new(Shared {
             most,
-            clock: AtomicU64::new(0),
-            open: Mutex::default(),
+            epoch: Instant::now(),
+            open: Mutex::new(Open {
+                next_id: 0,
+                entries: HashMap::new(),
+                oldest: VecDeque::new(),
+                order: Order::Serve,
+            }),
+            wanted: AtomicBool::new(false),
             freed: Notify::new(),
         }))
     }
 
     /// Makes room for a connection: by dropping the oldest idle one, or else by waiting for any to end.
+    ///
+    /// Only one may wait at a time: whoever accepts.
     pub(super) async fn admit(&self) -> Place {
         loop {
-            let freed = self.0.freed.notified();
             if let Some(place) = self.try_admit() {
+                self.0.wanted.store(false, Ordering::SeqCst);
                 return place;
             }
-            freed.await;
+            // Whoever leaves after this says so; whoever left before it is seen at the second look.
+            let freed = self.0.freed.notified();
+            if self.0.wanted.swap(true, Ordering::SeqCst) {
+                freed.await;
+            }
+        }
+    }
+
+    /// Tells all connections, and those to come.
+    pub(super) fn tell(&self, order: Order) {
+        let mut open = self.open();
+        open.order = open.order.max(order);
+        for entry in open.entries.values() {
+            entry.tell(order);
         }
     }
 
@@ -90,26 +141,33 @@ impl Connections {
         if open.entries.len() >= self.0.most {
             let victim = open.oldest_idle()?;
             open.entries.remove(&victim.id);
-            victim.evicted.cancel();
+            victim.tell(Order::MakeRoom);
         }
         open.next_id += 1;
         let entry = Arc::new(Entry {
             id: open.next_id,
             in_flight: AtomicUsize::new(0),
-            idle_since: AtomicU64::new(self.tick()),
+            idle_since: AtomicU64::new(self.now()),
             blocked: AtomicBool::new(false),
-            greeted: AtomicUsize::new(0),
-            evicted: CancellationToken::new(),
+            greeted: AtomicBool::new(false),
+            order: AtomicU8::new(open.order as u8),
+            told: AtomicWaker::new(),
+            connections: self.clone(),
         });
         open.entries.insert(entry.id, Arc::clone(&entry));
-        Some(Place {
-            entry,
-            connections: self.clone(),
-        })
+        Some(Place(entry))
     }
 
-    fn tick(&self) -> u64 {
-        self.0.clock.fetch_add(1, Ordering::Relaxed)
+    /// Nanoseconds after the epoch: the order of idleness.
+    fn now(&self) -> u64 {
+        u64::try_from(self.0.epoch.elapsed().as_nanos()).unwrap_or(u64::MAX)
+    }
+
+    /// Somebody left, or could be asked to.
+    fn free(&self) {
+        if self.0.wanted.load(Ordering::SeqCst) {
+            self.0.freed.notify_one();
+        }
     }
 
     /// A poisoned lock is entered all the same: each change leaves the state whole.
@@ -146,75 +204,81 @@ impl Open {
 }
 
 impl Place {
-    /// Resolves when the connection has to go.
-    pub(super) async fn evicted(&self) {
-        self.entry.evicted.cancelled().await;
+    /// Resolves when the order is another than the one followed so far.
+    ///
+    /// It is polled whenever the connection is, so it costs a few instructions and takes no lock.
+    pub(super) fn ordered(&self, followed: Order) -> impl Future<Output = Order> {
+        poll_fn(move |cx| {
+            self.0.told.register(cx.waker());
+            match self.0.order() {
+                same if same == followed => Poll::Pending,
+                other => Poll::Ready(other),
+            }
+        })
     }
 
     /// Whether it ever carried a request.
     pub(super) fn is_silent(&self) -> bool {
-        self.entry.greeted.load(Ordering::Relaxed) == 0
+        !self.0.greeted.load(Ordering::Relaxed)
     }
 
-    /// When its last request ended, by the order of all of them; `None` while one is in flight.
-    pub(super) fn last_request(&self) -> Option<u64> {
-        self.entry
+    /// How long it has had nothing to do; `None` while a request is in flight.
+    pub(super) fn idle(&self) -> Option<Duration> {
+        let since = self
+            .0
             .is_idle()
-            .then(|| self.entry.idle_since.load(Ordering::Relaxed))
+            .then(|| self.0.idle_since.load(Ordering::Relaxed))?;
+        Some(Duration::from_nanos(
+            self.0.connections.now().saturating_sub(since),
+        ))
     }
 
     /// What its requests announce themselves by.
     pub(super) fn requests(&self) -> Requests {
-        Requests {
-            entry: Arc::clone(&self.entry),
-            connections: self.connections.clone(),
-        }
+        Requests(Arc::clone(&self.0))
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.connections.open().entries.remove(&self.entry.id);
-        self.connections.0.freed.notify_one();
+        let connections = &self.0.connections;
+        connections.open().entries.remove(&self.0.id);
+        connections.free();
     }
 }
 
 /// Announces the requests of a connection.
 #[derive(Clone)]
-pub(super) struct Requests {
-    entry: Arc<Entry>,
-    connections: Connections,
-}
+pub(super) struct Requests(Arc<Entry>);
 
 impl Requests {
     pub(super) fn begin(&self) -> InFlight {
-        self.entry.greeted.store(1, Ordering::Relaxed);
-        self.entry.in_flight.fetch_add(1, Ordering::AcqRel);
-        InFlight {
-            entry: Arc::clone(&self.entry),
-            connections: self.connections.clone(),
-        }
+        self.0.greeted.store(true, Ordering::Relaxed);
+        self.0.in_flight.fetch_add(1, Ordering::AcqRel);
+        InFlight(Arc::clone(&self.0))
     }
-}
 
-impl Requests {
     /// Notes whether the client takes what is being sent: an answer that is stuck on its way is not done.
     pub(super) fn set_blocked(&self, blocked: bool) {
-        let before = self.entry.blocked.swap(blocked, Ordering::AcqRel);
-        if before && !blocked {
-            self.connections.0.freed.notify_one();
+        if self.0.blocked.load(Ordering::Relaxed) == blocked {
+            return;
+        }
+        self.0.blocked.store(blocked, Ordering::SeqCst);
+        if !blocked {
+            self.0.connections.free();
         }
     }
 }
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        self.entry
+        let connections = &self.0.connections;
+        self.0
             .idle_since
-            .store(self.connections.tick(), Ordering::Relaxed);
-        if self.entry.in_flight.fetch_sub(1, Ordering::AcqRel) == 1 {
+            .store(connections.now(), Ordering::Relaxed);
+        if self.0.in_flight.fetch_sub(1, Ordering::SeqCst) == 1 {
             // Whoever waits for room can have this one's.
-            self.connections.0.freed.notify_one();
+            connections.free();
         }
     }
 }
@@ -226,7 +290,7 @@ mod tests {
     use super::*;
 
     fn is_evicted(place: &Place) -> bool {
-        place.entry.evicted.is_cancelled()
+        place.0.order() == Order::MakeRoom
     }
 
     #[tokio::test]

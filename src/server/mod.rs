@@ -23,7 +23,7 @@ use tokio::time::Instant;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use self::{
-    connections::{Connections, Place},
+    connections::{Connections, Order, Place, Requests},
     sending::{Outlet, Sending},
 };
 pub use self::{
@@ -58,7 +58,13 @@ pub struct Server {
     connections: Connections,
     tasks: TaskTracker,
     stop: CancellationToken,
-    abort: CancellationToken,
+}
+
+/// What the requests of a connection share: reached by one count of its own, which no other core touches.
+struct Line {
+    site: Arc<Site>,
+    peer: Peer,
+    requests: Requests,
 }
 
 impl Server {
@@ -68,8 +74,7 @@ impl Server {
         let mut builder = Builder::new(TokioExecutor::new());
         builder
             .http1()
-            .timer(TokioTimer::new())
-            .header_read_timeout(settings.header_timeout)
+            .header_read_timeout(None)
             .max_buf_size(MAX_HEAD_BYTES)
             .max_headers(MAX_HEADERS);
         builder
@@ -86,7 +91,6 @@ impl Server {
             connections: Connections::new(settings.max_connections),
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
-            abort: CancellationToken::new(),
         }
     }
 
@@ -129,63 +133,68 @@ impl Server {
     }
 
     async fn serve(self: Arc<Self>, stream: Stream, peer: Peer, place: Place) {
-        let requests = place.requests();
-        let site = Arc::clone(&self.site);
+        let line = Arc::new(Line {
+            site: Arc::clone(&self.site),
+            peer,
+            requests: place.requests(),
+        });
         let service = service_fn(move |request: Request<Incoming>| {
-            let (site, in_flight) = (Arc::clone(&site), requests.begin());
+            let (line, in_flight) = (Arc::clone(&line), line.requests.begin());
             async move {
-                let response = site.respond(request, peer).await;
+                let response = line.site.respond(request, line.peer).await;
                 // In flight until all of it is sent, or given up.
                 Ok::<_, Infallible>(response.map(|body| Sending::new(body, in_flight)))
             }
         });
         let stream = TokioIo::new(Outlet::new(stream, place.requests()));
         let mut connection = pin!(self.builder.serve_connection_with_upgrades(stream, service));
-        let mut silence = pin!(tokio::time::sleep(self.header_timeout));
-        let mut farewell = pin!(tokio::time::sleep(Duration::ZERO));
-        let mut linger = pin!(tokio::time::sleep(Duration::ZERO));
-        let (mut stopping, mut parted, mut evicted, mut last_seen) = (false, false, false, None);
+        let mut alarm = pin!(tokio::time::sleep(self.header_timeout));
+        let (mut followed, mut parted) = (Order::Serve, false);
         loop {
+            // All of these are polled whenever the connection is: none may take a lock that others share.
             tokio::select! {
+                biased;
                 outcome = connection.as_mut() => {
                     if let Err(error) = outcome {
                         tracing::debug!(error, "connection_failed");
                     }
                     return;
                 }
-                () = self.stop.cancelled(), if !stopping => {
-                    stopping = true;
-                    // A newcomer's first request may be on its way.
-                    let grace = if place.is_silent() { FIRST_REQUEST } else { Duration::ZERO };
-                    farewell.as_mut().reset(Instant::now() + grace);
+                order = place.ordered(followed) => {
+                    followed = order;
+                    let silent = place.is_silent();
+                    match order {
+                        // A newcomer's first request may be on its way.
+                        Order::Finish if silent => alarm.as_mut().reset(Instant::now() + FIRST_REQUEST),
+                        Order::Serve | Order::Finish => {
+                            parted = true;
+                            connection.as_mut().graceful_shutdown();
+                        }
+                        Order::MakeRoom if !silent => {
+                            parted = true;
+                            connection.as_mut().graceful_shutdown();
+                            alarm.as_mut().reset(Instant::now() + LAST_WORDS);
+                        }
+                        Order::MakeRoom | Order::Abort => return,
+                    }
                 }
-                () = farewell.as_mut(), if stopping && !parted => {
-                    parted = true;
-                    connection.as_mut().graceful_shutdown();
-                }
-                // hyper's own timer starts only once it knows the version of the protocol, and HTTP/2 has none.
-                () = silence.as_mut(), if !parted => {
-                    if place.is_silent() {
+                // One timer that looks when it is due, instead of hyper's, which is set anew for each request,
+                // starts only once the version of the protocol is known, and does not exist in HTTP/2.
+                () = alarm.as_mut() => {
+                    let idle = place.idle().unwrap_or_default();
+                    let left = self.header_timeout.saturating_sub(idle);
+                    let ended = left.is_zero() && (parted || place.is_silent());
+                    if ended || followed == Order::MakeRoom {
                         return;
                     }
-                    let seen = place.last_request();
-                    if seen.is_some() && seen == last_seen {
+                    if left.is_zero() || followed == Order::Finish && !parted {
                         parted = true;
                         connection.as_mut().graceful_shutdown();
+                        alarm.as_mut().reset(Instant::now() + LAST_WORDS);
+                    } else {
+                        alarm.as_mut().reset(Instant::now() + left);
                     }
-                    last_seen = seen;
-                    silence.as_mut().reset(Instant::now() + self.header_timeout);
                 }
-                () = place.evicted(), if !evicted => {
-                    if place.is_silent() {
-                        return;
-                    }
-                    (evicted, parted) = (true, true);
-                    connection.as_mut().graceful_shutdown();
-                    linger.as_mut().reset(Instant::now() + LAST_WORDS);
-                }
-                () = linger.as_mut(), if evicted => return,
-                () = self.abort.cancelled() => return,
             }
         }
     }
@@ -195,6 +204,7 @@ impl Server {
     /// Returns how many connections had to be cut because they did not in time.
     pub async fn stop(&self, within: Duration) -> usize {
         self.stop.cancel();
+        self.connections.tell(Order::Finish);
         self.tasks.close();
         if tokio::time::timeout(within, self.tasks.wait())
             .await
@@ -203,7 +213,7 @@ impl Server {
             return 0;
         }
         let cut = self.tasks.len();
-        self.abort.cancel();
+        self.connections.tell(Order::Abort);
         self.tasks.wait().await;
         cut
     }
