@@ -18,9 +18,9 @@ ROOT = Path(__file__).resolve().parent.parent
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
-def build(*arguments):
+def build(*arguments, profile="release"):
     """Builds what is measured: the program, and what else is named."""
-    subprocess.run(["cargo", "build", "--quiet", "--release", "--locked", *arguments], cwd=ROOT, check=True)
+    subprocess.run(["cargo", "build", "--quiet", "--profile", profile, "--locked", *arguments], cwd=ROOT, check=True)
 
 
 def name():
@@ -112,7 +112,8 @@ class Process:
 class Service(Process):
     """The program, ready to serve, over this database or one of its own."""
 
-    def __init__(self, database=None, url=None, **settings):
+    def __init__(self, database=None, url=None, binary=None, **settings):
+        self.binary = binary or program()
         self.database = Database() if database is None and url is None else None
         self.folder = tempfile.TemporaryDirectory()
         self.env = {
@@ -125,7 +126,7 @@ class Service(Process):
             **settings,
         }
         self.log = open(Path(self.folder.name) / "log", "w+")
-        super().__init__([program(), "serve", "--migrate"], self.env, self.folder.name, self.log)
+        super().__init__([self.binary, "serve", "--migrate"], self.env, self.folder.name, self.log)
         self.port = int(self.env["PORT"])
         deadline = time.monotonic() + 60
         while not is_ready(self.port):
@@ -136,7 +137,7 @@ class Service(Process):
     def command(self, *arguments, stdin=""):
         """Runs another sub-command with the same settings and returns what it says."""
         run = subprocess.run(
-            [program(), *arguments], cwd=self.folder.name, env=self.env, input=stdin, capture_output=True, text=True
+            [self.binary, *arguments], cwd=self.folder.name, env=self.env, input=stdin, capture_output=True, text=True
         )
         if run.returncode:
             raise SystemExit(run.stderr)
@@ -188,7 +189,7 @@ def need(*programs):
     """Says what is missing, and where Debian has it."""
     for wanted in programs:
         if subprocess.run(["sh", "-c", f"command -v {wanted}"], stdout=subprocess.DEVNULL).returncode:
-            raise SystemExit(f"{wanted} is needed (Debian: apt-get install wrk curl postgresql)")
+            raise SystemExit(f"{wanted} is needed (Debian: apt-get install wrk curl postgresql valgrind)")
 
 
 def raise_file_limit(wanted):

@@ -332,4 +332,31 @@ mod tests {
         newcomer.await;
         assert!(is_evicted(&busy));
     }
+
+    #[tokio::test]
+    async fn an_order_wakes_who_waits_for_it() {
+        let connections = Connections::new(1);
+        let place = connections.admit().await;
+
+        let (order, ()) = tokio::join!(place.ordered(Order::Serve), async {
+            connections.tell(Order::Finish);
+        });
+
+        assert_eq!(order, Order::Finish);
+        assert!(place.ordered(Order::Finish).now_or_never().is_none());
+    }
+
+    #[tokio::test]
+    async fn an_order_reaches_newcomers_and_is_not_replaced_by_a_milder_one() {
+        let connections = Connections::new(2);
+        let early = connections.admit().await;
+
+        connections.tell(Order::Abort);
+        connections.tell(Order::Finish);
+        let late = connections.admit().await;
+
+        for place in [early, late] {
+            assert_eq!(place.ordered(Order::Serve).await, Order::Abort);
+        }
+    }
 }
