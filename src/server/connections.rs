@@ -243,6 +243,8 @@ impl Drop for Place {
     fn drop(&mut self) {
         let connections = &self.0.connections;
         connections.open().entries.remove(&self.0.id);
+        // It would keep the memory of its task for as long as somebody keeps the entry.
+        drop(self.0.told.take());
         connections.free();
     }
 }
@@ -285,6 +287,11 @@ impl Drop for InFlight {
 
 #[cfg(test)]
 mod tests {
+    use std::{
+        pin::pin,
+        task::{Context, Wake, Waker},
+    };
+
     use futures_util::FutureExt;
 
     use super::*;
@@ -344,6 +351,26 @@ mod tests {
 
         assert_eq!(order, Order::Finish);
         assert!(place.ordered(Order::Finish).now_or_never().is_none());
+    }
+
+    #[tokio::test]
+    async fn who_has_left_is_not_kept_to_be_woken() {
+        struct Task;
+        impl Wake for Task {
+            fn wake(self: Arc<Self>) {}
+        }
+        let place = Connections::new(1).admit().await;
+        let (requests, task) = (place.requests(), Arc::new(Task));
+        let waker = Waker::from(Arc::clone(&task));
+        let polled = pin!(place.ordered(Order::Serve)).poll(&mut Context::from_waker(&waker));
+        assert!(polled.is_pending());
+        drop(waker);
+        assert_eq!(Arc::strong_count(&task), 2);
+
+        drop(place);
+
+        assert_eq!(Arc::strong_count(&task), 1);
+        drop(requests);
     }
 
     #[tokio::test]
