@@ -10,15 +10,16 @@ use libfuzzer_sys::fuzz_target;
 use serde_json::Value;
 use time::{Duration, OffsetDateTime};
 use warp_skeleton::{
-    config::{Section, Values},
+    config::Section,
     features::auth::{AuthSettings, Tokens},
+    settings,
 };
 
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
 const NOW: i64 = 1_800_000_000;
 
 static TOKENS: LazyLock<Tokens> = LazyLock::new(|| {
-    let values = Values::from_pairs([("JWT_SECRET_KEY", SECRET)]).expect("the pairs are settings");
+    let values = settings::values([("JWT_SECRET_KEY", SECRET)]).expect("the pairs are settings");
     Tokens::new(&AuthSettings::read(&values).expect("the settings can be used"))
 });
 

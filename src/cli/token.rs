@@ -5,8 +5,9 @@ use std::process::ExitCode;
 use time::format_description::well_known::Rfc3339;
 
 use crate::{
-    config::{AppEnv, Settings},
+    config::AppEnv,
     features::users::{Actor, Email, Error, Password, Role, UserChange},
+    settings::Settings,
 };
 
 #[derive(Debug, clap::Args)]

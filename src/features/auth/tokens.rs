@@ -235,13 +235,13 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::config::{Section, Values};
+    use crate::{config::Section, settings};
 
     const NOW: i64 = 1_800_000_000;
     const SECRET: &str = "0123456789abcdef0123456789abcdef";
 
     fn tokens(pairs: &[(&str, &str)]) -> Tokens {
-        let values = Values::from_pairs(pairs.iter().copied()).unwrap();
+        let values = settings::values(pairs.iter().copied()).unwrap();
         Tokens::new(&AuthSettings::read(&values).unwrap())
     }
 

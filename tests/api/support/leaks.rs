@@ -8,7 +8,8 @@ use std::{
 use http::StatusCode;
 use warp_skeleton::{
     clock::Clock,
-    config::{Section, Values},
+    config::Section,
+    settings,
     telemetry::{self, LogFormat, TelemetrySettings},
 };
 
@@ -24,7 +25,7 @@ static WATCH: Once = Once::new();
 /// Every log line of this process goes through here from now on.
 pub fn watch() {
     WATCH.call_once(|| {
-        let values = Values::from_pairs([("LOG_LEVEL", "info,warp_skeleton=trace")]).unwrap();
+        let values = settings::values([("LOG_LEVEL", "info,warp_skeleton=trace")]).unwrap();
         let settings = TelemetrySettings::read(&values).unwrap();
         let (subscriber, provider) =
             telemetry::subscriber(&settings, Clock::system(), LogFormat::Json, || Watched).unwrap();
