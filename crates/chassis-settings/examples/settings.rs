@@ -9,9 +9,7 @@
 
 use std::{env, net::IpAddr, process::ExitCode, time::Duration};
 
-use chassis_settings::{
-    Catalogue, Declaration, Section, SecretString, SettingError, Values,
-};
+use chassis_settings::{Catalogue, Declaration, SecretString, Section, SettingError, Values};
 
 /// Each part of a program declares its own settings, in its own module.
 mod server {

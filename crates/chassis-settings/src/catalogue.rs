@@ -181,3 +181,105 @@ impl Default for Catalogue {
         Self::new()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{SecretString, number, optional, secret, settings, text};
+
+    settings! {
+        /// what the service calls itself
+        NAME: String, text("a name");
+
+        /// how many
+        #[production = "5"]
+        COUNT: u32 = "3", number(1..=9);
+
+        /// what opens the door
+        #[secret]
+        KEY: Option<SecretString>, optional(secret());
+    }
+
+    struct Door;
+
+    impl Section for Door {
+        const TITLE: &'static str = "Door";
+        const SETTINGS: &'static [Declaration] = SETTINGS;
+
+        fn read(_: &Values) -> Result<Self, SettingError> {
+            Ok(Self)
+        }
+    }
+
+    fn catalogue() -> Catalogue {
+        Catalogue::new().section::<Door>()
+    }
+
+    #[test]
+    fn the_example_shows_each_setting_with_its_defaults() {
+        let example = catalogue().with_default(&NAME, "notes").example();
+
+        let settings = example.split_once("\n\n").unwrap().1;
+        assert_eq!(
+            settings,
+            "# Profile\n\n\
+             # development, test or production: picks the profile's defaults\n# APP_ENV=development\n\n\
+             # Door\n\n\
+             # what the service calls itself\n# NAME=notes\n\n\
+             # how many; 5 in production\n# COUNT=3\n\n\
+             # what opens the door\n# KEY=\n"
+        );
+    }
+
+    #[test]
+    fn a_name_is_known_as_it_is_and_with_file_behind_a_secret() {
+        let catalogue = catalogue();
+
+        for (name, known) in [
+            ("APP_ENV", true),
+            ("COUNT", true),
+            ("KEY", true),
+            ("KEY_FILE", true),
+            ("COUNT_FILE", false),
+            ("KEY_FILE_FILE", false),
+            ("count", false),
+            ("CONFIG_FILE", false),
+        ] {
+            assert_eq!(catalogue.is_known(name), known, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_default_of_the_service_counts_as_a_default() {
+        let catalogue = catalogue().with_default(&NAME, "notes");
+        let read = |pairs: &[(&str, &str)]| {
+            let values = catalogue.load_pairs(pairs.iter().copied()).unwrap();
+            (values.read(&NAME).unwrap(), values.origin(&NAME).to_owned())
+        };
+
+        assert_eq!(read(&[]), ("notes".to_owned(), "default".to_owned()));
+        let given = ("mine".to_owned(), "the environment".to_owned());
+        assert_eq!(read(&[("NAME", "mine")]), given);
+    }
+
+    #[test]
+    fn a_setting_without_any_default_has_to_be_given() {
+        let values = catalogue().load_pairs([("", ""); 0]).unwrap();
+
+        let error = values.read(&NAME).unwrap_err().to_string();
+
+        assert_eq!(error, "NAME (from default): expected a name");
+    }
+
+    #[test]
+    #[should_panic = "two settings are called NAME"]
+    fn a_name_is_taken_once() {
+        let _ = catalogue().section::<Door>();
+    }
+
+    #[test]
+    #[should_panic = "no section has NAME"]
+    fn a_default_needs_its_setting() {
+        let _ = Catalogue::new().with_default(&NAME, "notes");
+    }
+}

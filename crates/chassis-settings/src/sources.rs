@@ -243,3 +243,305 @@ impl Provider for Layer {
         Ok(Profile::Default.collect(dict.collect()))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        path::PathBuf,
+        process,
+        sync::atomic::{AtomicU32, Ordering},
+    };
+
+    use super::*;
+    use crate::{
+        ExposeSecret, SecretString, Section, Setting, list, number, optional, secret, settings,
+        switch, text,
+    };
+
+    settings! {
+        /// how many
+        #[production = "5"]
+        COUNT: u32 = "3", number(1..=9000);
+
+        /// what opens the door
+        #[secret]
+        KEY: Option<SecretString>, optional(secret());
+
+        /// what is taken along
+        ITEMS: Vec<String> = "bread,wine", list(text("an item"));
+
+        /// whether it rains
+        RAIN: bool = "off", switch();
+    }
+
+    struct Walk;
+
+    impl Section for Walk {
+        const TITLE: &'static str = "Walk";
+        const SETTINGS: &'static [Declaration] = SETTINGS;
+
+        fn read(_: &Values) -> Result<Self, SettingError> {
+            Ok(Self)
+        }
+    }
+
+    /// A folder of this test's own, removed at the end.
+    struct Folder(PathBuf);
+
+    impl Folder {
+        fn new() -> Self {
+            static NEXT: AtomicU32 = AtomicU32::new(0);
+            let number = NEXT.fetch_add(1, Ordering::Relaxed);
+            let name = format!("chassis-settings-{}-{number}", process::id());
+            let path = env::temp_dir().join(name);
+            fs::create_dir_all(&path).unwrap();
+            Self(path)
+        }
+
+        fn write(&self, name: &str, text: &str) -> String {
+            let path = self.0.join(name);
+            fs::write(&path, text).unwrap();
+            path.to_str().unwrap().to_owned()
+        }
+    }
+
+    impl Drop for Folder {
+        fn drop(&mut self) {
+            // A folder that stays is no failure of the test.
+            let _ = fs::remove_dir_all(&self.0);
+        }
+    }
+
+    fn load(environment: &[(&str, &str)], dotenv: Option<&str>) -> Result<Values, SettingError> {
+        let catalogue = Catalogue::new().section::<Walk>();
+        let environment = environment.iter();
+        let environment = environment.map(|(name, text)| ((*name).to_owned(), (*text).to_owned()));
+        from_layers(&catalogue, environment.collect(), dotenv.map(Path::new))
+    }
+
+    fn complaint(result: Result<Values, SettingError>) -> String {
+        result.unwrap_err().to_string()
+    }
+
+    fn key(values: &Values) -> String {
+        let key = values.read(&KEY).unwrap().unwrap();
+        key.expose_secret().to_owned()
+    }
+
+    #[test]
+    fn a_later_layer_wins_and_its_name_stays_with_the_value() {
+        let folder = Folder::new();
+        let toml = folder.write("settings.toml", "COUNT = 10\n");
+        let dotenv = folder.write(".env", &format!("CONFIG_FILE={toml}\nexport COUNT=20\n"));
+        let only_toml = folder.write("other.env", &format!("CONFIG_FILE='{toml}'\nOTHER=1\n"));
+        let in_toml = format!("the file {toml}");
+
+        for (environment, dotenv, count, origin) in [
+            (&[][..], None, 3, "default"),
+            (
+                &[("APP_ENV", "production")],
+                None,
+                5,
+                "default in production",
+            ),
+            (&[("APP_ENV", "production")], Some(&only_toml), 10, &in_toml),
+            (&[], Some(&dotenv), 20, ".env"),
+            (&[("COUNT", "30")], Some(&dotenv), 30, "the environment"),
+            (&[("COUNT", "")], Some(&dotenv), 20, ".env"),
+        ] {
+            let values = load(environment, dotenv.map(String::as_str)).unwrap();
+
+            assert_eq!(values.read(&COUNT), Ok(count));
+            assert_eq!(values.origin(&COUNT), origin);
+            assert_eq!(values.is_given(&COUNT), !origin.starts_with("default"));
+        }
+    }
+
+    #[test]
+    fn the_profile_may_be_chosen_in_any_layer() {
+        let folder = Folder::new();
+        let toml = folder.write("settings.toml", "APP_ENV = \"production\"\n");
+
+        let values = load(&[("CONFIG_FILE", &toml)], None).unwrap();
+        let by_default = Catalogue::new().section::<Walk>();
+        let by_default = by_default.with_default(&APP_ENV, "production");
+        let by_default = by_default.load_pairs([("", ""); 0]).unwrap();
+
+        for values in [values, by_default] {
+            assert_eq!(values.app_env(), Ok(AppEnv::Production));
+            assert_eq!(values.read(&COUNT), Ok(5));
+        }
+        let values = load(&[("CONFIG_FILE", &toml), ("APP_ENV", "test")], None).unwrap();
+        assert_eq!(values.read(&COUNT), Ok(3));
+    }
+
+    #[test]
+    fn toml_has_types_and_only_known_names() {
+        let folder = Folder::new();
+        let read = |text| {
+            load(
+                &[("CONFIG_FILE", &folder.write("settings.toml", text))],
+                None,
+            )
+        };
+
+        let values = read("COUNT = 7\nRAIN = true\nITEMS = [\"a\", \"b\"]\nKEY = \"7\"\n").unwrap();
+
+        assert_eq!(values.read(&COUNT), Ok(7));
+        assert_eq!(values.read(&RAIN), Ok(true));
+        assert_eq!(
+            values.read(&ITEMS),
+            Ok(vec!["a".to_owned(), "b".to_owned()])
+        );
+        assert_eq!(key(&values), "7");
+        let error = complaint(read("CUONT = 7\n"));
+        assert!(error.starts_with("CUONT (from the file "), "{error}");
+        assert!(
+            error.ends_with("): expected a setting of this service"),
+            "{error}"
+        );
+        let error = complaint(read("[COUNT]\nx = 1\n"));
+        assert!(
+            error.ends_with("): expected a single value or a list"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn a_line_that_cannot_be_parsed_is_not_repeated() {
+        let folder = Folder::new();
+        let toml = folder.write("settings.toml", "\nKEY = hunter2\n");
+        let dotenv = folder.write(".env", "KEY=hunter2 and more\n");
+
+        let error = complaint(load(&[("CONFIG_FILE", &toml)], None));
+        assert!(
+            error.contains("expected TOML: there is a mistake at line 2"),
+            "{error}"
+        );
+        assert!(!error.contains("hunter2"), "{error}");
+        let error = complaint(load(&[], Some(&dotenv)));
+        assert!(error.starts_with(".env (from "), "{error}");
+        assert!(!error.contains("hunter2"), "{error}");
+    }
+
+    #[test]
+    fn a_file_that_is_not_there_is_an_error_unless_it_is_dotenv() {
+        let error = complaint(load(&[("CONFIG_FILE", "/nowhere.toml")], None));
+        assert!(
+            error.starts_with(
+                "CONFIG_FILE (from the file /nowhere.toml): expected a file that can be read: "
+            ),
+            "{error}"
+        );
+        let error = complaint(load(&[("KEY_FILE", "/nowhere")], None));
+        assert!(
+            error
+                .starts_with("KEY_FILE (from the environment): expected a file that can be read: "),
+            "{error}"
+        );
+        assert!(load(&[], Some("/nowhere/.env")).is_ok());
+    }
+
+    #[test]
+    fn a_secret_may_come_from_a_file_without_its_last_newline() {
+        let folder = Folder::new();
+        for (written, meant) in [
+            ("a\n", "a"),
+            ("a\r\n", "a"),
+            ("a", "a"),
+            ("a\n\n", "a\n"),
+            (" a b ", " a b "),
+        ] {
+            let path = folder.write("key", written);
+
+            let values = load(&[("KEY_FILE", &path), ("KEY", "")], None).unwrap();
+
+            assert_eq!(key(&values), meant);
+            assert_eq!(values.origin(&KEY), "the file named by KEY_FILE");
+        }
+    }
+
+    #[test]
+    fn both_forms_of_a_secret_are_refused_in_one_layer_only() {
+        let folder = Folder::new();
+        let path = folder.write("key", "from a file");
+        let plain = folder.write("plain.env", "KEY=plain\n");
+        let by_file = folder.write("file.env", &format!("KEY_FILE={path}\n"));
+
+        assert_eq!(
+            complaint(load(&[("KEY", "plain"), ("KEY_FILE", &path)], None)),
+            "KEY_FILE (from the environment): expected either KEY or KEY_FILE, not both"
+        );
+        let values = load(&[("KEY_FILE", &path)], Some(&plain)).unwrap();
+        assert_eq!(key(&values), "from a file");
+        let values = load(&[("KEY", "plain")], Some(&by_file)).unwrap();
+        assert_eq!(key(&values), "plain");
+    }
+
+    #[test]
+    fn only_secrets_come_from_files() {
+        let folder = Folder::new();
+        let toml = folder.write("settings.toml", "COUNT_FILE = \"/etc/count\"\n");
+
+        let error = complaint(load(&[("CONFIG_FILE", &toml)], None));
+
+        assert!(error.starts_with("COUNT_FILE (from the file "), "{error}");
+    }
+
+    #[test]
+    fn a_value_that_looks_like_something_else_stays_what_it_is() {
+        for text in ["12345", "true", "[1, 2]", "{a}", " ", "0x10", "1e3"] {
+            assert_eq!(key(&load(&[("KEY", text)], None).unwrap()), text);
+        }
+    }
+
+    #[test]
+    fn no_listing_shows_a_secret() {
+        let values = load(&[("KEY", "hunter2"), ("COUNT", "4")], None).unwrap();
+
+        let lines = values
+            .entries()
+            .map(|entry| format!("{} {:>10} {}", entry.name, entry.value, entry.origin));
+
+        let lines: Vec<_> = lines.collect();
+        assert!(
+            lines.contains(&"KEY (redacted) the environment".to_owned()),
+            "{lines:?}"
+        );
+        assert!(
+            lines.contains(&"COUNT          4 the environment".to_owned()),
+            "{lines:?}"
+        );
+        let values = format!("{values:?}");
+        assert!(
+            values.contains("KEY") && !values.contains("hunter2"),
+            "{values}"
+        );
+    }
+
+    #[test]
+    fn an_error_names_setting_source_and_expectation() {
+        let values = load(&[("COUNT", "many")], None).unwrap();
+
+        let unusable = |error: SettingError| error.to_string();
+
+        assert_eq!(
+            values.read(&COUNT).map_err(unusable),
+            Err("COUNT (from the environment): expected a whole number from 1 to 9000".to_owned())
+        );
+        let narrower = values.read_with(&COUNT, &number(1..=2));
+        assert_eq!(
+            narrower.map_err(unusable),
+            Err("COUNT (from the environment): expected a whole number from 1 to 2".to_owned())
+        );
+    }
+
+    #[test]
+    fn a_setting_that_no_section_lists_is_an_error_and_not_a_default() {
+        let values = Catalogue::new().load_pairs([("COUNT", "4")]).unwrap();
+
+        assert!(values.read(&COUNT).is_err());
+        let never: &Setting<_> = &RAIN;
+        assert!(!values.is_set(never) && !values.is_given(never));
+    }
+}
