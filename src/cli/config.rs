@@ -2,7 +2,9 @@
 
 use std::process::ExitCode;
 
-use crate::{config::Values, settings};
+use chassis_settings::Values;
+
+use crate::settings;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Config {

@@ -2,10 +2,10 @@
 
 use std::process::ExitCode;
 
+use chassis_settings::AppEnv;
 use time::format_description::well_known::Rfc3339;
 
 use crate::{
-    config::AppEnv,
     features::users::{Actor, Email, Error, Password, Role, UserChange},
     settings::Settings,
 };

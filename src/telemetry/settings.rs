@@ -90,17 +90,7 @@ impl Section for TelemetrySettings {
     fn read(values: &Values) -> Result<Self, SettingError> {
         let app_env = values.app_env()?;
         let log_format = values.read(&LOG_FORMAT)?;
-        let service_name = match standard::service_name(values)? {
-            Some(name) if !values.is_given(&SERVICE_NAME) => name,
-            _ => values.read(&SERVICE_NAME)?,
-        };
-        let sampler = match standard::sampler(values)? {
-            Some(sampler) if !values.is_given(&TRACE_SAMPLE_RATIO) => sampler,
-            _ => Sampler {
-                parent_based: true,
-                ratio: values.read(&TRACE_SAMPLE_RATIO)?,
-            },
-        };
+        let service_name = service_name(values)?;
         let untraced = values.read(&TRACE_EXCLUDED_PATHS)?;
         Ok(Self {
             resource: standard::resource(values, app_env, &service_name)?,
@@ -110,7 +100,7 @@ impl Section for TelemetrySettings {
             otlp: standard::otlp(values, values.read(&OTLP_ENDPOINT)?)?,
             trace_console: values.read(&TRACE_CONSOLE)?
                 || !values.is_given(&TRACE_CONSOLE) && standard::console(values)?,
-            sampler,
+            sampler: sampler(values)?,
             untraced: untraced.into_iter().filter(|path| path != "-").collect(),
             propagators: standard::propagators(values)?,
             batches: standard::batches(values)?,
@@ -141,6 +131,30 @@ impl TelemetrySettings {
         self.log_level.iter().next().is_some()
             || self.log_level.default_level() != Some(LevelFilter::OFF)
     }
+}
+
+/// `SERVICE_NAME` when it was given, else what the standard variables say, else the default.
+fn service_name(values: &Values) -> Result<String, SettingError> {
+    if !values.is_given(&SERVICE_NAME)
+        && let Some(name) = standard::service_name(values)?
+    {
+        return Ok(name);
+    }
+    values.read(&SERVICE_NAME)
+}
+
+/// The same for `TRACE_SAMPLE_RATIO`. When it was given, the standard variables are not looked at: they may be meant for
+/// another SDK, which knows more samplers.
+fn sampler(values: &Values) -> Result<Sampler, SettingError> {
+    if !values.is_given(&TRACE_SAMPLE_RATIO)
+        && let Some(sampler) = standard::sampler(values)?
+    {
+        return Ok(sampler);
+    }
+    Ok(Sampler {
+        parent_based: true,
+        ratio: values.read(&TRACE_SAMPLE_RATIO)?,
+    })
 }
 
 /// Levels, of which the first one is for everything.

@@ -232,10 +232,11 @@ impl fmt::Debug for AccessToken {
 
 #[cfg(test)]
 mod tests {
+    use chassis_settings::Section;
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::{config::Section, settings};
+    use crate::settings;
 
     const NOW: i64 = 1_800_000_000;
     const SECRET: &str = "0123456789abcdef0123456789abcdef";

@@ -8,9 +8,8 @@ use std::{
 use http::StatusCode;
 use warp_skeleton::{
     clock::Clock,
-    config::Section,
-    settings,
-    telemetry::{self, LogFormat, TelemetrySettings},
+    settings::{self, Settings},
+    telemetry::{self, LogFormat},
 };
 
 use super::marks;
@@ -26,7 +25,7 @@ static WATCH: Once = Once::new();
 pub fn watch() {
     WATCH.call_once(|| {
         let values = settings::values([("LOG_LEVEL", "info,warp_skeleton=trace")]).unwrap();
-        let settings = TelemetrySettings::read(&values).unwrap();
+        let settings = Settings::read(&values).unwrap().telemetry;
         let (subscriber, provider) =
             telemetry::subscriber(&settings, Clock::system(), LogFormat::Json, || Watched).unwrap();
         tracing::subscriber::set_global_default(subscriber).unwrap();
