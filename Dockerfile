@@ -9,6 +9,7 @@ COPY Cargo.toml Cargo.lock build.rs ./
 COPY migrations migrations
 COPY assets assets
 COPY src src
+COPY crates crates
 # Not built here, but cargo reads every member of the workspace.
 COPY xtask xtask
 COPY loadtest/bench/bare loadtest/bench/bare

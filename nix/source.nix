@@ -11,6 +11,7 @@ let
     ../Cargo.lock
     ../build.rs
     ../src
+    ../crates
     ../migrations
     ../assets/docs
     ../loadtest/bench/bare

@@ -11,7 +11,6 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     clock::Clock,
-    config::Settings,
     database::{Database, DatabaseMetrics},
     features::{
         auth::{self, ActivityWriter, Auth, Events},
@@ -20,6 +19,7 @@ use crate::{
         users::{HashMetrics, Hasher, PasswordPolicy, Users},
     },
     routes,
+    settings::Settings,
     telemetry::{self, Tracing},
     web::{Endpoint, HttpMetrics, RateMetrics, Site, WebSettings},
 };

@@ -14,8 +14,8 @@
 //!    write their SQL.
 //! 3. [`routes`] lists the rooms, [`app`] puts the parts together, [`server`]
 //!    carries requests to them, and [`telemetry`] shows what happened.
-//! 4. [`config`] alone reads the environment, [`clock`] alone the time, and
-//!    [`cli`] is what a person types.
+//! 4. [`settings`] lists every setting, [`chassis_settings`] alone reads the
+//!    environment, [`clock`] alone the time, and [`cli`] is what a person types.
 //!
 //! A request walks through [`server`] (connection, timers, limits), then
 //! [`web::Site`] (which endpoint, correlation id, span, time limit), then one
@@ -26,7 +26,6 @@
 pub mod app;
 pub mod cli;
 pub mod clock;
-pub mod config;
 pub mod database;
 pub mod domain;
 pub mod features;
@@ -34,5 +33,8 @@ pub mod features;
 mod properties;
 pub mod routes;
 pub mod server;
+pub mod settings;
 pub mod telemetry;
 pub mod web;
+
+pub use chassis_settings as config;

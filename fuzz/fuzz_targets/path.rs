@@ -17,7 +17,7 @@ use tokio::runtime::{Builder, Runtime};
 use warp_skeleton::{
     app::App,
     clock::Clock,
-    config::{Settings, Values},
+    settings::{self, Settings},
     web::{Peer, Site},
 };
 
@@ -40,7 +40,7 @@ static SITE: LazyLock<Arc<Site>> = LazyLock::new(|| {
         ("APP_ENV", "test"),
         ("DATABASE_URL", "postgres://nobody@127.0.0.1:1/none"),
     ];
-    let values = Values::from_pairs(pairs).expect("the pairs are settings");
+    let values = settings::values(pairs).expect("the pairs are settings");
     let settings = Settings::read(&values).expect("the settings can be used");
     let _entered = RUNTIME.enter();
     App::build(&settings, Clock::system())

@@ -10,16 +10,20 @@ use libfuzzer_sys::fuzz_target;
 use serde_json::Value;
 use time::{Duration, OffsetDateTime};
 use warp_skeleton::{
-    config::{Section, Values},
-    features::auth::{AuthSettings, Tokens},
+    features::auth::Tokens,
+    settings::{self, Settings},
 };
 
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
 const NOW: i64 = 1_800_000_000;
 
 static TOKENS: LazyLock<Tokens> = LazyLock::new(|| {
-    let values = Values::from_pairs([("JWT_SECRET_KEY", SECRET)]).expect("the pairs are settings");
-    Tokens::new(&AuthSettings::read(&values).expect("the settings can be used"))
+    let values = settings::values([("JWT_SECRET_KEY", SECRET)]).expect("the pairs are settings");
+    Tokens::new(
+        &Settings::read(&values)
+            .expect("the settings can be used")
+            .auth,
+    )
 });
 
 /// A token that consists of these two texts and is signed with our own key.

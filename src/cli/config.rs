@@ -2,7 +2,9 @@
 
 use std::process::ExitCode;
 
-use crate::config::{Values, catalogue, example};
+use chassis_settings::Values;
+
+use crate::settings;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Config {
@@ -14,7 +16,7 @@ pub(super) struct Config {
 impl Config {
     pub(super) fn run(&self, values: &Values) -> ExitCode {
         if self.example {
-            say!("{}", example().trim_end());
+            say!("{}", settings::catalogue().example().trim_end());
         } else {
             show(values);
         }
@@ -23,16 +25,12 @@ impl Config {
 }
 
 fn show(values: &Values) {
-    for (section, settings) in catalogue() {
-        say!("# {section}");
-        for setting in settings {
-            let value = match values.text(setting.name) {
-                None => "(unset)".to_owned(),
-                Some(_) if setting.secret => "(redacted)".to_owned(),
-                Some(text) => text,
-            };
-            let origin = values.origin(setting.name);
-            say!("{:28} {value:32} {origin}", setting.name);
+    let mut section = "";
+    for entry in values.entries() {
+        if entry.section != section {
+            section = entry.section;
+            say!("# {section}");
         }
+        say!("{:28} {:32} {}", entry.name, entry.value, entry.origin);
     }
 }

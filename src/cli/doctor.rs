@@ -9,9 +9,9 @@ use tokio_postgres::Client;
 use super::healthcheck;
 use crate::{
     clock::Clock,
-    config::Settings,
     database::{Target, migrations},
     server::{Listener, ServerSettings},
+    settings::Settings,
     telemetry::Tracing,
 };
 

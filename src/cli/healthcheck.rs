@@ -10,8 +10,8 @@ use hyper_util::rt::TokioIo;
 use tokio::net::{TcpStream, UnixStream};
 
 use crate::{
-    config::Settings,
     server::{ServerSettings, Stream},
+    settings::Settings,
     telemetry::Tracing,
 };
 

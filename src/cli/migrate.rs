@@ -10,7 +10,7 @@ use std::{
 use anyhow::Context;
 use tokio_postgres::Client;
 
-use crate::{config::Settings, database::migrations};
+use crate::{database::migrations, settings::Settings};
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Migrate {

@@ -32,8 +32,8 @@ use tokio_postgres::Client;
 use crate::{
     app::App,
     clock::Clock,
-    config::{Settings, Values},
     database::{self, DatabaseSettings, Target, migrations},
+    settings::{self, Settings},
     telemetry::{self, LogStream, Telemetry},
 };
 
@@ -128,7 +128,7 @@ fn complain(serving: bool, error: &anyhow::Error) {
 }
 
 fn run(command: Command) -> anyhow::Result<ExitCode> {
-    let values = Values::load()?;
+    let values = settings::load()?;
     let settings = Settings::read(&values)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use crate::{app::App, clock::Clock, config::Settings, routes};
+use crate::{app::App, clock::Clock, routes, settings::Settings};
 
 pub(super) fn run(settings: &Settings) -> anyhow::Result<ExitCode> {
     let app = App::build(settings, Clock::system())?;

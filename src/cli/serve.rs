@@ -13,9 +13,9 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     app::App,
     clock::Clock,
-    config::Settings,
     database::{self, DatabaseSettings, Target, migrations},
     server::{Listener, Server},
+    settings::Settings,
     telemetry::{self, LogStream, REVISION, Telemetry, VERSION},
 };
 

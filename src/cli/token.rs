@@ -2,11 +2,12 @@
 
 use std::process::ExitCode;
 
+use chassis_settings::AppEnv;
 use time::format_description::well_known::Rfc3339;
 
 use crate::{
-    config::{AppEnv, Settings},
     features::users::{Actor, Email, Error, Password, Role, UserChange},
+    settings::Settings,
 };
 
 #[derive(Debug, clap::Args)]

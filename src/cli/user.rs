@@ -10,8 +10,8 @@ use secrecy::{ExposeSecret, SecretString};
 
 use crate::{
     app::App,
-    config::Settings,
     features::users::{self, Actor, Email, Password, Role, UserChange, UserFilter},
+    settings::Settings,
     web::PageRequest,
 };
 

@@ -29,7 +29,7 @@ pub use self::{
     metrics::DatabaseMetrics,
     pool::{Connection, Transaction},
     reads::Reads,
-    settings::{DatabaseSettings, Target, TlsMode},
+    settings::{DB_NAME, DB_USER, DatabaseSettings, Target, TlsMode},
     statement::{Executor, Parameters, Query},
 };
 

@@ -2,10 +2,66 @@
 
 use std::{path::PathBuf, time::Duration};
 
+use chassis_settings::{
+    Declaration, Section, Setting, SettingError, Values, millis, number, one_of, optional, path,
+    secret, settings, switch, text,
+};
 use secrecy::{ExposeSecret, SecretString};
 use tokio_postgres::config::{Config, Host, SslMode};
 
-use crate::config::{Section, Setting, SettingError, Values};
+settings! {
+    /// host name, or the folder of a unix socket when it starts with /
+    DB_HOST: String = "localhost", text("a host name or a folder");
+
+    /// port
+    DB_PORT: u16 = "5432", number(1..=u16::MAX);
+
+    /// database
+    pub DB_NAME: String, text("the name of a database");
+
+    /// role
+    pub DB_USER: String, text("the name of a role");
+
+    /// password; any character is legal
+    #[secret]
+    DB_PASSWORD: Option<SecretString>, optional(secret());
+
+    /// a whole URL instead of the five above; several hosts and target_session_attrs work
+    #[secret]
+    DATABASE_URL: Option<SecretString>, optional(secret());
+
+    /// a direct connection for migrations, when the service goes through a pooler
+    #[secret]
+    MIGRATE_DATABASE_URL: Option<SecretString>, optional(secret());
+
+    /// disable, prefer, require or verify-full
+    #[production = "require"]
+    DB_SSLMODE: TlsMode = "prefer", one_of(TlsMode::NAMES);
+
+    /// PEM file with the certificates that verify-full trusts; unset: the system's
+    DB_SSLROOTCERT: Option<PathBuf>, optional(path("a PEM file"));
+
+    /// connections for transactions
+    DB_POOL_SIZE: usize = "10", number(1..=10_000);
+
+    /// connections that reads share, pipelined
+    DB_READ_CONNECTIONS: usize = "2", number(1..=1000);
+
+    /// how long a request waits for a connection before it is a 503
+    DB_POOL_TIMEOUT_MS: Duration = "2000", millis(1);
+
+    /// how long a statement may run
+    DB_STATEMENT_TIMEOUT_MS: Duration = "5000", millis(1);
+
+    /// how long serve tries to reach the database at start
+    DB_CONNECT_TIMEOUT_MS: Duration = "30000", millis(0);
+
+    /// from when on a statement is logged as slow
+    SLOW_QUERY_MS: Duration = "200", millis(0);
+
+    /// off for PgBouncer in transaction mode
+    DB_PREPARED_STATEMENTS: bool = "on", switch();
+}
 
 /// How much of TLS is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,17 +77,12 @@ pub enum TlsMode {
 }
 
 impl TlsMode {
-    const EXPECTED: &'static str = "disable, prefer, require or verify-full";
-
-    fn parse(text: &str) -> Option<Self> {
-        match text {
-            "disable" => Some(Self::Disable),
-            "prefer" => Some(Self::Prefer),
-            "require" => Some(Self::Require),
-            "verify-full" => Some(Self::VerifyFull),
-            _ => None,
-        }
-    }
+    const NAMES: &[(&str, Self)] = &[
+        ("disable", Self::Disable),
+        ("prefer", Self::Prefer),
+        ("require", Self::Require),
+        ("verify-full", Self::VerifyFull),
+    ];
 }
 
 /// One way to reach a database.
@@ -100,6 +151,17 @@ pub struct DatabaseSettings {
 }
 
 impl DatabaseSettings {
+    /// Tells the server what connects, unless a URL already does: `application_name` in `pg_stat_activity`.
+    #[must_use]
+    pub fn with_application_name(mut self, name: &str) -> Self {
+        for target in [&mut self.target, &mut self.migration_target] {
+            if target.config.get_application_name().is_none() {
+                target.config.application_name(name);
+            }
+        }
+        self
+    }
+
     /// How long one attempt to connect may take, when so much time has passed already: at least as long as a request's.
     #[must_use]
     pub fn attempt_after(&self, elapsed: Duration) -> Duration {
@@ -117,120 +179,51 @@ impl DatabaseSettings {
 }
 
 impl Section for DatabaseSettings {
-    const SETTINGS: &'static [Setting] = &[
-        Setting::new(
-            "DB_HOST",
-            "localhost",
-            "host name, or the folder of a unix socket when it starts with /",
-        ),
-        Setting::new("DB_PORT", "5432", "port"),
-        Setting::new("DB_NAME", "warp_skeleton", "database"),
-        Setting::new("DB_USER", "warp_skeleton", "role"),
-        Setting::new("DB_PASSWORD", "", "password; any character is legal").secret(),
-        Setting::new(
-            "DATABASE_URL",
-            "",
-            "a whole URL instead of the five above; several hosts and target_session_attrs work",
-        )
-        .secret(),
-        Setting::new(
-            "MIGRATE_DATABASE_URL",
-            "",
-            "a direct connection for migrations, when the service goes through a pooler",
-        )
-        .secret(),
-        Setting::new(
-            "DB_SSLMODE",
-            "prefer",
-            "disable, prefer, require or verify-full",
-        )
-        .in_production("require"),
-        Setting::new(
-            "DB_SSLROOTCERT",
-            "",
-            "PEM file with the certificates that verify-full trusts; unset: the system's",
-        ),
-        Setting::new("DB_POOL_SIZE", "10", "connections for transactions"),
-        Setting::new(
-            "DB_READ_CONNECTIONS",
-            "2",
-            "connections that reads share, pipelined",
-        ),
-        Setting::new(
-            "DB_POOL_TIMEOUT_MS",
-            "2000",
-            "how long a request waits for a connection before it is a 503",
-        ),
-        Setting::new(
-            "DB_STATEMENT_TIMEOUT_MS",
-            "5000",
-            "how long a statement may run",
-        ),
-        Setting::new(
-            "DB_CONNECT_TIMEOUT_MS",
-            "30000",
-            "how long serve tries to reach the database at start",
-        ),
-        Setting::new(
-            "SLOW_QUERY_MS",
-            "200",
-            "from when on a statement is logged as slow",
-        ),
-        Setting::new(
-            "DB_PREPARED_STATEMENTS",
-            "on",
-            "off for PgBouncer in transaction mode",
-        ),
-    ];
+    const TITLE: &'static str = "Database";
+    const SETTINGS: &'static [Declaration] = SETTINGS;
 
     fn read(values: &Values) -> Result<Self, SettingError> {
-        let target = match values.secret("DATABASE_URL") {
-            Some(url) => target_from_url(values, "DATABASE_URL", &url)?,
+        let target = match values.read(&DATABASE_URL)? {
+            Some(url) => target_from_url(values, &DATABASE_URL, &url)?,
             None => target_from_parts(values)?,
         };
-        let migration_target = match values.secret("MIGRATE_DATABASE_URL") {
-            Some(url) => target_from_url(values, "MIGRATE_DATABASE_URL", &url)?,
+        let migration_target = match values.read(&MIGRATE_DATABASE_URL)? {
+            Some(url) => target_from_url(values, &MIGRATE_DATABASE_URL, &url)?,
             None => target.clone(),
         };
         Ok(Self {
             target,
             migration_target,
-            pool_size: values.number("DB_POOL_SIZE", 1, 10_000)?,
-            read_connections: values.number("DB_READ_CONNECTIONS", 1, 1000)?,
-            pool_timeout: values.millis("DB_POOL_TIMEOUT_MS", 1)?,
-            statement_timeout: values.millis("DB_STATEMENT_TIMEOUT_MS", 1)?,
-            connect_timeout: values.millis("DB_CONNECT_TIMEOUT_MS", 0)?,
-            slow_query: values.millis("SLOW_QUERY_MS", 0)?,
-            prepared_statements: values.switch("DB_PREPARED_STATEMENTS")?,
+            pool_size: values.read(&DB_POOL_SIZE)?,
+            read_connections: values.read(&DB_READ_CONNECTIONS)?,
+            pool_timeout: values.read(&DB_POOL_TIMEOUT_MS)?,
+            statement_timeout: values.read(&DB_STATEMENT_TIMEOUT_MS)?,
+            connect_timeout: values.read(&DB_CONNECT_TIMEOUT_MS)?,
+            slow_query: values.read(&SLOW_QUERY_MS)?,
+            prepared_statements: values.read(&DB_PREPARED_STATEMENTS)?,
         })
     }
 }
 
 fn target_from_parts(values: &Values) -> Result<Target, SettingError> {
-    let host: String = values.get("DB_HOST", "a host name or a folder")?;
     let mut config = Config::new();
     config
-        .host(&host)
-        .port(values.number("DB_PORT", 1, u16::MAX)?)
-        .dbname(values.get::<String>("DB_NAME", "the name of a database")?)
-        .user(values.get::<String>("DB_USER", "the name of a role")?);
-    if let Some(password) = values.secret("DB_PASSWORD") {
+        .host(values.read(&DB_HOST)?)
+        .port(values.read(&DB_PORT)?)
+        .dbname(values.read(&DB_NAME)?)
+        .user(values.read(&DB_USER)?);
+    if let Some(password) = values.read(&DB_PASSWORD)? {
         config.password(password.expose_secret());
     }
-    let tls = default_tls(values)?;
-    let root_certificates = values.text("DB_SSLROOTCERT").map(PathBuf::from);
+    let tls = values.read(&DB_SSLMODE)?;
+    let root_certificates = values.read(&DB_SSLROOTCERT)?;
     finish(values, config, tls, root_certificates)
-}
-
-fn default_tls(values: &Values) -> Result<TlsMode, SettingError> {
-    let mode = values.text("DB_SSLMODE").unwrap_or_default();
-    TlsMode::parse(&mode).ok_or_else(|| values.unusable("DB_SSLMODE", TlsMode::EXPECTED))
 }
 
 /// The driver does not know `sslmode=verify-full` and `sslrootcert`, so these two are taken out first.
 fn target_from_url(
     values: &Values,
-    name: &str,
+    setting: &Setting<Option<SecretString>>,
     url: &SecretString,
 ) -> Result<Target, SettingError> {
     let url = url.expose_secret();
@@ -260,7 +253,7 @@ fn target_from_url(
     // The driver's message could quote a part of the URL, and with it the password.
     let config = rest.parse::<Config>().map_err(|_| {
         values.unusable(
-            name,
+            setting,
             "a URL like postgres://role:password@host:5432/database",
         )
     })?;
@@ -269,13 +262,17 @@ fn target_from_url(
         found.map(|(_, value)| value.clone())
     };
     let tls = if let Some(mode) = taken("sslmode") {
-        let expected = || values.unusable(name, format!("sslmode={}", TlsMode::EXPECTED));
-        TlsMode::parse(&mode).ok_or_else(expected)?
+        let expected = || format!("sslmode={}", DB_SSLMODE.expected());
+        let tls = DB_SSLMODE.parse(Some(&mode));
+        tls.ok_or_else(|| values.unusable(setting, expected()))?
     } else {
-        default_tls(values)?
+        values.read(&DB_SSLMODE)?
     };
-    let root_certificates = taken("sslrootcert").or_else(|| values.text("DB_SSLROOTCERT"));
-    finish(values, config, tls, root_certificates.map(PathBuf::from))
+    let root_certificates = match taken("sslrootcert") {
+        Some(path) => Some(PathBuf::from(path)),
+        None => values.read(&DB_SSLROOTCERT)?,
+    };
+    finish(values, config, tls, root_certificates)
 }
 
 /// What is the same for every connection.
@@ -295,16 +292,13 @@ fn finish(
         TlsMode::Prefer => SslMode::Prefer,
         TlsMode::Require | TlsMode::VerifyFull => SslMode::Require,
     });
-    if config.get_application_name().is_none() {
-        config.application_name(values.get::<String>("SERVICE_NAME", "a name")?);
-    }
     config
         .keepalives_idle(Duration::from_secs(30))
         .keepalives_interval(Duration::from_secs(5))
         .keepalives_retries(3)
         .tcp_user_timeout(Duration::from_secs(10));
     if config.get_connect_timeout().is_none() {
-        config.connect_timeout(values.millis("DB_POOL_TIMEOUT_MS", 1)?);
+        config.connect_timeout(values.read(&DB_POOL_TIMEOUT_MS)?);
     }
     Ok(Target {
         config,
@@ -315,10 +309,15 @@ fn finish(
 
 #[cfg(test)]
 mod tests {
+    use chassis_settings::Catalogue;
+
     use super::*;
 
     fn read(pairs: &[(&str, &str)]) -> Result<DatabaseSettings, SettingError> {
-        DatabaseSettings::read(&Values::from_pairs(pairs.iter().copied()).unwrap())
+        let catalogue = Catalogue::new().section::<DatabaseSettings>();
+        let catalogue = catalogue.with_default(&DB_NAME, "notes");
+        let catalogue = catalogue.with_default(&DB_USER, "me");
+        DatabaseSettings::read(&catalogue.load_pairs(pairs.iter().copied()).unwrap())
     }
 
     #[test]
@@ -356,6 +355,22 @@ mod tests {
         let settings = read(&[("APP_ENV", "production")]).unwrap();
 
         assert_eq!(settings.target.tls, TlsMode::Require);
+    }
+
+    #[test]
+    fn the_server_is_told_what_connects_unless_the_url_does() {
+        let url = "postgres://me@a/notes?application_name=by-url";
+        let settings = read(&[("DATABASE_URL", url)]).unwrap();
+        let plain = read(&[]).unwrap();
+
+        let named = |settings: DatabaseSettings| {
+            let settings = settings.with_application_name("notes-api");
+            let targets = [settings.target, settings.migration_target];
+            targets.map(|target| target.config.get_application_name().map(str::to_owned))
+        };
+
+        assert_eq!(named(plain), [(); 2].map(|()| Some("notes-api".to_owned())));
+        assert_eq!(named(settings), [(); 2].map(|()| Some("by-url".to_owned())));
     }
 
     #[test]

@@ -2,7 +2,36 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use crate::config::{Section, Setting, SettingError, Values};
+use chassis_settings::{
+    Declaration, Section, SettingError, Values, millis, number, optional, parsed, path, settings,
+    text,
+};
+
+settings! {
+    /// address to listen on; 0.0.0.0 in a container
+    HOST: String = "127.0.0.1", text("an address");
+
+    /// port to listen on; 0 takes a free one
+    PORT: u16 = "8000", number(0..=u16::MAX);
+
+    /// path of a unix socket to listen on, instead of TCP
+    LISTEN_SOCKET: Option<PathBuf>, optional(path("the path of a socket"));
+
+    /// when set, /metrics moves to this port and leaves the public one
+    ADMIN_PORT: Option<u16>, optional(parsed("a port"));
+
+    /// how long a request's head may take, and a connection may stay silent
+    HEADER_TIMEOUT_MS: Duration = "10000", millis(1);
+
+    /// how long requests in flight have to finish once the listener is closed
+    SHUTDOWN_TIMEOUT_MS: Duration = "30000", millis(1);
+
+    /// how long to go on listening once /ready says no
+    SHUTDOWN_DELAY_MS: Duration = "0", millis(0);
+
+    /// at the cap the oldest connection without a request in flight is dropped
+    MAX_CONNECTIONS: usize = "10000", number(1..=1_000_000);
+}
 
 /// Where to listen, and how much to bear.
 #[derive(Debug, Clone)]
@@ -40,61 +69,25 @@ impl ServerSettings {
 }
 
 impl Section for ServerSettings {
-    const SETTINGS: &'static [Setting] = &[
-        Setting::new(
-            "HOST",
-            "127.0.0.1",
-            "address to listen on; 0.0.0.0 in a container",
-        ),
-        Setting::new("PORT", "8000", "port to listen on; 0 takes a free one"),
-        Setting::new(
-            "LISTEN_SOCKET",
-            "",
-            "path of a unix socket to listen on, instead of TCP",
-        ),
-        Setting::new(
-            "ADMIN_PORT",
-            "",
-            "when set, /metrics moves to this port and leaves the public one",
-        ),
-        Setting::new(
-            "HEADER_TIMEOUT_MS",
-            "10000",
-            "how long a request's head may take, and a connection may stay silent",
-        ),
-        Setting::new(
-            "SHUTDOWN_TIMEOUT_MS",
-            "30000",
-            "how long requests in flight have to finish once the listener is closed",
-        ),
-        Setting::new(
-            "SHUTDOWN_DELAY_MS",
-            "0",
-            "how long to go on listening once /ready says no",
-        ),
-        Setting::new(
-            "MAX_CONNECTIONS",
-            "10000",
-            "at the cap the oldest connection without a request in flight is dropped",
-        ),
-    ];
+    const TITLE: &'static str = "Server";
+    const SETTINGS: &'static [Declaration] = SETTINGS;
 
     fn read(values: &Values) -> Result<Self, SettingError> {
-        let port = values.number("PORT", 0, u16::MAX)?;
-        let listen_socket = values.text("LISTEN_SOCKET").map(PathBuf::from);
-        let admin_port = values.optional("ADMIN_PORT", "a port")?;
+        let port = values.read(&PORT)?;
+        let listen_socket = values.read(&LISTEN_SOCKET)?;
+        let admin_port = values.read(&ADMIN_PORT)?;
         if port != 0 && admin_port == Some(port) && listen_socket.is_none() {
-            return Err(values.unusable("ADMIN_PORT", "another port than PORT"));
+            return Err(values.unusable(&ADMIN_PORT, "another port than PORT"));
         }
         Ok(Self {
-            host: values.get("HOST", "an address")?,
+            host: values.read(&HOST)?,
             port,
             listen_socket,
             admin_port,
-            header_timeout: values.millis("HEADER_TIMEOUT_MS", 1)?,
-            shutdown_timeout: values.millis("SHUTDOWN_TIMEOUT_MS", 1)?,
-            shutdown_delay: values.millis("SHUTDOWN_DELAY_MS", 0)?,
-            max_connections: values.number("MAX_CONNECTIONS", 1, 1_000_000)?,
+            header_timeout: values.read(&HEADER_TIMEOUT_MS)?,
+            shutdown_timeout: values.read(&SHUTDOWN_TIMEOUT_MS)?,
+            shutdown_delay: values.read(&SHUTDOWN_DELAY_MS)?,
+            max_connections: values.read(&MAX_CONNECTIONS)?,
         })
     }
 }

@@ -29,7 +29,7 @@ use self::{export::InternalLogs, writer::LineThread};
 pub use self::{
     logs::emergency_line,
     registry::{LATENCY_BUCKETS, new_registry, register},
-    settings::{LogFormat, Propagator, TelemetrySettings},
+    settings::{LogFormat, Propagator, SERVICE_NAME, TelemetrySettings},
     spans::{Incoming, Tracing, end_request_span, fail, note_caller},
     standard::{Batches, Otlp, Sampler},
 };
@@ -194,11 +194,13 @@ mod tests {
     use tracing::{info_span, subscriber::with_default};
 
     use super::*;
-    use crate::config::{Section, Values};
+    use chassis_settings::{Catalogue, Section};
 
     #[test]
     fn without_somewhere_to_send_spans_only_those_that_lines_carry_are_made() {
-        let values = Values::from_pairs::<&str, &str>([]).unwrap();
+        let catalogue = Catalogue::new().section::<TelemetrySettings>();
+        let catalogue = catalogue.with_default(&SERVICE_NAME, "notes");
+        let values = catalogue.load_pairs([("", ""); 0]).unwrap();
         let settings = TelemetrySettings::read(&values).unwrap();
         let parts = subscriber(&settings, Clock::system(), LogFormat::Json, io::sink).unwrap();
 

@@ -14,8 +14,10 @@ impl Tracing {
     /// is noted without path and query, which may hold what spans must not.
     ///
     /// ```
-    /// # use warp_skeleton::{config::{Section, Values}, telemetry::{TelemetrySettings, Tracing}};
-    /// # let values = Values::from_pairs([("", ""); 0])?;
+    /// # use chassis_settings::{Catalogue, Section};
+    /// # use warp_skeleton::telemetry::{SERVICE_NAME, TelemetrySettings, Tracing};
+    /// # let catalogue = Catalogue::new().section::<TelemetrySettings>();
+    /// # let values = catalogue.with_default(&SERVICE_NAME, "notes").load_pairs([("", ""); 0])?;
     /// # let tracing = Tracing::new(&TelemetrySettings::read(&values)?);
     /// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
     /// let request = http::Request::get("http://prices.example/today").body(())?;

@@ -2,10 +2,41 @@
 
 use std::io::IsTerminal;
 
+use chassis_settings::{
+    AppEnv, Declaration, Section, SettingError, Values, joined, list, one_of, optional, parse_with,
+    settings, switch, text,
+};
+use http::Uri;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 
 use super::standard::{self, Batches, Otlp, Sampler};
-use crate::config::{AppEnv, Section, Setting, SettingError, Values};
+
+settings! {
+    /// what the service calls itself in logs, traces and tokens
+    pub SERVICE_NAME: String, text("a name");
+
+    /// error, warn, info, debug, trace or off; per module as in info,hyper=debug
+    LOG_LEVEL: Targets = "info", parse_with(
+        parse_levels,
+        "error, warn, info, debug, trace or off; per module as in info,hyper=debug",
+    );
+
+    /// pretty or json; unset: pretty in development on a terminal, else json
+    LOG_FORMAT: Option<LogFormat>,
+        optional(one_of(&[("pretty", LogFormat::Pretty), ("json", LogFormat::Json)]));
+
+    /// OTLP over HTTP, like http://localhost:4318; unset: spans are not exported
+    OTLP_ENDPOINT: Option<Uri>, optional(standard::address());
+
+    /// also write finished spans to standard error, for development
+    TRACE_CONSOLE: bool = "off", switch();
+
+    /// share of new traces that are recorded; a caller's decision is kept
+    TRACE_SAMPLE_RATIO: f64 = "1.0", standard::ratio();
+
+    /// route templates (comma-separated) whose requests are never traced; none: -
+    TRACE_EXCLUDED_PATHS: Vec<String> = "/live,/ready,/health,/metrics", list(text("a path"));
+}
 
 /// How a log line looks.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -51,79 +82,25 @@ pub enum Propagator {
     Baggage,
 }
 
-/// Our own; the standard ones follow them in [`Section::SETTINGS`].
-const OWN: [Setting; 7] = [
-    Setting::new(
-        "SERVICE_NAME",
-        env!("CARGO_PKG_NAME"),
-        "what the service calls itself in logs, traces and tokens",
-    ),
-    Setting::new(
-        "LOG_LEVEL",
-        "info",
-        "error, warn, info, debug, trace or off; per module as in info,hyper=debug",
-    ),
-    Setting::new(
-        "LOG_FORMAT",
-        "",
-        "pretty or json; unset: pretty in development on a terminal, else json",
-    ),
-    Setting::new(
-        "OTLP_ENDPOINT",
-        "",
-        "OTLP over HTTP, like http://localhost:4318; unset: spans are not exported",
-    ),
-    Setting::new(
-        "TRACE_CONSOLE",
-        "off",
-        "also write finished spans to standard error, for development",
-    ),
-    Setting::new(
-        "TRACE_SAMPLE_RATIO",
-        "1.0",
-        "share of new traces that are recorded; a caller's decision is kept",
-    ),
-    Setting::new(
-        "TRACE_EXCLUDED_PATHS",
-        "/live,/ready,/health,/metrics",
-        "route templates (comma-separated) whose requests are never traced; none: -",
-    ),
-];
-
 impl Section for TelemetrySettings {
-    const SETTINGS: &'static [Setting] = &{
-        let mut all = [OWN[0]; OWN.len() + standard::SETTINGS.len()];
-        let mut at = 0;
-        while at < all.len() {
-            all[at] = if at < OWN.len() {
-                OWN[at]
-            } else {
-                standard::SETTINGS[at - OWN.len()]
-            };
-            at += 1;
-        }
-        all
-    };
+    const TITLE: &'static str = "Telemetry";
+    const SETTINGS: &'static [Declaration] =
+        &joined::<{ SETTINGS.len() + standard::SETTINGS.len() }>(SETTINGS, standard::SETTINGS);
 
     fn read(values: &Values) -> Result<Self, SettingError> {
-        let format = values.text("LOG_FORMAT");
-        let log_format = match format.as_deref() {
-            None => None,
-            Some("pretty") => Some(LogFormat::Pretty),
-            Some("json") => Some(LogFormat::Json),
-            Some(_) => return Err(values.unusable("LOG_FORMAT", "pretty or json")),
-        };
-        let service_name = standard::service_name(values)?;
-        let untraced = values.list("TRACE_EXCLUDED_PATHS");
+        let app_env = values.app_env()?;
+        let log_format = values.read(&LOG_FORMAT)?;
+        let service_name = service_name(values)?;
+        let untraced = values.read(&TRACE_EXCLUDED_PATHS)?;
         Ok(Self {
-            resource: standard::resource(values, &service_name)?,
+            resource: standard::resource(values, app_env, &service_name)?,
             service_name,
-            log_level: log_level(values)?,
-            log_format: log_format
-                .or((values.app_env()? != AppEnv::Development).then_some(LogFormat::Json)),
-            otlp: standard::otlp(values)?,
-            trace_console: standard::console(values)?,
-            sampler: standard::sampler(values)?,
+            log_level: values.read(&LOG_LEVEL)?,
+            log_format: log_format.or((app_env != AppEnv::Development).then_some(LogFormat::Json)),
+            otlp: standard::otlp(values, values.read(&OTLP_ENDPOINT)?)?,
+            trace_console: values.read(&TRACE_CONSOLE)?
+                || !values.is_given(&TRACE_CONSOLE) && standard::console(values)?,
+            sampler: sampler(values)?,
             untraced: untraced.into_iter().filter(|path| path != "-").collect(),
             propagators: standard::propagators(values)?,
             batches: standard::batches(values)?,
@@ -156,14 +133,34 @@ impl TelemetrySettings {
     }
 }
 
+/// `SERVICE_NAME` when it was given, else what the standard variables say, else the default.
+fn service_name(values: &Values) -> Result<String, SettingError> {
+    if !values.is_given(&SERVICE_NAME)
+        && let Some(name) = standard::service_name(values)?
+    {
+        return Ok(name);
+    }
+    values.read(&SERVICE_NAME)
+}
+
+/// The same for `TRACE_SAMPLE_RATIO`. When it was given, the standard variables are not looked at: they may be meant for
+/// another SDK, which knows more samplers.
+fn sampler(values: &Values) -> Result<Sampler, SettingError> {
+    if !values.is_given(&TRACE_SAMPLE_RATIO)
+        && let Some(sampler) = standard::sampler(values)?
+    {
+        return Ok(sampler);
+    }
+    Ok(Sampler {
+        parent_based: true,
+        ratio: values.read(&TRACE_SAMPLE_RATIO)?,
+    })
+}
+
 /// Levels, of which the first one is for everything.
 ///
 /// A misspelt level would count as the name of a module, and everything else fall silent.
-fn log_level(values: &Values) -> Result<Targets, SettingError> {
-    let expected = "error, warn, info, debug, trace or off; per module as in info,hyper=debug";
-    let levels: Targets = values.get("LOG_LEVEL", expected)?;
-    if levels.default_level().is_none() {
-        return Err(values.unusable("LOG_LEVEL", expected));
-    }
-    Ok(levels)
+fn parse_levels(text: &str) -> Option<Targets> {
+    let levels: Targets = text.parse().ok()?;
+    levels.default_level().is_some().then_some(levels)
 }

@@ -9,13 +9,15 @@
 
 use std::{path::PathBuf, time::Duration};
 
+use chassis_settings::{
+    AppEnv, List, OneOf, ParseWith, SettingError, Values, list, millis, number, one_of, optional,
+    parse_with, path, settings, switch, text,
+};
 use http::{HeaderName, HeaderValue, Uri};
 use percent_encoding::percent_decode_str;
-use secrecy::ExposeSecret;
 use uuid::Uuid;
 
 use super::{REVISION, VERSION, settings::Propagator};
-use crate::config::{Setting, SettingError, Values};
 
 /// The standard ones that mean something to this service.
 pub(super) const SETTINGS: [Setting; 21] = [
@@ -159,45 +161,113 @@ pub struct Sampler {
     pub ratio: f64,
 }
 
-/// Whether somebody gave this setting a value.
-fn is_given(values: &Values, name: &str) -> bool {
-    !values.origin(name).starts_with("default")
+/// The standard's words for exporters.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Exporter {
+    Otlp,
+    Console,
+    None,
 }
 
-/// The first of these that has a value, with its name.
-fn first_of<'a>(values: &Values, names: &[&'a str]) -> Option<(&'a str, String)> {
-    let mut names = names.iter();
-    names.find_map(|name| Some((*name, values.text(name)?)))
+/// The standard's words for samplers.
+#[derive(Clone, Copy)]
+struct SamplerKind {
+    parent_based: bool,
+    /// `None` leaves it to `OTEL_TRACES_SAMPLER_ARG`.
+    ratio: Option<f64>,
 }
 
-pub(super) fn service_name(values: &Values) -> Result<String, SettingError> {
-    if is_given(values, "SERVICE_NAME") {
-        return values.get("SERVICE_NAME", "a name");
+impl SamplerKind {
+    fn parse(text: &str) -> Option<Self> {
+        let word = text.strip_prefix("parentbased_");
+        let ratio = match word.unwrap_or(text) {
+            "always_on" => Some(1.0),
+            "always_off" => Some(0.0),
+            "traceidratio" => None,
+            _ => return None,
+        };
+        Some(Self {
+            parent_based: word.is_some(),
+            ratio,
+        })
     }
-    if let Some(name) = values.text("OTEL_SERVICE_NAME") {
-        return Ok(name);
+}
+
+/// The only protocol that spans are exported with.
+#[derive(Clone, Copy)]
+struct HttpProtobuf;
+
+const fn protocol() -> ParseWith<HttpProtobuf> {
+    parse_with(
+        |text| (text == "http/protobuf").then_some(HttpProtobuf),
+        "http/protobuf, the one there is",
+    )
+}
+
+/// Whether exports are compressed.
+const fn compression() -> OneOf<bool> {
+    one_of(&[("none", false), ("gzip", true)])
+}
+
+/// An address that spans can be sent to.
+pub(super) const fn address() -> ParseWith<Uri> {
+    parse_with(parse_address, "an address like http://localhost:4318")
+}
+
+fn parse_address(text: &str) -> Option<Uri> {
+    let uri: Uri = text.parse().ok()?;
+    let usable = matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some();
+    usable.then_some(uri)
+}
+
+/// A share of traces.
+pub(super) const fn ratio() -> ParseWith<f64> {
+    parse_with(parse_ratio, "a number from 0 to 1")
+}
+
+fn parse_ratio(text: &str) -> Option<f64> {
+    let ratio = text.parse().ok()?;
+    (0.0..=1.0).contains(&ratio).then_some(ratio)
+}
+
+type Pairs = Vec<(String, String)>;
+
+/// `key=value` pairs, comma-separated, the values percent-encoded.
+const fn pairs() -> List<ParseWith<(String, String)>> {
+    list(parse_with(parse_pair, "key=value,key=value"))
+}
+
+fn parse_pair(item: &str) -> Option<(String, String)> {
+    let (key, value) = item.split_once('=')?;
+    let value = percent_decode_str(value.trim()).decode_utf8().ok()?;
+    let key = key.trim();
+    (!key.is_empty()).then(|| (key.to_owned(), value.into_owned()))
+}
+
+/// The service's name as the standard variables give it, when they do.
+pub(super) fn service_name(values: &Values) -> Result<Option<String>, SettingError> {
+    if let Some(name) = values.read(&OTEL_SERVICE_NAME)? {
+        return Ok(Some(name));
     }
-    let mut attributes = pairs(values, "OTEL_RESOURCE_ATTRIBUTES")?.into_iter();
-    match attributes.find(|(name, _)| name == "service.name") {
-        Some((_, name)) => Ok(name),
-        None => values.get("SERVICE_NAME", "a name"),
-    }
+    let mut attributes = values.read(&OTEL_RESOURCE_ATTRIBUTES)?.into_iter();
+    let name = attributes.find(|(name, _)| name == "service.name");
+    Ok(name.map(|(_, name)| name))
 }
 
 /// What Cargo and the environment know about this process; the environment wins.
 pub(super) fn resource(
     values: &Values,
+    app_env: AppEnv,
     service_name: &str,
 ) -> Result<Vec<(String, String)>, SettingError> {
-    let environment = values.text("APP_ENV").unwrap_or_default();
     let own = [
         ("service.version", VERSION.to_owned()),
         ("service.instance.id", Uuid::new_v4().to_string()),
-        ("deployment.environment.name", environment),
+        ("deployment.environment.name", app_env.as_str().to_owned()),
         ("vcs.ref.head.revision", REVISION.to_owned()),
         ("process.pid", std::process::id().to_string()),
     ];
-    let given = pairs(values, "OTEL_RESOURCE_ATTRIBUTES")?;
+    let given = values.read(&OTEL_RESOURCE_ATTRIBUTES)?;
     let mut all: Vec<_> = own.map(|(name, value)| (name.to_owned(), value)).into();
     all.retain(|(name, _)| given.iter().all(|(given, _)| given != name));
     all.extend(given.into_iter().filter(|(name, _)| name != "service.name"));
@@ -206,159 +276,97 @@ pub(super) fn resource(
 }
 
 pub(super) fn propagators(values: &Values) -> Result<Vec<Propagator>, SettingError> {
-    let name = "OTEL_PROPAGATORS";
-    let mut found = Vec::new();
-    for item in values.list(name) {
-        match item.as_str() {
-            "tracecontext" => found.push(Propagator::TraceContext),
-            "baggage" => found.push(Propagator::Baggage),
-            "none" => {}
-            _ => return Err(values.unusable(name, "tracecontext, baggage or none")),
-        }
-    }
-    Ok(found)
+    let propagators = values.read(&OTEL_PROPAGATORS)?;
+    Ok(propagators.into_iter().flatten().collect())
 }
 
-pub(super) fn sampler(values: &Values) -> Result<Sampler, SettingError> {
-    let kind = values.text("OTEL_TRACES_SAMPLER");
-    let Some(kind) = kind.filter(|_| !is_given(values, "TRACE_SAMPLE_RATIO")) else {
-        return Ok(Sampler {
-            parent_based: true,
-            ratio: ratio(values, "TRACE_SAMPLE_RATIO")?,
-        });
-    };
-    let parent_based = kind.starts_with("parentbased_");
-    let ratio = match kind.trim_start_matches("parentbased_") {
-        "always_on" => 1.0,
-        "always_off" => 0.0,
-        "traceidratio" if values.text("OTEL_TRACES_SAMPLER_ARG").is_none() => 1.0,
-        "traceidratio" => ratio(values, "OTEL_TRACES_SAMPLER_ARG")?,
-        _ => {
-            let expected = "always_on, always_off or traceidratio, or parentbased_ and one of them";
-            return Err(values.unusable("OTEL_TRACES_SAMPLER", expected));
-        }
-    };
-    Ok(Sampler {
-        parent_based,
-        ratio,
-    })
-}
-
-fn ratio(values: &Values, name: &str) -> Result<f64, SettingError> {
-    let expected = "a number from 0 to 1";
-    let ratio: f64 = values.get(name, expected)?;
-    if (0.0..=1.0).contains(&ratio) {
-        return Ok(ratio);
-    }
-    Err(values.unusable(name, expected))
-}
-
-/// Which exporter the standard variables ask for.
-fn exporter(values: &Values) -> Result<&'static str, SettingError> {
-    if values.switch("OTEL_SDK_DISABLED")? {
-        return Ok("none");
-    }
-    let name = "OTEL_TRACES_EXPORTER";
-    match values.text(name).as_deref() {
-        None | Some("otlp") => Ok("otlp"),
-        Some("console") => Ok("console"),
-        Some("none") => Ok("none"),
-        Some(_) => Err(values.unusable(name, "otlp, console or none")),
-    }
-}
-
-pub(super) fn console(values: &Values) -> Result<bool, SettingError> {
-    let ours = values.switch("TRACE_CONSOLE")?;
-    Ok(ours || !is_given(values, "TRACE_CONSOLE") && exporter(values)? == "console")
-}
-
-pub(super) fn otlp(values: &Values) -> Result<Option<Otlp>, SettingError> {
-    let standard = exporter(values)? == "otlp";
-    let candidates: &[&str] = if standard {
-        &[
-            "OTLP_ENDPOINT",
-            "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
-            "OTEL_EXPORTER_OTLP_ENDPOINT",
-        ]
-    } else {
-        &["OTLP_ENDPOINT"]
-    };
-    let Some((name, _)) = first_of(values, candidates) else {
+/// The sampler that the standard variables ask for, when they do.
+pub(super) fn sampler(values: &Values) -> Result<Option<Sampler>, SettingError> {
+    let Some(kind) = values.read(&OTEL_TRACES_SAMPLER)? else {
         return Ok(None);
     };
-    protocol(values)?;
-    Ok(Some(Otlp {
-        endpoint: address(values, name)?,
-        headers: headers(values)?,
-        gzip: gzip(values)?,
-        timeout: timeout(values)?,
-        certificate: values
-            .text("OTEL_EXPORTER_OTLP_CERTIFICATE")
-            .map(PathBuf::from),
+    let ratio = match kind.ratio {
+        Some(ratio) => ratio,
+        None => values.read(&OTEL_TRACES_SAMPLER_ARG)?.unwrap_or(1.0),
+    };
+    Ok(Some(Sampler {
+        parent_based: kind.parent_based,
+        ratio,
     }))
 }
 
-/// The address of the traces endpoint: given whole, or as the base it hangs from.
-fn address(values: &Values, name: &str) -> Result<String, SettingError> {
-    let expected = "an address like http://localhost:4318";
-    let uri: Uri = values.get(name, expected)?;
-    if !matches!(uri.scheme_str(), Some("http" | "https")) || uri.host().is_none() {
-        return Err(values.unusable(name, expected));
+/// Which exporter the standard variables ask for.
+fn exporter(values: &Values) -> Result<Exporter, SettingError> {
+    if values.read(&OTEL_SDK_DISABLED)? {
+        return Ok(Exporter::None);
     }
+    values.read(&OTEL_TRACES_EXPORTER)
+}
+
+/// Whether the standard variables ask for spans on the console.
+pub(super) fn console(values: &Values) -> Result<bool, SettingError> {
+    Ok(exporter(values)? == Exporter::Console)
+}
+
+/// Where and how spans are sent: to `ours` if it is given, else to where the standard variables say.
+pub(super) fn otlp(values: &Values, ours: Option<Uri>) -> Result<Option<Otlp>, SettingError> {
+    let standard = exporter(values)? == Exporter::Otlp;
+    let endpoint = match ours {
+        Some(uri) => Some(below_base(&uri)),
+        None if standard => standard_endpoint(values)?,
+        None => None,
+    };
+    let Some(endpoint) = endpoint else {
+        return Ok(None);
+    };
+    // Only checked: there is one protocol.
+    if values.read(&OTEL_EXPORTER_OTLP_TRACES_PROTOCOL)?.is_none() {
+        values.read(&OTEL_EXPORTER_OTLP_PROTOCOL)?;
+    }
+    let gzip = match values.read(&OTEL_EXPORTER_OTLP_TRACES_COMPRESSION)? {
+        None => values.read(&OTEL_EXPORTER_OTLP_COMPRESSION)?,
+        Some(gzip) => gzip,
+    };
+    let timeout = match values.read(&OTEL_EXPORTER_OTLP_TRACES_TIMEOUT)? {
+        None => values.read(&OTEL_EXPORTER_OTLP_TIMEOUT)?,
+        Some(timeout) => timeout,
+    };
+    Ok(Some(Otlp {
+        endpoint,
+        headers: headers(values)?,
+        gzip,
+        timeout,
+        certificate: values.read(&OTEL_EXPORTER_OTLP_CERTIFICATE)?,
+    }))
+}
+
+fn standard_endpoint(values: &Values) -> Result<Option<String>, SettingError> {
+    if let Some(whole) = values.read(&OTEL_EXPORTER_OTLP_TRACES_ENDPOINT)? {
+        return Ok(Some(whole.to_string()));
+    }
+    let base = values.read(&OTEL_EXPORTER_OTLP_ENDPOINT)?;
+    Ok(base.map(|base| format!("{}/v1/traces", base.to_string().trim_end_matches('/'))))
+}
+
+/// The address of the traces endpoint, given whole or as the base that it hangs from.
+fn below_base(uri: &Uri) -> String {
     let address = uri.to_string();
-    if name == "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT" {
-        return Ok(address);
-    }
     let base = address.trim_end_matches('/');
-    if name == "OTLP_ENDPOINT" && base.ends_with("/v1/traces") {
-        return Ok(base.to_owned());
+    if base.ends_with("/v1/traces") {
+        return base.to_owned();
     }
-    Ok(format!("{base}/v1/traces"))
-}
-
-fn protocol(values: &Values) -> Result<(), SettingError> {
-    let names = [
-        "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL",
-        "OTEL_EXPORTER_OTLP_PROTOCOL",
-    ];
-    match first_of(values, &names) {
-        Some((name, text)) if text != "http/protobuf" => {
-            Err(values.unusable(name, "http/protobuf, the one there is"))
-        }
-        _ => Ok(()),
-    }
-}
-
-fn gzip(values: &Values) -> Result<bool, SettingError> {
-    let names = [
-        "OTEL_EXPORTER_OTLP_TRACES_COMPRESSION",
-        "OTEL_EXPORTER_OTLP_COMPRESSION",
-    ];
-    match first_of(values, &names) {
-        Some((_, text)) if text == "gzip" => Ok(true),
-        Some((name, text)) if text != "none" => Err(values.unusable(name, "none or gzip")),
-        _ => Ok(false),
-    }
-}
-
-fn timeout(values: &Values) -> Result<Duration, SettingError> {
-    let own = "OTEL_EXPORTER_OTLP_TRACES_TIMEOUT";
-    if values.text(own).is_some() {
-        return values.millis(own, 1);
-    }
-    values.millis("OTEL_EXPORTER_OTLP_TIMEOUT", 1)
+    format!("{base}/v1/traces")
 }
 
 fn headers(values: &Values) -> Result<Vec<(HeaderName, HeaderValue)>, SettingError> {
-    let own = "OTEL_EXPORTER_OTLP_TRACES_HEADERS";
-    let name = if values.secret(own).is_some() {
-        own
+    let setting = if values.is_set(&OTEL_EXPORTER_OTLP_TRACES_HEADERS) {
+        &OTEL_EXPORTER_OTLP_TRACES_HEADERS
     } else {
-        "OTEL_EXPORTER_OTLP_HEADERS"
+        &OTEL_EXPORTER_OTLP_HEADERS
     };
-    let unusable = || values.unusable(name, "headers like key=value,key=value");
+    let unusable = || values.unusable(setting, "headers like key=value,key=value");
     let mut found = Vec::new();
-    for (key, value) in pairs(values, name)? {
+    for (key, value) in values.read(setting)? {
         let key: HeaderName = key.parse().map_err(|_| unusable())?;
         let mut value: HeaderValue = value.parse().map_err(|_| unusable())?;
         value.set_sensitive(true);
@@ -367,39 +375,26 @@ fn headers(values: &Values) -> Result<Vec<(HeaderName, HeaderValue)>, SettingErr
     Ok(found)
 }
 
-/// `key=value` pairs, comma-separated, the values percent-encoded.
-fn pairs(values: &Values, name: &str) -> Result<Vec<(String, String)>, SettingError> {
-    let text = values.secret(name);
-    let text = text.as_ref().map_or("", |text| text.expose_secret());
-    let items = text.split(',').filter(|item| !item.trim().is_empty());
-    let read = |item: &str| {
-        let (key, value) = item.split_once('=')?;
-        let value = percent_decode_str(value.trim()).decode_utf8().ok()?;
-        let key = key.trim();
-        (!key.is_empty()).then(|| (key.to_owned(), value.into_owned()))
-    };
-    items
-        .map(|item| read(item).ok_or_else(|| values.unusable(name, "key=value,key=value")))
-        .collect()
-}
-
 pub(super) fn batches(values: &Values) -> Result<Batches, SettingError> {
-    let queue = values.number("OTEL_BSP_MAX_QUEUE_SIZE", 1, 1_000_000)?;
-    let size = values.number("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", 1, queue)?;
+    let queue = values.read(&OTEL_BSP_MAX_QUEUE_SIZE)?;
     Ok(Batches {
-        delay: values.millis("OTEL_BSP_SCHEDULE_DELAY", 1)?,
+        delay: values.read(&OTEL_BSP_SCHEDULE_DELAY)?,
         queue,
-        size,
+        size: values.read_with(&OTEL_BSP_MAX_EXPORT_BATCH_SIZE, &number(1..=queue))?,
     })
 }
 
 #[cfg(test)]
 mod tests {
+    use chassis_settings::{Catalogue, Section};
+
     use super::*;
-    use crate::{config::Section, telemetry::TelemetrySettings};
+    use crate::telemetry::{SERVICE_NAME, TelemetrySettings};
 
     fn read(pairs: &[(&str, &str)]) -> Result<TelemetrySettings, SettingError> {
-        TelemetrySettings::read(&Values::from_pairs(pairs.iter().copied()).unwrap())
+        let catalogue = Catalogue::new().section::<TelemetrySettings>();
+        let catalogue = catalogue.with_default(&SERVICE_NAME, "notes");
+        TelemetrySettings::read(&catalogue.load_pairs(pairs.iter().copied()).unwrap())
     }
 
     fn settings(pairs: &[(&str, &str)]) -> TelemetrySettings {

@@ -2,10 +2,33 @@
 
 use std::time::Duration;
 
+use chassis_settings::{
+    Declaration, Section, SettingError, Values, list, millis, number, parse_with, seconds, settings,
+};
 use http::HeaderValue;
 use ipnet::IpNet;
 
-use crate::config::{Section, Setting, SettingError, Values};
+settings! {
+    /// how long an answer may take before it is a 503
+    REQUEST_TIMEOUT_MS: Duration = "30000", millis(1);
+
+    /// how long a body may take to arrive before it is a 408
+    BODY_TIMEOUT_MS: Duration = "30000", millis(1);
+
+    /// how long a body may be before it is a 413
+    MAX_BODY_BYTES: u64 = "65536", number(0..=1 << 30);
+
+    /// networks (CIDR, comma-separated) whose X-Forwarded-For is believed, read from the right
+    TRUSTED_PROXIES: Vec<IpNet>,
+        list(parse_with(parse_network, "addresses or networks like 10.0.0.0/8"));
+
+    /// origins (comma-separated, like https://app.example.com) whose scripts may call the API
+    CORS_ALLOWED_ORIGINS: Vec<HeaderValue>,
+        list(parse_with(parse_origin, "origins like https://app.example.com, without a path"));
+
+    /// seconds for which browsers are to insist on TLS, when it is in front; 0: no header
+    HSTS_MAX_AGE: Duration = "0", seconds(0..=63_072_000);
+}
 
 /// What a request may take, and whom to believe about it.
 #[derive(Debug, Clone)]
@@ -25,62 +48,18 @@ pub struct WebSettings {
 }
 
 impl Section for WebSettings {
-    const SETTINGS: &'static [Setting] = &[
-        Setting::new(
-            "REQUEST_TIMEOUT_MS",
-            "30000",
-            "how long an answer may take before it is a 503",
-        ),
-        Setting::new(
-            "BODY_TIMEOUT_MS",
-            "30000",
-            "how long a body may take to arrive before it is a 408",
-        ),
-        Setting::new(
-            "MAX_BODY_BYTES",
-            "65536",
-            "how long a body may be before it is a 413",
-        ),
-        Setting::new(
-            "TRUSTED_PROXIES",
-            "",
-            "networks (CIDR, comma-separated) whose X-Forwarded-For is believed, read from the right",
-        ),
-        Setting::new(
-            "CORS_ALLOWED_ORIGINS",
-            "",
-            "origins (comma-separated, like https://app.example.com) whose scripts may call the API",
-        ),
-        Setting::new(
-            "HSTS_MAX_AGE",
-            "0",
-            "seconds for which browsers are to insist on TLS, when it is in front; 0: no header",
-        ),
-    ];
+    const TITLE: &'static str = "Requests";
+    const SETTINGS: &'static [Declaration] = SETTINGS;
 
     fn read(values: &Values) -> Result<Self, SettingError> {
-        let hsts_max_age = Duration::from_secs(values.number("HSTS_MAX_AGE", 0, 63_072_000)?);
-        let origins = values.list("CORS_ALLOWED_ORIGINS");
-        let origins: Option<_> = origins.iter().map(|item| parse_origin(item)).collect();
+        let hsts_max_age = values.read(&HSTS_MAX_AGE)?;
         Ok(Self {
-            cors_allowed_origins: origins.ok_or_else(|| {
-                values.unusable(
-                    "CORS_ALLOWED_ORIGINS",
-                    "origins like https://app.example.com, without a path",
-                )
-            })?,
+            cors_allowed_origins: values.read(&CORS_ALLOWED_ORIGINS)?,
             hsts_max_age: Some(hsts_max_age).filter(|age| !age.is_zero()),
-            request_timeout: values.millis("REQUEST_TIMEOUT_MS", 1)?,
-            body_timeout: values.millis("BODY_TIMEOUT_MS", 1)?,
-            max_body_bytes: values.number("MAX_BODY_BYTES", 0, 1 << 30)?,
-            trusted_proxies: values
-                .list("TRUSTED_PROXIES")
-                .iter()
-                .map(|item| parse_network(item))
-                .collect::<Option<_>>()
-                .ok_or_else(|| {
-                    values.unusable("TRUSTED_PROXIES", "addresses or networks like 10.0.0.0/8")
-                })?,
+            request_timeout: values.read(&REQUEST_TIMEOUT_MS)?,
+            body_timeout: values.read(&BODY_TIMEOUT_MS)?,
+            max_body_bytes: values.read(&MAX_BODY_BYTES)?,
+            trusted_proxies: values.read(&TRUSTED_PROXIES)?,
         })
     }
 }

@@ -2,9 +2,41 @@
 
 use std::time::Duration;
 
+use chassis_settings::{
+    AppEnv, Declaration, Section, Setting, SettingError, Values, days, list, minutes, number,
+    optional, secret, settings, text,
+};
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::config::{AppEnv, Section, Setting, SettingError, Values};
+use crate::telemetry::SERVICE_NAME;
+
+settings! {
+    /// signs access tokens: at least 32 bytes, from `openssl rand -hex 32`
+    #[secret]
+    JWT_SECRET_KEY: Option<SecretString>, optional(secret());
+
+    /// earlier secrets, comma-separated: still verify, never sign
+    #[secret]
+    JWT_PREVIOUS_SECRET_KEYS: Vec<SecretString>, list(secret());
+
+    /// the iss claim; unset: SERVICE_NAME
+    JWT_ISSUER: Option<String>, optional(text("a name"));
+
+    /// the aud claim; unset: SERVICE_NAME
+    JWT_AUDIENCE: Option<String>, optional(text("a name"));
+
+    /// how long an access token lives
+    ACCESS_TOKEN_EXPIRE_MINUTES: Duration = "15", minutes(1..=1440);
+
+    /// how long a session lives without being refreshed
+    REFRESH_TOKEN_EXPIRE_DAYS: Duration = "14", days(1..=3650);
+
+    /// how long a session lives at most
+    SESSION_MAX_DAYS: Duration = "90", days(1..=3650);
+
+    /// beyond it the oldest session ends
+    MAX_SESSIONS_PER_USER: u32 = "20", number(1..=10_000);
+}
 
 /// Tokens and sessions.
 #[derive(Debug, Clone)]
@@ -45,59 +77,25 @@ const EXAMPLES: [&str; 9] = [
     "09d25e094faa6ca2556c818166b7a9563b93f7099f6f0f4caa6cf63b88e8d3e7",
 ];
 
-const DAY: Duration = Duration::from_hours(24);
-
 impl Section for AuthSettings {
-    const SETTINGS: &'static [Setting] = &[
-        Setting::new(
-            "JWT_SECRET_KEY",
-            "",
-            "signs access tokens: at least 32 bytes, from `openssl rand -hex 32`",
-        )
-        .secret(),
-        Setting::new(
-            "JWT_PREVIOUS_SECRET_KEYS",
-            "",
-            "earlier secrets, comma-separated: still verify, never sign",
-        )
-        .secret(),
-        Setting::new("JWT_ISSUER", "", "the iss claim; unset: SERVICE_NAME"),
-        Setting::new("JWT_AUDIENCE", "", "the aud claim; unset: SERVICE_NAME"),
-        Setting::new(
-            "ACCESS_TOKEN_EXPIRE_MINUTES",
-            "15",
-            "how long an access token lives",
-        ),
-        Setting::new(
-            "REFRESH_TOKEN_EXPIRE_DAYS",
-            "14",
-            "how long a session lives without being refreshed",
-        ),
-        Setting::new("SESSION_MAX_DAYS", "90", "how long a session lives at most"),
-        Setting::new(
-            "MAX_SESSIONS_PER_USER",
-            "20",
-            "beyond it the oldest session ends",
-        ),
-    ];
+    const TITLE: &'static str = "Tokens and sessions";
+    const SETTINGS: &'static [Declaration] = SETTINGS;
 
     fn read(values: &Values) -> Result<Self, SettingError> {
-        let or_service_name = |name: &str| match values.text(name) {
-            Some(text) => Ok(text),
-            None => values.get("SERVICE_NAME", "a name"),
+        let or_service_name = |setting: &Setting<Option<String>>| match values.read(setting)? {
+            Some(name) => Ok(name),
+            None => values.read(&SERVICE_NAME),
         };
-        let minutes: u32 = values.number("ACCESS_TOKEN_EXPIRE_MINUTES", 1, 1440)?;
-        let previous = values.list("JWT_PREVIOUS_SECRET_KEYS");
         Ok(Self {
-            secret: values.secret("JWT_SECRET_KEY"),
-            previous_secrets: previous.into_iter().map(SecretString::from).collect(),
-            issuer: or_service_name("JWT_ISSUER")?,
-            audience: or_service_name("JWT_AUDIENCE")?,
-            access_token_lifetime: Duration::from_mins(1) * minutes,
-            session_idle_lifetime: DAY * values.number("REFRESH_TOKEN_EXPIRE_DAYS", 1, 3650)?,
-            session_lifetime: DAY * values.number("SESSION_MAX_DAYS", 1, 3650)?,
-            max_sessions_per_user: values.number("MAX_SESSIONS_PER_USER", 1, 10_000)?,
-            secret_origin: values.origin("JWT_SECRET_KEY"),
+            secret: values.read(&JWT_SECRET_KEY)?,
+            previous_secrets: values.read(&JWT_PREVIOUS_SECRET_KEYS)?,
+            issuer: or_service_name(&JWT_ISSUER)?,
+            audience: or_service_name(&JWT_AUDIENCE)?,
+            access_token_lifetime: values.read(&ACCESS_TOKEN_EXPIRE_MINUTES)?,
+            session_idle_lifetime: values.read(&REFRESH_TOKEN_EXPIRE_DAYS)?,
+            session_lifetime: values.read(&SESSION_MAX_DAYS)?,
+            max_sessions_per_user: values.read(&MAX_SESSIONS_PER_USER)?,
+            secret_origin: values.origin(&JWT_SECRET_KEY).to_owned(),
         })
     }
 }
@@ -110,7 +108,7 @@ impl AuthSettings {
         }
         let refuse = |expected: &str| {
             Err(SettingError {
-                name: "JWT_SECRET_KEY".to_owned(),
+                name: JWT_SECRET_KEY.name().to_owned(),
                 origin: self.secret_origin.clone(),
                 expected: expected.to_owned(),
             })
@@ -142,7 +140,7 @@ impl AuthSettings {
             .any(|secret| secret.expose_secret().len() < MIN_SECRET_BYTES)
         {
             return Err(SettingError {
-                name: "JWT_PREVIOUS_SECRET_KEYS".to_owned(),
+                name: JWT_PREVIOUS_SECRET_KEYS.name().to_owned(),
                 origin: "the settings".to_owned(),
                 expected: "secrets of at least 32 bytes each".to_owned(),
             });
@@ -164,7 +162,7 @@ mod tests {
     use super::*;
 
     fn check(secret: &str) -> Result<(), SettingError> {
-        let values = Values::from_pairs([("JWT_SECRET_KEY", secret)]).unwrap();
+        let values = crate::settings::values([("JWT_SECRET_KEY", secret)]).unwrap();
         AuthSettings::read(&values)
             .unwrap()
             .check_secret(AppEnv::Development)
@@ -177,7 +175,7 @@ mod tests {
 
     #[test]
     fn production_refuses_what_was_typed_to_fill_the_length() {
-        let values = Values::from_pairs([("JWT_SECRET_KEY", "a".repeat(64))]).unwrap();
+        let values = crate::settings::values([("JWT_SECRET_KEY", "a".repeat(64))]).unwrap();
         let settings = AuthSettings::read(&values).unwrap();
 
         assert!(settings.check_secret(AppEnv::Production).is_err());

@@ -232,16 +232,17 @@ impl fmt::Debug for AccessToken {
 
 #[cfg(test)]
 mod tests {
+    use chassis_settings::Section;
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::config::{Section, Values};
+    use crate::settings;
 
     const NOW: i64 = 1_800_000_000;
     const SECRET: &str = "0123456789abcdef0123456789abcdef";
 
     fn tokens(pairs: &[(&str, &str)]) -> Tokens {
-        let values = Values::from_pairs(pairs.iter().copied()).unwrap();
+        let values = settings::values(pairs.iter().copied()).unwrap();
         Tokens::new(&AuthSettings::read(&values).unwrap())
     }
 

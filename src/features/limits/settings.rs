@@ -1,10 +1,37 @@
 //! How much is too much.
 
-use super::domain::OnFailure;
-use crate::{
-    config::{Section, Setting, SettingError, Values},
-    web::Quota,
+use chassis_settings::{
+    Declaration, Section, Setting, SettingError, Values, number, parsed, settings, switch,
 };
+
+use super::domain::OnFailure;
+use crate::web::Quota;
+
+settings! {
+    /// whether too many requests are refused at all
+    RATE_LIMIT: bool = "on", switch();
+
+    /// sign-ins, registrations and refreshes from one source, across replicas
+    RATE_LIMIT_AUTH_PER_MINUTE: u32 = "30", number(1..=60_000_000);
+
+    /// how many of them at once
+    RATE_LIMIT_AUTH_BURST: u32 = "10", number(1..=1_000_000);
+
+    /// sign-ins to one account from anywhere, across replicas
+    RATE_LIMIT_ACCOUNT_PER_MINUTE: u32 = "30", number(1..=60_000_000);
+
+    /// how many of them at once
+    RATE_LIMIT_ACCOUNT_BURST: u32 = "20", number(1..=1_000_000);
+
+    /// other requests from one source, per replica
+    RATE_LIMIT_API_PER_MINUTE: u32 = "6000", number(1..=60_000_000);
+
+    /// how many of them at once
+    RATE_LIMIT_API_BURST: u32 = "1000", number(1..=1_000_000);
+
+    /// allow or deny attempts that cannot be counted because the database is out
+    RATE_LIMIT_ON_FAILURE: OnFailure = "allow", parsed("allow or deny");
+}
 
 /// How much is too much; `None` stands for `RATE_LIMIT=off`.
 #[derive(Debug, Clone)]
@@ -27,62 +54,26 @@ pub struct Quotas {
 }
 
 impl Section for LimitSettings {
-    const SETTINGS: &'static [Setting] = &[
-        Setting::new(
-            "RATE_LIMIT",
-            "on",
-            "whether too many requests are refused at all",
-        ),
-        Setting::new(
-            "RATE_LIMIT_AUTH_PER_MINUTE",
-            "30",
-            "sign-ins, registrations and refreshes from one source, across replicas",
-        ),
-        Setting::new("RATE_LIMIT_AUTH_BURST", "10", "how many of them at once"),
-        Setting::new(
-            "RATE_LIMIT_ACCOUNT_PER_MINUTE",
-            "30",
-            "sign-ins to one account from anywhere, across replicas",
-        ),
-        Setting::new("RATE_LIMIT_ACCOUNT_BURST", "20", "how many of them at once"),
-        Setting::new(
-            "RATE_LIMIT_API_PER_MINUTE",
-            "6000",
-            "other requests from one source, per replica",
-        ),
-        Setting::new("RATE_LIMIT_API_BURST", "1000", "how many of them at once"),
-        Setting::new(
-            "RATE_LIMIT_ON_FAILURE",
-            "allow",
-            "allow or deny attempts that cannot be counted because the database is out",
-        ),
-    ];
+    const TITLE: &'static str = "Rate limits";
+    const SETTINGS: &'static [Declaration] = SETTINGS;
 
     fn read(values: &Values) -> Result<Self, SettingError> {
-        let quota = |name, per_minute, burst| {
-            let per_minute = values.number(per_minute, 1, 60_000_000)?;
-            Ok(Quota::new(
-                name,
-                per_minute,
-                values.number(burst, 1, 1_000_000)?,
-            ))
+        let quota = |name, per_minute: &Setting<u32>, burst: &Setting<u32>| {
+            let per_minute = values.read(per_minute)?;
+            Ok(Quota::new(name, per_minute, values.read(burst)?))
         };
         let quotas = Quotas {
-            auth: quota(
-                "auth",
-                "RATE_LIMIT_AUTH_PER_MINUTE",
-                "RATE_LIMIT_AUTH_BURST",
-            )?,
+            auth: quota("auth", &RATE_LIMIT_AUTH_PER_MINUTE, &RATE_LIMIT_AUTH_BURST)?,
             account: quota(
                 "account",
-                "RATE_LIMIT_ACCOUNT_PER_MINUTE",
-                "RATE_LIMIT_ACCOUNT_BURST",
+                &RATE_LIMIT_ACCOUNT_PER_MINUTE,
+                &RATE_LIMIT_ACCOUNT_BURST,
             )?,
-            api: quota("api", "RATE_LIMIT_API_PER_MINUTE", "RATE_LIMIT_API_BURST")?,
+            api: quota("api", &RATE_LIMIT_API_PER_MINUTE, &RATE_LIMIT_API_BURST)?,
         };
         Ok(Self {
-            quotas: values.switch("RATE_LIMIT")?.then_some(quotas),
-            on_failure: values.get("RATE_LIMIT_ON_FAILURE", "allow or deny")?,
+            quotas: values.read(&RATE_LIMIT)?.then_some(quotas),
+            on_failure: values.read(&RATE_LIMIT_ON_FAILURE)?,
         })
     }
 }

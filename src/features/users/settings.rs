@@ -2,9 +2,30 @@
 
 use std::{num::NonZero, thread, time::Duration};
 
+use chassis_settings::{
+    AppEnv, Declaration, Section, SettingError, Values, millis, number, optional, parsed, settings,
+};
 use scrypt::Params;
 
-use crate::config::{AppEnv, Section, Setting, SettingError, Values};
+settings! {
+    /// the least length of a new password, in characters
+    PASSWORD_MIN_LENGTH: usize = "8", number(8..=64);
+
+    /// scrypt's log2 N; with the defaults a hash needs 16 MiB
+    SCRYPT_LOG_N: u8 = "14", number(1..=24);
+
+    /// scrypt's block size
+    SCRYPT_R: u32 = "8", number(1..=64);
+
+    /// scrypt's parallelisation
+    SCRYPT_P: u32 = "5", number(1..=64);
+
+    /// how many hashes run at once; unset: one a core
+    PASSWORD_HASH_CONCURRENCY: Option<NonZero<usize>>, optional(parsed("a whole number from 1"));
+
+    /// how long a request waits for its turn to hash before it is a 503
+    PASSWORD_HASH_WAIT_MS: Duration = "2000", millis(0);
+}
 
 /// How passwords are judged and hashed.
 #[derive(Debug, Clone)]
@@ -54,55 +75,31 @@ impl Cost {
 }
 
 impl Section for PasswordSettings {
-    const SETTINGS: &'static [Setting] = &[
-        Setting::new(
-            "PASSWORD_MIN_LENGTH",
-            "8",
-            "the least length of a new password, in characters",
-        ),
-        Setting::new(
-            "SCRYPT_LOG_N",
-            "14",
-            "scrypt's log2 N; with the defaults a hash needs 16 MiB",
-        ),
-        Setting::new("SCRYPT_R", "8", "scrypt's block size"),
-        Setting::new("SCRYPT_P", "5", "scrypt's parallelisation"),
-        Setting::new(
-            "PASSWORD_HASH_CONCURRENCY",
-            "",
-            "how many hashes run at once; unset: one a core",
-        ),
-        Setting::new(
-            "PASSWORD_HASH_WAIT_MS",
-            "2000",
-            "how long a request waits for its turn to hash before it is a 503",
-        ),
-    ];
+    const TITLE: &'static str = "Passwords";
+    const SETTINGS: &'static [Declaration] = SETTINGS;
 
     fn read(values: &Values) -> Result<Self, SettingError> {
         let cost = Cost {
-            log_n: values.number("SCRYPT_LOG_N", 1, 24)?,
-            r: values.number("SCRYPT_R", 1, 64)?,
-            p: values.number("SCRYPT_P", 1, 64)?,
+            log_n: values.read(&SCRYPT_LOG_N)?,
+            r: values.read(&SCRYPT_R)?,
+            p: values.read(&SCRYPT_P)?,
         };
         if Params::new(cost.log_n, cost.r, cost.p).is_err() {
-            return Err(values.unusable("SCRYPT_LOG_N", "parameters that scrypt can be run with"));
+            return Err(values.unusable(&SCRYPT_LOG_N, "parameters that scrypt can be run with"));
         }
         if values.app_env()? == AppEnv::Production && !cost.meets_owasp() {
             return Err(values.unusable(
-                "SCRYPT_LOG_N",
+                &SCRYPT_LOG_N,
                 "with SCRYPT_R and SCRYPT_P at least 17/8/1, 16/8/2, 15/8/3, 14/8/5 or 13/8/10 in production",
             ));
         }
-        let expected = "a whole number from 1";
-        let concurrency: Option<NonZero<usize>> =
-            values.optional("PASSWORD_HASH_CONCURRENCY", expected)?;
+        let concurrency = values.read(&PASSWORD_HASH_CONCURRENCY)?;
         let cores = || thread::available_parallelism().unwrap_or(NonZero::<usize>::MIN);
         Ok(Self {
-            min_length: values.number("PASSWORD_MIN_LENGTH", 8, 64)?,
+            min_length: values.read(&PASSWORD_MIN_LENGTH)?,
             cost,
             concurrency: concurrency.unwrap_or_else(cores).get().min(1024),
-            wait: values.millis("PASSWORD_HASH_WAIT_MS", 0)?,
+            wait: values.read(&PASSWORD_HASH_WAIT_MS)?,
         })
     }
 }
@@ -112,7 +109,7 @@ mod tests {
     use super::*;
 
     fn read(pairs: &[(&str, &str)]) -> Result<PasswordSettings, SettingError> {
-        PasswordSettings::read(&Values::from_pairs(pairs.iter().copied()).unwrap())
+        PasswordSettings::read(&crate::settings::values(pairs.iter().copied()).unwrap())
     }
 
     #[test]

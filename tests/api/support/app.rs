@@ -18,8 +18,8 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use warp_skeleton::{
     app::App,
     clock::Clock,
-    config::{Settings, Values},
     features::auth::Auth,
+    settings::{self, Settings},
     web::{Endpoint, Peer, Site},
 };
 
@@ -110,7 +110,7 @@ impl TestApp {
         offset: Arc<AtomicI64>,
     ) -> Self {
         leaks::watch();
-        let settings = Settings::read(&Values::from_pairs(pairs.clone()).unwrap()).unwrap();
+        let settings = Settings::read(&settings::values(pairs.clone()).unwrap()).unwrap();
         let moved = Arc::clone(&offset);
         let system = Clock::system();
         let clock = Clock::from_fn(move || {
@@ -166,7 +166,7 @@ impl TestApp {
 
     /// Starts what runs beside the requests of this very service, which stays usable.
     pub fn start_tasks(&mut self, tasks: &TaskTracker, stop: &CancellationToken) {
-        let settings = Settings::read(&Values::from_pairs(self.pairs.clone()).unwrap()).unwrap();
+        let settings = Settings::read(&settings::values(self.pairs.clone()).unwrap()).unwrap();
         let twin = App::build(&settings, self.clock.clone()).unwrap();
         // Starting takes the whole. The site goes on with its share of what was taken.
         std::mem::replace(&mut self.app, twin).start_tasks(tasks, stop);

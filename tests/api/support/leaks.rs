@@ -8,8 +8,8 @@ use std::{
 use http::StatusCode;
 use warp_skeleton::{
     clock::Clock,
-    config::{Section, Values},
-    telemetry::{self, LogFormat, TelemetrySettings},
+    settings::{self, Settings},
+    telemetry::{self, LogFormat},
 };
 
 use super::marks;
@@ -24,8 +24,8 @@ static WATCH: Once = Once::new();
 /// Every log line of this process goes through here from now on.
 pub fn watch() {
     WATCH.call_once(|| {
-        let values = Values::from_pairs([("LOG_LEVEL", "info,warp_skeleton=trace")]).unwrap();
-        let settings = TelemetrySettings::read(&values).unwrap();
+        let values = settings::values([("LOG_LEVEL", "info,warp_skeleton=trace")]).unwrap();
+        let settings = Settings::read(&values).unwrap().telemetry;
         let (subscriber, provider) =
             telemetry::subscriber(&settings, Clock::system(), LogFormat::Json, || Watched).unwrap();
         tracing::subscriber::set_global_default(subscriber).unwrap();

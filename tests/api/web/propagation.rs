@@ -6,8 +6,8 @@ use warp::{
     reply::{Reply, Response},
 };
 use warp_skeleton::{
-    config::{Section, Values},
-    telemetry::{TelemetrySettings, Tracing},
+    settings::{self, Settings},
+    telemetry::Tracing,
     web::{Endpoint, anyone, endpoint},
 };
 
@@ -17,8 +17,8 @@ const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
 
 /// `GET /call`: calls another service, and answers with the headers it sent there.
 fn calling_endpoint() -> Endpoint {
-    let settings = TelemetrySettings::read(&Values::from_pairs([("", ""); 0]).unwrap()).unwrap();
-    let tracing = Tracing::new(&settings);
+    let settings = Settings::read(&settings::values([("", ""); 0]).unwrap()).unwrap();
+    let tracing = Tracing::new(&settings.telemetry);
     endpoint(Method::GET, "/call", "Call on", anyone()).handled_by(move |request| {
         request.then(move || {
             let tracing = tracing.clone();

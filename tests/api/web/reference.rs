@@ -2,13 +2,11 @@
 
 use std::{collections::BTreeSet, fmt::Write};
 
+use chassis_settings::Declaration;
 use http::Method;
 use prometheus::proto::{Metric, MetricFamily, MetricType};
 use serde_json::json;
-use warp_skeleton::{
-    config::{Setting, catalogue},
-    features::users::Role,
-};
+use warp_skeleton::{features::users::Role, settings::catalogue};
 
 use super::panicking_endpoint;
 use crate::support::TestApp;
@@ -83,17 +81,17 @@ Written by the program: `REWRITE=1 cargo test --test api reference`.
 #[test]
 fn the_reference_of_settings_is_current() {
     let mut text = SETTINGS_INTRODUCTION.to_owned();
-    for (section, settings) in catalogue() {
+    for section in catalogue().sections() {
         let head = "| name | default | what it is for |\n| --- | --- | --- |";
-        writeln!(text, "\n## {section}\n\n{head}").unwrap();
-        for setting in settings {
+        writeln!(text, "\n## {}\n\n{head}", section.title).unwrap();
+        for setting in &section.settings {
             writeln!(text, "{}", row_of(setting)).unwrap();
         }
     }
     assert_current(SETTINGS, &text);
 }
 
-fn row_of(setting: &Setting) -> String {
+fn row_of(setting: &Declaration) -> String {
     let shown = |value: &str| match value {
         "" => "unset".to_owned(),
         value => format!("`{value}`"),

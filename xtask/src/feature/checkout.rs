@@ -224,7 +224,7 @@ mod tests {
         );
         let library = checkout.library().unwrap();
         assert!(
-            checkout.read("src/config.rs").is_ok() && !library.contains('-'),
+            checkout.read("src/settings.rs").is_ok() && !library.contains('-'),
             "{library}"
         );
     }

@@ -1,0 +1,23 @@
+#![doc = include_str!("../README.md")]
+
+mod app_env;
+mod catalogue;
+mod error;
+mod reader;
+mod setting;
+mod sources;
+mod values;
+
+pub use secrecy::{ExposeSecret, SecretString};
+
+pub use self::{
+    app_env::{APP_ENV, AppEnv},
+    catalogue::{Catalogue, CatalogueSection, Section},
+    error::SettingError,
+    reader::{
+        List, Number, OneOf, Optional, ParseWith, Reader, Span, days, list, millis, minutes,
+        number, one_of, optional, parse_with, parsed, path, seconds, secret, switch, text,
+    },
+    setting::{Declaration, Setting, joined},
+    values::{Entry, Shown, Values},
+};

@@ -1,0 +1,132 @@
+//! Every setting of the service: the list of sections, and the defaults that only the service knows.
+//!
+//! Each section stands beside the code that uses it, in the words of [`chassis_settings`], which alone reads the
+//! environment.
+
+use chassis_settings::{AppEnv, Catalogue, Section, SettingError, Values};
+
+use crate::{
+    database::{self, DatabaseSettings},
+    features::{auth::AuthSettings, limits::LimitSettings, users::PasswordSettings},
+    server::ServerSettings,
+    telemetry::{self, TelemetrySettings},
+    web::WebSettings,
+};
+
+/// All settings of the service.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// `APP_ENV`.
+    pub app_env: AppEnv,
+    /// Addresses, limits and timeouts of the listener.
+    pub server: ServerSettings,
+    /// Limits and timeouts of a request.
+    pub web: WebSettings,
+    /// Where PostgreSQL is and how it is used.
+    pub database: DatabaseSettings,
+    /// Tokens and sessions.
+    pub auth: AuthSettings,
+    /// Password policy and hashing.
+    pub passwords: PasswordSettings,
+    /// How many requests are allowed in which time.
+    pub limits: LimitSettings,
+    /// Logs and traces.
+    pub telemetry: TelemetrySettings,
+}
+
+impl Settings {
+    /// Reads each section from the values.
+    ///
+    /// The database is told the name of the service here, because its own section knows no other one.
+    pub fn read(values: &Values) -> Result<Self, SettingError> {
+        let service_name = values.read(&telemetry::SERVICE_NAME)?;
+        Ok(Self {
+            app_env: values.app_env()?,
+            server: ServerSettings::read(values)?,
+            web: WebSettings::read(values)?,
+            database: DatabaseSettings::read(values)?.with_application_name(&service_name),
+            auth: AuthSettings::read(values)?,
+            passwords: PasswordSettings::read(values)?,
+            limits: LimitSettings::read(values)?,
+            telemetry: TelemetrySettings::read(values)?,
+        })
+    }
+}
+
+/// Every setting there is, section by section, in the order in which lists show them.
+#[must_use]
+pub fn catalogue() -> Catalogue {
+    Catalogue::new()
+        .section::<ServerSettings>()
+        .section::<WebSettings>()
+        .section::<DatabaseSettings>()
+        .section::<AuthSettings>()
+        .section::<PasswordSettings>()
+        .section::<LimitSettings>()
+        .section::<TelemetrySettings>()
+        .with_default(&database::DB_NAME, "warp_skeleton")
+        .with_default(&database::DB_USER, "warp_skeleton")
+        .with_default(&telemetry::SERVICE_NAME, env!("CARGO_PKG_NAME"))
+}
+
+/// The values of this process: its environment, `.env` in the current folder, and the file named by `CONFIG_FILE`.
+pub fn load() -> Result<Values, SettingError> {
+    catalogue().load()
+}
+
+/// Values from the given pairs as if they were the whole environment: for tests.
+pub fn values<K: Into<String>, V: Into<String>>(
+    pairs: impl IntoIterator<Item = (K, V)>,
+) -> Result<Values, SettingError> {
+    catalogue().load_pairs(pairs)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn the_example_is_current() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/.env.example");
+
+        let written = fs::read_to_string(path).unwrap_or_default();
+
+        assert_eq!(
+            written,
+            catalogue().example(),
+            "write it anew: cargo run -q -- config --example > .env.example"
+        );
+    }
+
+    #[test]
+    fn every_default_can_be_used() {
+        for profile in ["development", "test", "production"] {
+            assert!(Settings::read(&values([("APP_ENV", profile)]).unwrap()).is_ok());
+        }
+    }
+
+    #[test]
+    fn an_unusable_value_names_its_setting_its_source_and_what_was_expected() {
+        let values = values([("PORT", "eighty")]).unwrap();
+
+        let error = Settings::read(&values).unwrap_err();
+
+        assert_eq!(
+            error.to_string(),
+            "PORT (from the environment): expected a whole number from 0 to 65535"
+        );
+    }
+
+    #[test]
+    fn the_database_is_told_the_name_of_the_service() {
+        let values = values([("SERVICE_NAME", "notes")]).unwrap();
+
+        let database = Settings::read(&values).unwrap().database;
+
+        for target in [database.target, database.migration_target] {
+            assert_eq!(target.config.get_application_name(), Some("notes"));
+        }
+    }
+}
