@@ -10,7 +10,7 @@ use super::healthcheck;
 use crate::{
     clock::Clock,
     database::{Target, migrations},
-    server::{Listener, ServerSettings},
+    server::{self, ServerSettings},
     settings::Settings,
     telemetry::Tracing,
 };
@@ -185,17 +185,14 @@ async fn traces(settings: &Settings) -> Finding {
 }
 
 /// The address has to be free, or held by this service already, which then answers this path.
-async fn listener(tracing: &Tracing, server: &ServerSettings, path: &str) -> Finding {
-    let free = match &server.listen_socket {
-        Some(path) => Listener::unix(path).await,
-        None => Listener::tcp(&server.host, server.port).await,
-    };
-    let address = healthcheck::address(server);
+async fn listener(tracing: &Tracing, settings: &ServerSettings, path: &str) -> Finding {
+    let free = server::bind(settings).await;
+    let address = healthcheck::address(settings);
     let cores = thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let Err(error) = free else {
         return Fine(format!("{address} is free; {cores} cores will serve it"));
     };
-    match healthcheck::ask(tracing, server, path).await {
+    match healthcheck::ask(tracing, settings, path).await {
         Ok(answer) if answer.is_ours && answer.status == StatusCode::OK => Fine(format!(
             "{address} is served by a running {}",
             env!("CARGO_PKG_NAME")

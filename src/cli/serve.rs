@@ -1,12 +1,9 @@
 //! `serve`: run the service.
 
-use std::{process::ExitCode, sync::Arc, time::Duration};
+use std::{convert::Infallible, process::ExitCode, sync::Arc, time::Duration};
 
 use anyhow::Context;
-use tokio::{
-    signal::unix::{Signal, SignalKind, signal},
-    time::Instant,
-};
+use tokio::time::Instant;
 use tokio_postgres::Client;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -14,9 +11,10 @@ use crate::{
     app::App,
     clock::Clock,
     database::{self, DatabaseSettings, Target, migrations},
-    server::{Listener, Server},
+    server::{self, ServerHandle, ServerOptions, ShutdownSignals},
     settings::Settings,
     telemetry::{self, LogStream, REVISION, Telemetry, VERSION},
+    web::{self, Site},
 };
 
 /// How much of the time to stop is kept for telemetry: this, or half of it when there is less.
@@ -32,7 +30,7 @@ pub(super) struct Serve {
 impl Serve {
     pub(super) async fn run(self, settings: Settings) -> anyhow::Result<ExitCode> {
         settings.auth.check_secret(settings.app_env)?;
-        let mut signals = Signals::listen()?;
+        let mut signals = ShutdownSignals::listen()?;
         let telemetry = Telemetry::start(&settings.telemetry, Clock::system(), LogStream::Stdout)?;
         telemetry::log_panics();
         let outcome = self.serve(&settings, &mut signals).await;
@@ -50,7 +48,11 @@ impl Serve {
         })
     }
 
-    async fn serve(&self, settings: &Settings, signals: &mut Signals) -> anyhow::Result<()> {
+    async fn serve(
+        &self,
+        settings: &Settings,
+        signals: &mut ShutdownSignals,
+    ) -> anyhow::Result<()> {
         raise_file_limit(settings.server.max_connections);
         let app = App::build(settings, Clock::system())?;
         let (lifecycle, database) = (app.lifecycle.clone(), app.database.clone());
@@ -58,7 +60,7 @@ impl Serve {
 
         let ready = tokio::select! {
             prepared = prepare(&settings.database, self.migrate) => Some(prepared),
-            () = signals.next() => None,
+            () = signals.recv() => None,
         };
         let tasks = TaskTracker::new();
         let stop = CancellationToken::new();
@@ -67,7 +69,7 @@ impl Serve {
                 lifecycle.serve();
                 tracing::info!(version = VERSION, revision = REVISION, "ready");
                 app.start_tasks(&tasks, &stop);
-                signals.next().await;
+                signals.recv().await;
             }
             Some(Err(error)) => {
                 for server in &servers {
@@ -86,7 +88,7 @@ impl Serve {
         lifecycle.drain();
         tokio::select! {
             () = tokio::time::sleep(delay) => {}
-            () = signals.next() => {}
+            () = signals.recv() => {}
         }
         let timeout = settings.server.shutdown_timeout;
         let deadline = Instant::now() + timeout - flush_time(settings);
@@ -110,7 +112,7 @@ impl Serve {
         };
         tokio::select! {
             () = finish => {}
-            () = signals.next() => tracing::warn!("stopped_at_once"),
+            () = signals.recv() => tracing::warn!("stopped_at_once"),
         }
         database.close();
         tracing::info!("stopped");
@@ -123,27 +125,29 @@ fn flush_time(settings: &Settings) -> Duration {
 }
 
 /// Opens the listeners and begins to answer.
-async fn listen(settings: &Settings, app: &App) -> anyhow::Result<Vec<Arc<Server>>> {
+async fn listen(settings: &Settings, app: &App) -> anyhow::Result<Vec<ServerHandle>> {
     let own = &settings.server;
-    let public = match &own.listen_socket {
-        Some(path) => Listener::unix(path).await?,
-        None => Listener::tcp(&own.host, own.port).await?,
-    };
-    let mut open = vec![(public, app.site(), "public")];
+    let mut open = vec![(server::bind(own).await?, app.site(), "public")];
     if let Some(admin) = own.for_operators() {
-        open.push((
-            Listener::tcp(&admin.host, admin.port).await?,
-            app.admin_site(),
-            "admin",
-        ));
+        open.push((server::bind(&admin).await?, app.admin_site(), "admin"));
     }
+    let options = ServerOptions::from(own);
     let servers = open.into_iter().map(|(listener, site, purpose)| {
         tracing::info!(address = %listener, purpose, "listening");
-        let server = Arc::new(Server::new(site, own));
-        server.start(listener);
-        server
+        server::start(listener, move |peer| connection(&site, *peer), &options)
     });
     Ok(servers.collect())
+}
+
+/// The service of one connection.
+fn connection(site: &Arc<Site>, peer: server::Peer) -> impl server::HttpService + use<> {
+    let peer = peer.ip.map_or(web::Peer::Local, web::Peer::Ip);
+    // A count per connection: one for all would be fetched from core to core by every request.
+    let site = Arc::new(Arc::clone(site));
+    server::service_fn(move |request| {
+        let site = Arc::clone(&site);
+        async move { Ok::<_, Infallible>(site.respond(request, peer).await) }
+    })
 }
 
 /// Finds the database and sees that its schema is the one this program works with.
@@ -210,28 +214,5 @@ fn raise_file_limit(max_connections: usize) {
         }
         Ok(_) => {}
         Err(error) => tracing::warn!(%error, "file_limit_unknown"),
-    }
-}
-
-/// The signals that ask the service to stop.
-struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-}
-
-impl Signals {
-    /// Takes them over, also as process 1, for which the kernel has no default.
-    fn listen() -> anyhow::Result<Self> {
-        Ok(Self {
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-        })
-    }
-
-    async fn next(&mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
-        }
     }
 }

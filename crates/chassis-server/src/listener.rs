@@ -1,8 +1,8 @@
-//! Where connections come from: TCP or a unix socket.
+//! Where connections come from: TCP or a unix socket. One type for both, so that the rest is not generic over it.
 
 use std::{
     fmt, io,
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     os::unix::fs::FileTypeExt,
     path::{Path, PathBuf},
     pin::Pin,
@@ -14,85 +14,87 @@ use tokio::{
     net::{TcpListener, TcpStream, UnixListener, UnixStream},
 };
 
-use crate::web::Peer;
+use crate::options::ListenAddress;
+
+/// The other end of a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Peer {
+    /// The address it connected from; `None` on a unix socket. Behind a proxy this is the proxy.
+    pub ip: Option<IpAddr>,
+}
 
 /// An open listener.
 #[derive(Debug)]
 pub enum Listener {
-    /// On an address.
+    /// On a TCP address.
     Tcp(TcpListener),
-    /// On a socket file, which goes when the listener does.
+    /// On a unix socket, whose file is removed with the listener.
     Unix(UnixListener, SocketFile),
 }
 
-/// A socket file of ours.
+/// The file of a unix socket, removed when dropped.
 #[derive(Debug)]
 pub struct SocketFile(PathBuf);
 
 impl Drop for SocketFile {
     fn drop(&mut self) {
-        // Gone already is as good.
+        // It may have been removed already.
         let _ = std::fs::remove_file(&self.0);
     }
 }
 
-impl Listener {
-    /// Listens on an address.
-    pub async fn tcp(host: &str, port: u16) -> io::Result<Self> {
-        let listener = TcpListener::bind((host, port)).await;
-        let listener = listener.map_err(|error| {
-            let hint = match error.kind() {
-                io::ErrorKind::AddrInUse => {
-                    "; something listens there already: stop it, or set PORT (or ADMIN_PORT) to another, as in `PORT=8001 make dev`"
-                }
-                _ => "",
-            };
-            io::Error::new(
-                error.kind(),
-                format!("cannot listen on {host}:{port}: {error}{hint}"),
-            )
-        })?;
-        Ok(Self::Tcp(listener))
+/// For a socket that was bound elsewhere, by a supervisor for example.
+impl From<TcpListener> for Listener {
+    fn from(listener: TcpListener) -> Self {
+        Self::Tcp(listener)
     }
+}
 
-    /// Listens on a socket file. One that a dead process left behind is replaced, a live one is not.
-    pub async fn unix(path: &Path) -> io::Result<Self> {
-        let explain = |error: io::Error| {
-            io::Error::new(
-                error.kind(),
-                format!("cannot listen on {}: {error}", path.display()),
-            )
+impl Listener {
+    /// Listens on this address.
+    ///
+    /// The file that a dead process left at the path of a unix socket is replaced; the socket of a live one is not.
+    ///
+    /// # Errors
+    ///
+    /// An error of the operating system, with its [`io::ErrorKind`], whose message names the address.
+    pub async fn bind(address: &ListenAddress) -> io::Result<Self> {
+        let bound = match address {
+            ListenAddress::Tcp { host, port } => bind_tcp(host, *port).await,
+            ListenAddress::Unix(path) => bind_unix(path).await,
         };
-        if let Ok(metadata) = std::fs::symlink_metadata(path) {
-            let is_dead = metadata.file_type().is_socket()
-                && UnixStream::connect(path)
-                    .await
-                    .is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused);
-            if is_dead {
-                std::fs::remove_file(path).map_err(explain)?;
-            }
-        }
-        let listener = UnixListener::bind(path).map_err(explain)?;
-        Ok(Self::Unix(listener, SocketFile(path.to_owned())))
+        bound.map_err(|error| {
+            let message = format!("cannot listen on {address}: {error}");
+            io::Error::new(error.kind(), message)
+        })
     }
 
     /// The next connection.
+    ///
+    /// # Errors
+    ///
+    /// When the operating system has none to give, usually for want of file descriptors. The listener stays usable.
     pub async fn accept(&self) -> io::Result<(Stream, Peer)> {
         match self {
             Self::Tcp(listener) => {
                 let (stream, address) = listener.accept().await?;
-                // Small replies should not wait for each other. If it cannot be had, they do.
+                // Without it small responses wait for each other's acknowledgement; they still arrive.
                 let _ = stream.set_nodelay(true);
-                Ok((Stream::Tcp(stream), Peer::Ip(address.ip())))
+                Ok((
+                    Stream::Tcp(stream),
+                    Peer {
+                        ip: Some(address.ip()),
+                    },
+                ))
             }
             Self::Unix(listener, _) => {
                 let (stream, _) = listener.accept().await?;
-                Ok((Stream::Unix(stream), Peer::Local))
+                Ok((Stream::Unix(stream), Peer { ip: None }))
             }
         }
     }
 
-    /// The address, once it is known.
+    /// The TCP address with the port that was really taken; `None` for a unix socket.
     #[must_use]
     pub fn address(&self) -> Option<SocketAddr> {
         match self {
@@ -102,6 +104,28 @@ impl Listener {
     }
 }
 
+async fn bind_tcp(host: &str, port: u16) -> io::Result<Listener> {
+    TcpListener::bind((host, port)).await.map(Listener::Tcp)
+}
+
+async fn bind_unix(path: &Path) -> io::Result<Listener> {
+    if is_dead_socket(path).await {
+        std::fs::remove_file(path)?;
+    }
+    let listener = UnixListener::bind(path)?;
+    Ok(Listener::Unix(listener, SocketFile(path.to_owned())))
+}
+
+/// Whether there is a socket file here that no process listens on.
+async fn is_dead_socket(path: &Path) -> bool {
+    let metadata = std::fs::symlink_metadata(path);
+    metadata.is_ok_and(|metadata| metadata.file_type().is_socket())
+        && UnixStream::connect(path)
+            .await
+            .is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused)
+}
+
+/// As a log shows it: `http://127.0.0.1:8000` or `unix:/run/service.sock`.
 impl fmt::Display for Listener {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self, self.address()) {
@@ -112,12 +136,12 @@ impl fmt::Display for Listener {
     }
 }
 
-/// A connection of either kind.
+/// An open connection of either kind.
 #[derive(Debug)]
 pub enum Stream {
     /// Over TCP.
     Tcp(TcpStream),
-    /// Over a socket file.
+    /// Over a unix socket.
     Unix(UnixStream),
 }
 

@@ -1,0 +1,92 @@
+//! What a server is told: where to listen, how long to wait, how much to accept.
+
+use std::{fmt, path::PathBuf, time::Duration};
+
+/// Where to listen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ListenAddress {
+    /// A TCP port.
+    Tcp {
+        /// Host name or IP address; `0.0.0.0` or `::` for all interfaces.
+        host: String,
+        /// Port; 0 takes a free one, which [`Listener::address`](crate::Listener::address) tells.
+        port: u16,
+    },
+    /// A unix socket at this path.
+    Unix(PathBuf),
+}
+
+impl fmt::Display for ListenAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp { host, port } => write!(f, "{host}:{port}"),
+            Self::Unix(path) => write!(f, "{}", path.display()),
+        }
+    }
+}
+
+/// Addresses, timeouts and limits of a server.
+///
+/// The defaults suit a service on the internet behind a proxy:
+///
+/// ```
+/// use chassis_server::{ListenAddress, ServerOptions};
+///
+/// let options = ServerOptions {
+///     listen: ListenAddress::Tcp { host: "0.0.0.0".to_owned(), port: 8080 },
+///     max_connections: 2_000,
+///     ..ServerOptions::default()
+/// };
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServerOptions {
+    /// Where [`Listener::bind`](crate::Listener::bind) listens. Default: `127.0.0.1:8000`.
+    pub listen: ListenAddress,
+    /// How long a new connection has to send its first complete request head, and a used one may be idle.
+    /// Default: 10 s.
+    pub header_timeout: Duration,
+    /// How long a client may read nothing of what is written to it before its connection is cut. Default: 30 s.
+    pub write_timeout: Duration,
+    /// How long [`serve`](crate::serve) lets requests in flight finish during shutdown. Default: 30 s.
+    pub shutdown_timeout: Duration,
+    /// How long a connection that has not sent a request yet may still send one during shutdown. Default: 250 ms.
+    pub first_request_grace: Duration,
+    /// How long a connection that is being closed, because it was idle too long or evicted at the cap, may take to
+    /// write what it has begun to. Default: 1 s.
+    pub close_grace: Duration,
+    /// How many connections there may be at once. At the cap, a new one evicts the one that has been idle longest,
+    /// or waits while all are busy. At least 1; 0 accepts none. Default: 10 000.
+    pub max_connections: usize,
+    /// The longest request head, in bytes, that is not answered with 431. At least 8192. Default: 32 KiB.
+    pub max_head_bytes: usize,
+    /// How many headers a request may have before it is answered with 431. Default: 100.
+    pub max_headers: usize,
+    /// How many requests one HTTP/2 connection may have in flight. Default: 128.
+    pub max_http2_streams: u32,
+    /// How often an HTTP/2 connection is pinged. Default: 20 s.
+    pub http2_keep_alive_interval: Duration,
+    /// How long an HTTP/2 client has to answer a ping before its connection is closed. Default: 10 s.
+    pub http2_keep_alive_timeout: Duration,
+}
+
+impl Default for ServerOptions {
+    fn default() -> Self {
+        Self {
+            listen: ListenAddress::Tcp {
+                host: "127.0.0.1".to_owned(),
+                port: 8000,
+            },
+            header_timeout: Duration::from_secs(10),
+            write_timeout: Duration::from_secs(30),
+            shutdown_timeout: Duration::from_secs(30),
+            first_request_grace: Duration::from_millis(250),
+            close_grace: Duration::from_secs(1),
+            max_connections: 10_000,
+            max_head_bytes: 32 * 1024,
+            max_headers: 100,
+            max_http2_streams: 128,
+            http2_keep_alive_interval: Duration::from_secs(20),
+            http2_keep_alive_timeout: Duration::from_secs(10),
+        }
+    }
+}

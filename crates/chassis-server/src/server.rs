@@ -1,0 +1,196 @@
+//! The accept loop, and what begins and ends it.
+
+use std::{future::Future, sync::Arc, time::Duration};
+
+use futures_util::FutureExt;
+use hyper_util::{
+    rt::{TokioExecutor, TokioTimer},
+    server::conn::auto::Builder,
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    connection::serve_connection,
+    connections::{ConnectionCommand, ConnectionHandle, Connections},
+    listener::{Listener, Peer, Stream},
+    options::ServerOptions,
+    service::HttpService,
+};
+
+/// How long to wait before the next try when a connection could not be accepted.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// Serves connections of this listener until `shutdown` resolves, then shuts down gracefully.
+///
+/// `make_service` is called once per connection, with the address of the client. Its result serves all requests of
+/// that connection; see [`HttpService`] for what it may be. Of the options, everything counts but the address: that
+/// is for [`Listener::bind`].
+///
+/// Returns how many connections had to be cut because they did not finish within
+/// [`shutdown_timeout`](ServerOptions::shutdown_timeout). Dropping the future has the effect of dropping a
+/// [`ServerHandle`].
+///
+/// # Panics
+///
+/// Outside of a tokio runtime that has I/O and time enabled, or when an option is below its minimum.
+pub async fn serve<M, S>(
+    listener: Listener,
+    make_service: M,
+    options: &ServerOptions,
+    shutdown: impl Future<Output = ()>,
+) -> usize
+where
+    M: Fn(&Peer) -> S + Send + Sync + 'static,
+    S: HttpService,
+{
+    let server = start(listener, make_service, options);
+    shutdown.await;
+    server.stop(options.shutdown_timeout).await
+}
+
+/// Begins to serve connections of this listener, in tasks of their own. The same as [`serve`] for a process that has
+/// several listeners or does more than serving.
+///
+/// # Panics
+///
+/// Outside of a tokio runtime that has I/O and time enabled, or when an option is below its minimum.
+pub fn start<M, S>(listener: Listener, make_service: M, options: &ServerOptions) -> ServerHandle
+where
+    M: Fn(&Peer) -> S + Send + Sync + 'static,
+    S: HttpService,
+{
+    let handle = ServerHandle {
+        connections: Connections::new(options.max_connections),
+        tasks: TaskTracker::new(),
+        stop: CancellationToken::new(),
+    };
+    let server = Server {
+        make_service,
+        builder: builder(options),
+        options: options.clone(),
+        connections: handle.connections.clone(),
+        tasks: handle.tasks.clone(),
+        stop: handle.stop.clone(),
+    };
+    // Tracked with the connections: `stop` returns after the listener is closed and its socket file gone.
+    handle.tasks.spawn(Arc::new(server).accept_loop(listener));
+    handle
+}
+
+/// A running server. Dropping it begins the graceful shutdown of [`ServerHandle::stop`] without waiting for it and
+/// without a time limit.
+#[must_use = "a server shuts down when its handle is dropped"]
+pub struct ServerHandle {
+    connections: Connections,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+}
+
+impl ServerHandle {
+    /// How many connections are open, not counting those that were evicted and are about to close.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        self.connections.len()
+    }
+
+    /// Closes the listener and idle connections, lets requests in flight finish, and cuts what is left after `within`.
+    ///
+    /// Returns how many connections were cut.
+    pub async fn stop(&self, within: Duration) -> usize {
+        self.begin_shutdown();
+        if tokio::time::timeout(within, self.tasks.wait())
+            .await
+            .is_ok()
+        {
+            return 0;
+        }
+        let cut = self.tasks.len();
+        self.connections.send_to_all(ConnectionCommand::Abort);
+        self.tasks.wait().await;
+        cut
+    }
+
+    fn begin_shutdown(&self) {
+        self.stop.cancel();
+        self.connections
+            .send_to_all(ConnectionCommand::FinishAndClose);
+        self.tasks.close();
+    }
+}
+
+impl Drop for ServerHandle {
+    fn drop(&mut self) {
+        self.begin_shutdown();
+    }
+}
+
+struct Server<M> {
+    make_service: M,
+    builder: Builder<TokioExecutor>,
+    options: ServerOptions,
+    connections: Connections,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+}
+
+impl<M, S> Server<M>
+where
+    M: Fn(&Peer) -> S + Send + Sync + 'static,
+    S: HttpService,
+{
+    async fn accept_loop(self: Arc<Self>, listener: Listener) {
+        loop {
+            let accepted = tokio::select! {
+                () = self.stop.cancelled() => break,
+                accepted = listener.accept() => accepted,
+            };
+            let (stream, peer) = match accepted {
+                Ok(accepted) => accepted,
+                Err(error) => {
+                    // Usually there are no file descriptors left. Connections that end give some back.
+                    tracing::warn!(%error, "accept_failed");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                    continue;
+                }
+            };
+            let handle = tokio::select! {
+                () = self.stop.cancelled() => break,
+                handle = self.connections.admit() => handle,
+            };
+            self.spawn(stream, peer, handle);
+        }
+        // The kernel has already accepted these for us; closing the listener would reset them.
+        while let Some(Ok((stream, peer))) = listener.accept().now_or_never() {
+            let Some(handle) = self.connections.admit().now_or_never() else {
+                break;
+            };
+            self.spawn(stream, peer, handle);
+        }
+    }
+
+    fn spawn(self: &Arc<Self>, stream: Stream, peer: Peer, handle: ConnectionHandle) {
+        let server = Arc::clone(self);
+        self.tasks.spawn(async move {
+            let service = (server.make_service)(&peer);
+            serve_connection(&server.builder, &server.options, stream, service, handle).await;
+        });
+    }
+}
+
+fn builder(options: &ServerOptions) -> Builder<TokioExecutor> {
+    let mut builder = Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        // The timer of serve_connection does this, see there.
+        .header_read_timeout(None)
+        .max_buf_size(options.max_head_bytes)
+        .max_headers(options.max_headers);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .keep_alive_interval(options.http2_keep_alive_interval)
+        .keep_alive_timeout(options.http2_keep_alive_timeout)
+        .max_concurrent_streams(options.max_http2_streams)
+        .max_header_list_size(u32::try_from(options.max_head_bytes).unwrap_or(u32::MAX));
+    builder
+}
