@@ -16,7 +16,7 @@ use crate::{
     config::Settings,
     database::{self, DatabaseSettings, Target, migrations},
     server::{Listener, Server},
-    telemetry::{self, LogStream, REVISION, Telemetry, VERSION},
+    telemetry::{self, LogStream, PROGRAM, REVISION, Telemetry, VERSION},
 };
 
 /// How much of the time to stop is kept for telemetry: this, or half of it when there is less.
@@ -33,7 +33,13 @@ impl Serve {
     pub(super) async fn run(self, settings: Settings) -> anyhow::Result<ExitCode> {
         settings.auth.check_secret(settings.app_env)?;
         let mut signals = Signals::listen()?;
-        let telemetry = Telemetry::start(&settings.telemetry, Clock::system(), LogStream::Stdout)?;
+        let clock = Clock::system();
+        let telemetry = Telemetry::start(
+            PROGRAM,
+            &settings.telemetry,
+            move || clock.now(),
+            LogStream::Stdout,
+        )?;
         telemetry::log_panics();
         let outcome = self.serve(&settings, &mut signals).await;
         if let Err(error) = &outcome {

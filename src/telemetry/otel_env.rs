@@ -12,9 +12,8 @@ use std::{path::PathBuf, time::Duration};
 use http::{HeaderName, HeaderValue, Uri};
 use percent_encoding::percent_decode_str;
 use secrecy::ExposeSecret;
-use uuid::Uuid;
 
-use super::{REVISION, VERSION, settings::Propagator};
+use super::{Batches, Otlp, Propagator, Sampler};
 use crate::config::{Setting, SettingError, Values};
 
 /// The standard ones that mean something to this service.
@@ -124,41 +123,6 @@ pub(super) const SETTINGS: [Setting; 21] = [
     ),
 ];
 
-/// Where and how spans are sent.
-#[derive(Debug, Clone)]
-pub struct Otlp {
-    /// The full address of the traces endpoint.
-    pub endpoint: String,
-    /// Sent with each export; the values are marked sensitive.
-    pub headers: Vec<(HeaderName, HeaderValue)>,
-    /// Whether exports are compressed.
-    pub gzip: bool,
-    /// How long one may take.
-    pub timeout: Duration,
-    /// The certificates to trust instead of the system's.
-    pub certificate: Option<PathBuf>,
-}
-
-/// How finished spans are gathered.
-#[derive(Debug, Clone, Copy)]
-pub struct Batches {
-    /// How long they wait for company.
-    pub delay: Duration,
-    /// How many may wait.
-    pub queue: usize,
-    /// How many go at once.
-    pub size: usize,
-}
-
-/// Which traces are recorded.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Sampler {
-    /// Whether a caller's decision is kept.
-    pub parent_based: bool,
-    /// The share of the others.
-    pub ratio: f64,
-}
-
 /// Whether somebody gave this setting a value.
 fn is_given(values: &Values, name: &str) -> bool {
     !values.origin(name).starts_with("default")
@@ -184,25 +148,15 @@ pub(super) fn service_name(values: &Values) -> Result<String, SettingError> {
     }
 }
 
-/// What Cargo and the environment know about this process; the environment wins.
-pub(super) fn resource(
-    values: &Values,
-    service_name: &str,
-) -> Result<Vec<(String, String)>, SettingError> {
-    let environment = values.text("APP_ENV").unwrap_or_default();
-    let own = [
-        ("service.version", VERSION.to_owned()),
-        ("service.instance.id", Uuid::new_v4().to_string()),
-        ("deployment.environment.name", environment),
-        ("vcs.ref.head.revision", REVISION.to_owned()),
-        ("process.pid", std::process::id().to_string()),
-    ];
-    let given = pairs(values, "OTEL_RESOURCE_ATTRIBUTES")?;
-    let mut all: Vec<_> = own.map(|(name, value)| (name.to_owned(), value)).into();
-    all.retain(|(name, _)| given.iter().all(|(given, _)| given != name));
-    all.extend(given.into_iter().filter(|(name, _)| name != "service.name"));
-    all.push(("service.name".to_owned(), service_name.to_owned()));
-    Ok(all)
+/// Attributes of this process: `OTEL_RESOURCE_ATTRIBUTES`, and the environment unless they name it.
+pub(super) fn resource(values: &Values) -> Result<Vec<(String, String)>, SettingError> {
+    let name = "deployment.environment.name";
+    let mut given = pairs(values, "OTEL_RESOURCE_ATTRIBUTES")?;
+    if given.iter().all(|(given, _)| given != name) {
+        let environment = values.text("APP_ENV").unwrap_or_default();
+        given.push((name.to_owned(), environment));
+    }
+    Ok(given)
 }
 
 pub(super) fn propagators(values: &Values) -> Result<Vec<Propagator>, SettingError> {
@@ -452,11 +406,6 @@ mod tests {
         let read = settings(&[attributes]);
         assert_eq!(read.service_name, "third");
         assert!(read.resource.contains(&("team".into(), "a b".into())));
-        let names = read
-            .resource
-            .iter()
-            .filter(|(name, _)| name == "service.name");
-        assert_eq!(names.count(), 1);
     }
 
     #[test]

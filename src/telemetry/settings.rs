@@ -1,55 +1,9 @@
 //! What is logged and traced, and where it goes.
 
-use std::io::IsTerminal;
+use tracing_subscriber::filter::Targets;
 
-use tracing_subscriber::filter::{LevelFilter, Targets};
-
-use super::standard::{self, Batches, Otlp, Sampler};
+use super::{LogFormat, TelemetrySettings, otel_env};
 use crate::config::{AppEnv, Section, Setting, SettingError, Values};
-
-/// How a log line looks.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum LogFormat {
-    /// For a person at a terminal.
-    Pretty,
-    /// One JSON object a line.
-    #[default]
-    Json,
-}
-
-/// Logs and traces.
-#[derive(Debug, Clone)]
-pub struct TelemetrySettings {
-    /// What the service calls itself.
-    pub service_name: String,
-    /// Which lines are written.
-    pub log_level: Targets,
-    /// How they look; `None` leaves it to whether a terminal reads them.
-    pub log_format: Option<LogFormat>,
-    /// Where and how spans are sent, when they are.
-    pub otlp: Option<Otlp>,
-    /// Whether spans are also shown on standard error.
-    pub trace_console: bool,
-    /// Which new traces are recorded.
-    pub sampler: Sampler,
-    /// The route templates whose requests are never recorded.
-    pub untraced: Vec<String>,
-    /// What is understood of callers, and told to who is called.
-    pub propagators: Vec<Propagator>,
-    /// How spans are gathered before they are sent.
-    pub batches: Batches,
-    /// What is said about this process beside its spans.
-    pub resource: Vec<(String, String)>,
-}
-
-/// A way to hand a context from one service to the next.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Propagator {
-    /// `traceparent` and `tracestate` (W3C Trace Context).
-    TraceContext,
-    /// `baggage` (W3C Baggage).
-    Baggage,
-}
 
 /// Our own; the standard ones follow them in [`Section::SETTINGS`].
 const OWN: [Setting; 7] = [
@@ -92,13 +46,13 @@ const OWN: [Setting; 7] = [
 
 impl Section for TelemetrySettings {
     const SETTINGS: &'static [Setting] = &{
-        let mut all = [OWN[0]; OWN.len() + standard::SETTINGS.len()];
+        let mut all = [OWN[0]; OWN.len() + otel_env::SETTINGS.len()];
         let mut at = 0;
         while at < all.len() {
             all[at] = if at < OWN.len() {
                 OWN[at]
             } else {
-                standard::SETTINGS[at - OWN.len()]
+                otel_env::SETTINGS[at - OWN.len()]
             };
             at += 1;
         }
@@ -113,46 +67,21 @@ impl Section for TelemetrySettings {
             Some("json") => Some(LogFormat::Json),
             Some(_) => return Err(values.unusable("LOG_FORMAT", "pretty or json")),
         };
-        let service_name = standard::service_name(values)?;
+        let service_name = otel_env::service_name(values)?;
         let untraced = values.list("TRACE_EXCLUDED_PATHS");
         Ok(Self {
-            resource: standard::resource(values, &service_name)?,
+            resource: otel_env::resource(values)?,
             service_name,
             log_level: log_level(values)?,
             log_format: log_format
                 .or((values.app_env()? != AppEnv::Development).then_some(LogFormat::Json)),
-            otlp: standard::otlp(values)?,
-            trace_console: standard::console(values)?,
-            sampler: standard::sampler(values)?,
+            otlp: otel_env::otlp(values)?,
+            trace_console: otel_env::console(values)?,
+            sampler: otel_env::sampler(values)?,
             untraced: untraced.into_iter().filter(|path| path != "-").collect(),
-            propagators: standard::propagators(values)?,
-            batches: standard::batches(values)?,
+            propagators: otel_env::propagators(values)?,
+            batches: otel_env::batches(values)?,
         })
-    }
-}
-
-impl TelemetrySettings {
-    /// The format for lines that go to `stream`.
-    pub fn format_for(&self, stream: &impl IsTerminal) -> LogFormat {
-        let by_reader = if stream.is_terminal() {
-            LogFormat::Pretty
-        } else {
-            LogFormat::Json
-        };
-        self.log_format.unwrap_or(by_reader)
-    }
-
-    /// Whether there is anywhere for spans to go.
-    #[must_use]
-    pub fn exports(&self) -> bool {
-        self.otlp.is_some() || self.trace_console
-    }
-
-    /// Whether any line is ever written.
-    #[must_use]
-    pub fn logs(&self) -> bool {
-        self.log_level.iter().next().is_some()
-            || self.log_level.default_level() != Some(LevelFilter::OFF)
     }
 }
 

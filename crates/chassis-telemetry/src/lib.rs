@@ -1,22 +1,23 @@
-//! Logs, traces and metrics: how an operator sees what the service does.
-//!
-//! Code says what happens with `tracing`; here it is decided where that goes.
-//! Metrics live in a [`prometheus::Registry`] made once and handed to whoever counts
-//! something; each module owns the families it feeds.
+#![doc = include_str!("../README.md")]
 
+mod error;
 mod export;
+mod http_client;
+mod internal_logs;
+mod line;
 mod logs;
-mod outgoing;
-mod registry;
-mod settings;
+mod metrics;
+mod options;
+mod panics;
+mod recorded;
 mod spans;
-mod standard;
 mod writer;
 
-use std::{error::Error, fmt, io, panic::PanicHookInfo, time::Duration};
+use std::{fmt, io, time::Duration};
 
 use opentelemetry::trace::TracerProvider as _;
 use opentelemetry_sdk::trace::SdkTracerProvider;
+use time::OffsetDateTime;
 use tracing::{Subscriber, subscriber::Interest};
 use tracing_subscriber::{
     Layer,
@@ -25,36 +26,24 @@ use tracing_subscriber::{
     layer::SubscriberExt,
 };
 
-use self::{export::InternalLogs, writer::LineThread};
 pub use self::{
+    error::{TelemetryError, chain},
     logs::emergency_line,
-    registry::{LATENCY_BUCKETS, new_registry, register},
-    settings::{LogFormat, Propagator, TelemetrySettings},
-    spans::{Incoming, Tracing, end_request_span, fail, note_caller},
-    standard::{Batches, Otlp, Sampler},
+    metrics::{LATENCY_BUCKETS, new_registry, register},
+    options::{
+        Batches, Build, LogFormat, LogStream, Otlp, Program, Propagator, Sampler, TelemetryOptions,
+    },
+    panics::{log_panics, log_panics_beside},
+    spans::{Incoming, Tracing, end_request_span, fail, record_user},
+    writer::{LogWriter, WriterThread, writer_thread},
 };
-use crate::clock::Clock;
+use self::internal_logs::InternalLogs;
 
-/// The version of this build.
-pub const VERSION: &str = env!("CARGO_PKG_VERSION");
-
-/// The git revision of this build, or `unknown`.
-pub const REVISION: &str = env!("GIT_REVISION");
-
-/// Which standard stream log lines go to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LogStream {
-    /// The service's own output.
-    Stdout,
-    /// For commands, whose output is their answer.
-    Stderr,
-}
-
-/// Keeps logs and traces flowing; without it both stop.
+/// Keeps logs and traces running; dropping it writes the lines that wait and ends both.
 pub struct Telemetry {
     provider: SdkTracerProvider,
-    // Dropped last: the shutdown of traces may still have something to say.
-    _lines: LineThread,
+    // Declared last, so dropped last: the shutdown of traces may log.
+    _writer: WriterThread,
 }
 
 impl fmt::Debug for Telemetry {
@@ -64,35 +53,45 @@ impl fmt::Debug for Telemetry {
 }
 
 impl Telemetry {
-    /// Starts logs and traces for the whole process.
+    /// Starts logs and traces for the whole process. `now` is asked for the time of each line.
     ///
     /// # Errors
     ///
-    /// When the exporter or the thread that writes cannot be made, or telemetry was started before.
+    /// When the exporter or the thread that writes lines cannot be started, or telemetry was started before.
+    ///
+    /// # Panics
+    ///
+    /// When `options.otlp` is set and no tokio runtime is running: the exporter sends on it.
     pub fn start(
-        settings: &TelemetrySettings,
-        clock: Clock,
+        program: Program,
+        options: &TelemetryOptions,
+        now: impl Fn() -> OffsetDateTime + Send + Sync + 'static,
         stream: LogStream,
-    ) -> anyhow::Result<Self> {
-        let (format, writer, lines) = match stream {
-            LogStream::Stdout => {
-                let (writer, lines) = writer::start(io::stdout())?;
-                (settings.format_for(&io::stdout()), writer, lines)
-            }
-            LogStream::Stderr => {
-                let (writer, lines) = writer::start(io::stderr())?;
-                (settings.format_for(&io::stderr()), writer, lines)
-            }
+    ) -> Result<Self, TelemetryError> {
+        let (format, (writer, thread)) = match stream {
+            LogStream::Stdout => (
+                options.format_for(&io::stdout()),
+                writer_thread(io::stdout()).map_err(TelemetryError::Thread)?,
+            ),
+            LogStream::Stderr => (
+                options.format_for(&io::stderr()),
+                writer_thread(io::stderr()).map_err(TelemetryError::Thread)?,
+            ),
         };
-        let (subscriber, provider) = subscriber(settings, clock, format, writer)?;
-        tracing::subscriber::set_global_default(subscriber)?;
+        let (subscriber, provider) = subscriber(program, options, now, format, writer)?;
+        tracing::subscriber::set_global_default(subscriber)
+            .map_err(TelemetryError::AlreadyStarted)?;
         Ok(Self {
             provider,
-            _lines: lines,
+            _writer: thread,
         })
     }
 
-    /// Sends the last spans and writes the last lines. What cannot be sent in time is lost, and said to be.
+    /// Sends the last spans, for at most `within`, and writes the last lines.
+    ///
+    /// Spans that cannot be sent in time are lost, which is logged as `trace_shutdown_failed`.
+    /// This blocks, and the exporter needs the runtime meanwhile: call it from a thread that
+    /// may block (`tokio::task::spawn_blocking`).
     pub fn shutdown(self, within: Duration) {
         if let Err(error) = self.provider.shutdown_with_timeout(within) {
             tracing::warn!(%error, "trace_shutdown_failed");
@@ -100,45 +99,51 @@ impl Telemetry {
     }
 }
 
-/// What turns spans into traces and events into lines that go to this writer.
+/// The subscriber that [`Telemetry::start`] installs, for a writer of the caller's; with what its spans are exported by.
+///
+/// Spans are exported until the returned provider is dropped or shut down.
 ///
 /// # Errors
 ///
 /// When the exporter cannot be built.
+///
+/// # Panics
+///
+/// As [`Telemetry::start`].
 pub fn subscriber<W>(
-    settings: &TelemetrySettings,
-    clock: Clock,
+    program: Program,
+    options: &TelemetryOptions,
+    now: impl Fn() -> OffsetDateTime + Send + Sync + 'static,
     format: LogFormat,
     writer: W,
-) -> anyhow::Result<(impl Subscriber + Send + Sync, SdkTracerProvider)>
+) -> Result<(impl Subscriber + Send + Sync, SdkTracerProvider), TelemetryError>
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
-    let provider = export::provider(settings)?;
-    let tracer = provider.tracer(env!("CARGO_CRATE_NAME"));
+    let provider = export::provider(program.build, options)?;
+    let tracer = provider.tracer(program.build.crate_name());
     let spans = tracing_opentelemetry::layer()
         .with_tracer(tracer)
         .with_location(false)
         .with_threads(false)
         .with_tracked_inactivity(false)
-        // Nobody here asks OpenTelemetry what is current: `tracing` knows.
+        // `tracing` knows the current span; a second stack in OpenTelemetry's context would only cost time.
         .with_context_activation(false)
         .with_target(false)
         .with_level(false)
-        .with_filter(spans::Recorded {
-            exports: settings.exports(),
-        });
-    let level = settings.log_level.clone();
-    // The answer does not depend on when it is asked, so it is asked once for each place that logs.
+        .with_filter(recorded::Recorded::new(options, program.span_crates));
+    let level = options.log_level.clone();
+    // Depends on the callsite alone, so tracing caches the answer.
     let wanted = filter_fn(move |metadata| {
         if metadata.is_span() {
-            return logs::is_carried(metadata);
+            return logs::adds_fields(metadata);
         }
         level.would_enable(metadata.target(), metadata.level())
             && (!InternalLogs::are(metadata) || InternalLogs::are_wanted(metadata))
     });
+    // Depends on the time: asked for each event of the OpenTelemetry crates, and for no other.
     let internal = InternalLogs::default();
-    let sparing = dynamic_filter_fn(move |metadata, _| {
+    let not_repeated = dynamic_filter_fn(move |metadata, _| {
         !InternalLogs::are(metadata) || internal.are_due(metadata)
     })
     .with_callsite_filter(|metadata| {
@@ -148,45 +153,12 @@ where
             Interest::always()
         }
     });
-    let lines = logs::Lines::new(format, &settings.service_name, clock, writer)
-        .with_filter(wanted.and(sparing));
+    let lines = logs::LogLayer::new(format, &options.service_name, now, writer)
+        .with_filter(wanted.and(not_repeated));
     Ok((
         tracing_subscriber::registry().with(spans).with(lines),
         provider,
     ))
-}
-
-/// An error with everything that caused it, on one line.
-#[must_use]
-pub fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        next = cause.source();
-    }
-    text
-}
-
-/// Makes a panic a log line, with the fields of the span it happens in, and nothing else.
-pub fn log_panics() {
-    log_panics_beside(Box::new(|_| {}));
-}
-
-/// Makes a panic a log line, and then lets another hook have it.
-pub fn log_panics_beside(other: Box<dyn Fn(&PanicHookInfo<'_>) + Send + Sync>) {
-    std::panic::set_hook(Box::new(move |panic| {
-        let message = panic
-            .payload_as_str()
-            .unwrap_or("something that is not text");
-        let location = panic
-            .location()
-            .map(ToString::to_string)
-            .unwrap_or_default();
-        tracing::error!(target: "panic", location, panic = message, "panicked");
-        other(panic);
-    }));
 }
 
 #[cfg(test)]
@@ -194,13 +166,29 @@ mod tests {
     use tracing::{info_span, subscriber::with_default};
 
     use super::*;
-    use crate::config::{Section, Values};
+
+    pub(crate) const BUILD: Build = Build {
+        name: "note-taker",
+        version: "1.2.3",
+        revision: "abc",
+    };
+
+    pub(crate) const PROGRAM: Program = Program {
+        build: BUILD,
+        span_crates: &["note_taker"],
+    };
+
+    pub(crate) fn options() -> TelemetryOptions {
+        TelemetryOptions::new("notes")
+    }
+
+    pub(crate) fn now() -> OffsetDateTime {
+        OffsetDateTime::UNIX_EPOCH
+    }
 
     #[test]
-    fn without_somewhere_to_send_spans_only_those_that_lines_carry_are_made() {
-        let values = Values::from_pairs::<&str, &str>([]).unwrap();
-        let settings = TelemetrySettings::read(&values).unwrap();
-        let parts = subscriber(&settings, Clock::system(), LogFormat::Json, io::sink).unwrap();
+    fn without_an_exporter_only_spans_with_fields_for_lines_are_made() {
+        let parts = subscriber(PROGRAM, &options(), now, LogFormat::Json, io::sink).unwrap();
 
         with_default(parts.0, || {
             let request = info_span!("request", correlation_id = "a");
