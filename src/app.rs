@@ -60,7 +60,7 @@ impl App {
     ///
     /// When the certificates to trust cannot be read.
     pub fn build(settings: &Settings, clock: Clock) -> anyhow::Result<Self> {
-        let registry = telemetry::new_registry();
+        let registry = telemetry::new_registry(telemetry::PROGRAM.build);
         let database = Database::new(&settings.database, DatabaseMetrics::new(&registry))?;
         let hasher = Hasher::new(&settings.passwords, HashMetrics::new(&registry));
         let policy = PasswordPolicy::new(settings.passwords.min_length);

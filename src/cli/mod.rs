@@ -34,7 +34,7 @@ use crate::{
     clock::Clock,
     database::{self, DatabaseSettings, Target, migrations},
     settings::{self, Settings},
-    telemetry::{self, LogStream, Telemetry},
+    telemetry::{self, LogStream, PROGRAM, Telemetry},
 };
 
 /// A production-ready web service to fork.
@@ -119,7 +119,12 @@ fn complain(serving: bool, error: &anyhow::Error) {
     let message = format!("{error:#}");
     let mut stderr = io::stderr();
     let line = if serving && !stderr.is_terminal() {
-        telemetry::emergency_line(&Clock::system(), "start_failed", &message)
+        telemetry::emergency_line(
+            PROGRAM.build,
+            Clock::system().now(),
+            "start_failed",
+            &message,
+        )
     } else {
         format!("error: {message}")
     };
@@ -138,7 +143,13 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
             return serve.run(settings).await;
         }
         // Held until the command is done, so that its last lines are written.
-        let _telemetry = Telemetry::start(&settings.telemetry, Clock::system(), LogStream::Stderr)?;
+        let clock = Clock::system();
+        let _telemetry = Telemetry::start(
+            PROGRAM,
+            &settings.telemetry,
+            move || clock.now(),
+            LogStream::Stderr,
+        )?;
         match command {
             Command::Serve(_) => unreachable!("handled above"),
             Command::Migrate(migrate) => migrate.run(&settings).await,

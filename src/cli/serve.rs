@@ -13,7 +13,7 @@ use crate::{
     database::{self, DatabaseSettings, Target, migrations},
     server::{self, ServerHandle, ServerOptions, ShutdownSignals},
     settings::Settings,
-    telemetry::{self, LogStream, REVISION, Telemetry, VERSION},
+    telemetry::{self, LogStream, PROGRAM, REVISION, Telemetry, VERSION},
     web::{self, Site},
 };
 
@@ -31,7 +31,13 @@ impl Serve {
     pub(super) async fn run(self, settings: Settings) -> anyhow::Result<ExitCode> {
         settings.auth.check_secret(settings.app_env)?;
         let mut signals = ShutdownSignals::listen()?;
-        let telemetry = Telemetry::start(&settings.telemetry, Clock::system(), LogStream::Stdout)?;
+        let clock = Clock::system();
+        let telemetry = Telemetry::start(
+            PROGRAM,
+            &settings.telemetry,
+            move || clock.now(),
+            LogStream::Stdout,
+        )?;
         telemetry::log_panics();
         let outcome = self.serve(&settings, &mut signals).await;
         if let Err(error) = &outcome {

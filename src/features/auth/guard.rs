@@ -47,7 +47,7 @@ fn caller(auth: &Auth) -> BoxedFilter<(SignedIn,)> {
         .and_then(|headers: HeaderMap, auth: Auth| async move {
             let token = bearer_token(&headers)?;
             let caller = auth.authenticate(token).await.map_err(Problem::from)?;
-            telemetry::note_caller(caller.user.id);
+            telemetry::record_user(caller.user.id);
             Ok::<_, Rejection>(caller)
         })
         .boxed()

@@ -9,13 +9,17 @@ use http::StatusCode;
 use warp_skeleton::{
     clock::Clock,
     settings::{self, Settings},
-    telemetry::{self, LogFormat},
+    telemetry::{self, LogFormat, PROGRAM},
 };
 
 use super::marks;
 
 /// Every field and message that a line may have, in tables.
 const REFERENCE: &str = include_str!("../../../docs/reference/logs.md");
+
+/// Everything that the service's own crates log.
+const LOG_LEVEL: &str = "info,warp_skeleton=trace,chassis_http=trace,chassis_postgres=trace,\
+                         chassis_server=trace,chassis_settings=trace,chassis_telemetry=trace";
 
 static LEAKED: Mutex<Vec<String>> = Mutex::new(Vec::new());
 static LINES: Mutex<Vec<String>> = Mutex::new(Vec::new());
@@ -24,10 +28,14 @@ static WATCH: Once = Once::new();
 /// Every log line of this process goes through here from now on.
 pub fn watch() {
     WATCH.call_once(|| {
-        let values = settings::values([("LOG_LEVEL", "info,warp_skeleton=trace")]).unwrap();
+        let values = settings::values([("LOG_LEVEL", LOG_LEVEL)]).unwrap();
         let settings = Settings::read(&values).unwrap().telemetry;
+        let clock = Clock::system();
         let (subscriber, provider) =
-            telemetry::subscriber(&settings, Clock::system(), LogFormat::Json, || Watched).unwrap();
+            telemetry::subscriber(PROGRAM, &settings, move || clock.now(), LogFormat::Json, || {
+                Watched
+            })
+            .unwrap();
         tracing::subscriber::set_global_default(subscriber).unwrap();
         telemetry::log_panics_beside(std::panic::take_hook());
         // Its spans are made until the process ends.
@@ -63,7 +71,7 @@ fn note(found: Option<&str>, place: &str, text: &str) {
 fn look_up(line: &str) {
     let read: serde_json::Value =
         serde_json::from_str(line).expect("every line is one JSON object");
-    let ours = ["warp_skeleton", "request", "panic"];
+    let ours = ["warp_skeleton", "chassis_", "request", "panic"];
     let target = read["target"].as_str().unwrap_or_default();
     if !ours.iter().any(|own| target.starts_with(own)) {
         return;

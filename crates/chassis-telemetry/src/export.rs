@@ -1,12 +1,15 @@
-//! The way finished spans leave the process.
+//! How finished spans leave the process.
 //!
-//! Spans wait in a queue of bounded length; a thread of its own takes them in
-//! batches and sends each as one OTLP request over HTTP. The queue drops what
-//! does not fit, so a collector that is dead, slow or hanging costs spans and
-//! never a request. That spans are lost is said once a minute.
+//! The SDK's batch processor keeps them in a bounded queue; its own thread takes them in batches and sends each as one
+//! OTLP request over HTTP. What does not fit into the queue is dropped, so a collector that is dead, slow or hanging
+//! costs spans and never delays a request. Lost spans are logged at most once a minute (`trace_export_failed`).
+//!
+//! The thread has no tokio runtime and hyper's client needs one, so [`OnRuntime`] runs each request on the runtime
+//! that was current when telemetry was started.
 
 use std::{
     collections::{BTreeMap, HashMap},
+    io::Write as _,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -14,7 +17,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::Context as _;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use hyper_rustls::{ConfigBuilderExt, HttpsConnectorBuilder};
@@ -30,43 +32,54 @@ use opentelemetry_sdk::{
         SpanExporter as Exporter,
     },
 };
-use rustls::{ClientConfig, RootCertStore, pki_types::CertificateDer};
+use rustls::{ClientConfig, RootCertStore};
 use tokio::runtime::Handle;
-use tracing::{Level, Metadata, callsite::Identifier};
+use uuid::Uuid;
 
 use super::{
-    TelemetrySettings,
-    standard::{Batches, Otlp},
+    Batches, Build, Otlp, TelemetryError, TelemetryOptions, chain, internal_logs::is_due,
 };
 
-/// How often the same complaint is repeated.
-const SILENCE: Duration = Duration::from_mins(1);
-
-/// Starts what takes finished spans; without an endpoint nothing is recorded in the first place.
-///
-/// # Errors
-///
-/// When the exporter cannot be built from the settings.
-pub(super) fn provider(settings: &TelemetrySettings) -> anyhow::Result<SdkTracerProvider> {
-    let attributes = settings.resource.iter();
-    let attributes = attributes.map(|(name, value)| KeyValue::new(name.clone(), value.clone()));
+/// The provider that finished spans go through, with as many exporters as the options ask for.
+pub(super) fn provider(
+    build: Build,
+    options: &TelemetryOptions,
+) -> Result<SdkTracerProvider, TelemetryError> {
+    let attributes = resource(build, options).into_iter();
+    let attributes = attributes.map(|(name, value)| KeyValue::new(name, value));
     let resource = Resource::builder_empty()
         .with_detector(Box::new(TelemetryResourceDetector))
         .with_attributes(attributes)
         .build();
     let mut builder = SdkTracerProvider::builder()
-        // What comes here is recorded: that was decided where its trace began.
+        // Whether a trace is recorded was decided where it began.
         .with_sampler(Sampler::AlwaysOn)
         .with_resource(resource);
-    if let Some(otlp) = &settings.otlp {
+    if let Some(otlp) = &options.otlp {
         let cause = Cause::default();
         let exporter = Reporting::new(exporter(otlp, cause.clone())?, cause);
-        builder = builder.with_span_processor(in_batches(exporter, settings.batches));
+        builder = builder.with_span_processor(in_batches(exporter, options.batches));
     }
-    if settings.trace_console {
+    if options.trace_console {
         builder = builder.with_simple_exporter(Console);
     }
     Ok(builder.build())
+}
+
+/// The attributes of this process: those of the options, and the rest of what is known here.
+fn resource(build: Build, options: &TelemetryOptions) -> Vec<(String, String)> {
+    let given = &options.resource;
+    let own = [
+        ("service.version", build.version.to_owned()),
+        ("service.instance.id", Uuid::new_v4().to_string()),
+        ("vcs.ref.head.revision", build.revision.to_owned()),
+        ("process.pid", std::process::id().to_string()),
+    ];
+    let own = own.map(|(name, value)| (name.to_owned(), value)).into_iter();
+    let own = own.filter(|(name, _)| given.iter().all(|(given, _)| given != name));
+    let given = given.iter().filter(|(name, _)| name != "service.name");
+    let service = ("service.name".to_owned(), options.service_name.clone());
+    own.chain(given.cloned()).chain([service]).collect()
 }
 
 fn in_batches(exporter: impl Exporter + 'static, batches: Batches) -> BatchSpanProcessor {
@@ -80,9 +93,9 @@ fn in_batches(exporter: impl Exporter + 'static, batches: Batches) -> BatchSpanP
         .build()
 }
 
-fn exporter(otlp: &Otlp, cause: Cause) -> anyhow::Result<SpanExporter> {
+fn exporter(otlp: &Otlp, cause: Cause) -> Result<SpanExporter, TelemetryError> {
     let connector = HttpsConnectorBuilder::new()
-        .with_tls_config(trusting(otlp)?)
+        .with_tls_config(tls(otlp)?)
         .https_or_http()
         .enable_http1()
         .build();
@@ -107,38 +120,46 @@ fn exporter(otlp: &Otlp, cause: Cause) -> anyhow::Result<SpanExporter> {
     if otlp.gzip {
         builder = builder.with_compression(Compression::Gzip);
     }
-    Ok(builder.build()?)
+    builder.build().map_err(TelemetryError::Exporter)
 }
 
-/// TLS that trusts the certificates named by the settings, or else the system's.
-fn trusting(otlp: &Otlp) -> anyhow::Result<ClientConfig> {
+/// TLS that trusts the certificates in the given file, or else the system's.
+fn tls(otlp: &Otlp) -> Result<ClientConfig, TelemetryError> {
     let provider = rustls::crypto::aws_lc_rs::default_provider();
     let builder = ClientConfig::builder_with_provider(provider.into())
-        .with_safe_default_protocol_versions()?;
+        .with_safe_default_protocol_versions()
+        .map_err(TelemetryError::Tls)?;
     let Some(path) = &otlp.certificate else {
-        // A machine without certificates may still send spans to a neighbour in the clear.
+        // Without TLS no certificates are needed, and a minimal container has none.
         let builder = if otlp.endpoint.starts_with("https:") {
-            builder.with_native_roots()?
+            builder
+                .with_native_roots()
+                .map_err(TelemetryError::SystemCertificates)?
         } else {
             builder.with_root_certificates(RootCertStore::empty())
         };
         return Ok(builder.with_no_client_auth());
     };
-    let named = || format!("OTEL_EXPORTER_OTLP_CERTIFICATE: {}", path.display());
+    let unusable = |problem: String| TelemetryError::Certificate {
+        path: path.clone(),
+        problem,
+    };
     let mut roots = RootCertStore::empty();
-    let certificates = rustls_native_certs::load_certs_from_paths(Some(path), None);
-    for certificate in certificates.certs {
-        let certificate: CertificateDer<'static> = certificate;
-        roots.add(certificate).with_context(named)?;
+    for certificate in rustls_native_certs::load_certs_from_paths(Some(path), None).certs {
+        roots
+            .add(certificate)
+            .map_err(|error| unusable(format!("holds a certificate that cannot be used: {error}")))?;
     }
-    anyhow::ensure!(!roots.is_empty(), "{} holds no certificate", named());
+    if roots.is_empty() {
+        return Err(unusable("holds no certificate".to_owned()));
+    }
     Ok(builder.with_root_certificates(roots).with_no_client_auth())
 }
 
-/// Why the last request to the collector failed, which the exporter's own error does not tell.
+/// Why the last request to the collector failed, which the exporter's own error leaves out.
 type Cause = Arc<Mutex<Option<String>>>;
 
-/// Runs an async client on the service's runtime: spans are exported from a thread that has none.
+/// Runs a client on the given runtime: spans are exported from a thread that has none.
 #[derive(Debug)]
 struct OnRuntime<C> {
     client: C,
@@ -162,14 +183,14 @@ impl<C: HttpClient + Clone + 'static> HttpClient for OnRuntime<C> {
             let answer: Result<_, HttpError> = sent.await?;
             if let Err(error) = &answer {
                 let mut cause = self.cause.lock().unwrap_or_else(PoisonError::into_inner);
-                *cause = Some(super::chain(error.as_ref()));
+                *cause = Some(chain(error.as_ref()));
             }
             answer
         })
     }
 }
 
-/// An exporter that says so when spans are lost, at most once a minute.
+/// Logs lost spans, at most once a minute, with their number since the last such line.
 #[derive(Debug)]
 struct Reporting<E> {
     exporter: E,
@@ -204,15 +225,6 @@ impl<E> Reporting<E> {
     }
 }
 
-/// Whether it is time to speak again; then that time begins anew.
-fn is_due(last: &mut Option<Instant>) -> bool {
-    if last.is_some_and(|last| last.elapsed() < SILENCE) {
-        return false;
-    }
-    *last = Some(Instant::now());
-    true
-}
-
 impl<E: Exporter> Exporter for Reporting<E> {
     async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
         let spans = batch.len();
@@ -236,30 +248,7 @@ impl<E: Exporter> Exporter for Reporting<E> {
     }
 }
 
-/// What the OpenTelemetry crates say about themselves: warnings, and each at most once a minute.
-#[derive(Default)]
-pub(super) struct InternalLogs(Mutex<HashMap<Identifier, Option<Instant>>>);
-
-impl InternalLogs {
-    /// Whether a line comes from those crates.
-    pub(super) fn are(metadata: &Metadata<'_>) -> bool {
-        metadata.target().starts_with("opentelemetry")
-    }
-
-    /// Whether this line is worth writing, rate aside.
-    pub(super) fn are_wanted(metadata: &Metadata<'_>) -> bool {
-        // A failed export has been reported by then, with what it lost.
-        *metadata.level() <= Level::WARN && !metadata.name().contains("ExportError")
-    }
-
-    /// Whether this one is due.
-    pub(super) fn are_due(&self, metadata: &Metadata<'_>) -> bool {
-        let mut said = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        is_due(said.entry(metadata.callsite()).or_default())
-    }
-}
-
-/// Shows finished spans on standard error, a line each.
+/// Writes finished spans to standard error, one JSON object a line.
 #[derive(Debug)]
 struct Console;
 
@@ -281,8 +270,33 @@ impl Exporter for Console {
                     .map(|attribute| (attribute.key.to_string(), attribute.value.to_string()))
                     .collect::<BTreeMap<_, _>>(),
             });
-            eprintln!("{line}");
+            // Standard error may be closed; `eprintln!` would panic.
+            let _ = writeln!(std::io::stderr(), "{line}");
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tests::{BUILD, options};
+
+    #[test]
+    fn attributes_that_are_given_replace_those_made_here() {
+        let given = [("service.version", "9"), ("team", "blue"), ("service.name", "x")];
+        let mut options = options();
+        options.resource = given.map(|(name, value)| (name.into(), value.into())).into();
+
+        let resource = resource(BUILD, &options);
+
+        let values_of = |name: &str| -> Vec<&str> {
+            let found = resource.iter().filter(|(found, _)| found == name);
+            found.map(|(_, value)| value.as_str()).collect()
+        };
+        assert_eq!(values_of("service.version"), ["9"]);
+        assert_eq!(values_of("team"), ["blue"]);
+        assert_eq!(values_of("service.name"), ["notes"]);
+        assert_eq!(values_of("vcs.ref.head.revision"), ["abc"]);
     }
 }

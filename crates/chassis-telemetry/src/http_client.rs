@@ -10,15 +10,16 @@ use super::spans::{Tracing, fail};
 impl Tracing {
     /// Sends a request inside a client span, with the headers that let the other service continue the trace.
     ///
-    /// Any client will do: `send` takes the request and makes the call. The address
-    /// is noted without path and query, which may hold what spans must not.
+    /// `send` takes the request and makes the call with any client. The span has host and port
+    /// of the address, and neither path nor query, which can contain secrets.
+    ///
+    /// # Errors
+    ///
+    /// The client's own.
     ///
     /// ```
-    /// # use chassis_settings::{Catalogue, Section};
-    /// # use warp_skeleton::telemetry::{SERVICE_NAME, TelemetrySettings, Tracing};
-    /// # let catalogue = Catalogue::new().section::<TelemetrySettings>();
-    /// # let values = catalogue.with_default(&SERVICE_NAME, "notes").load_pairs([("", ""); 0])?;
-    /// # let tracing = Tracing::new(&TelemetrySettings::read(&values)?);
+    /// # use chassis_telemetry::{TelemetryOptions, Tracing};
+    /// # let tracing = Tracing::new(&TelemetryOptions::new("notes"));
     /// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
     /// let request = http::Request::get("http://prices.example/today").body(())?;
     /// let response = tracing
@@ -28,9 +29,9 @@ impl Tracing {
     ///     })
     ///     .await?;
     /// assert_eq!(response.status(), 200);
-    /// # anyhow::Ok(())
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
     /// # })?;
-    /// # anyhow::Ok(())
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
     /// ```
     pub async fn call<B, R, E, F>(
         &self,
@@ -63,7 +64,7 @@ impl Tracing {
             }
         } else {
             fail(&span);
-            // What an error says may hold anything; its type may not.
+            // The text of an error can contain anything, so only its type is recorded.
             span.record("error.type", std::any::type_name::<E>());
         }
         outcome

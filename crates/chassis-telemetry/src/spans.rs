@@ -1,10 +1,13 @@
-//! Spans: where a trace begins, and whether it is recorded.
+//! Where a trace begins, and whether it is recorded.
 //!
-//! A trace begins with a request ([`Tracing::request`]) or a background task
-//! ([`Tracing::task`]). There and then it is decided whether it is recorded.
-//! If not, the spans inside it are not even made: [`Recorded`] refuses them,
-//! and all that is left are the ids, for the log lines and for whoever is
-//! called. So a trace that is not sampled costs next to nothing.
+//! A trace begins with a request ([`Tracing::request`]) or a run of a background task ([`Tracing::task`]). The sampler
+//! is asked there, once. When the answer is yes, the span gets the target [`RECORDED`], which
+//! [`super::recorded::Recorded`] lets through to OpenTelemetry, and with it the spans inside. When it is no, the target
+//! is [`UNRECORDED`]: no span inside is made at all, and the beginning keeps only what others need, in its extensions:
+//! the ids for its log lines and the context for the services that are called ([`Unrecorded`]).
+//!
+//! The services that an unrecorded request calls continue the caller's trace, not a span of ours: no span of ours will
+//! ever be exported for them to be children of. Without a caller they get the ids of our log lines.
 
 use std::{net::IpAddr, sync::Arc};
 
@@ -12,41 +15,43 @@ use http::{HeaderMap, HeaderName, Version, header, request::Parts};
 use opentelemetry::{
     Context, TraceId,
     propagation::{TextMapCompositePropagator, TextMapPropagator},
-    trace::{SpanContext, TraceContextExt, TraceFlags, TraceState},
+    trace::{SpanContext, SpanKind, TraceContextExt, TraceFlags, TraceState},
 };
 use opentelemetry_http::{HeaderExtractor, HeaderInjector};
 use opentelemetry_sdk::{
     propagation::{BaggagePropagator, TraceContextPropagator},
-    trace::{IdGenerator, RandomIdGenerator},
+    trace::{
+        IdGenerator, ParentBasedSampler, RandomIdGenerator, Sampler as SdkSampler,
+        SamplingDecision, ShouldSample,
+    },
 };
-use tracing::{Metadata, Span, Subscriber, field::Empty, subscriber::Interest};
+use tracing::{Span, field::Empty};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 use tracing_subscriber::{
     Registry,
-    layer::{self, Filter},
     registry::{ExtensionsMut, LookupSpan},
 };
 
-use super::{TelemetrySettings, logs::Carried, settings::Propagator, standard::Sampler};
+use super::{Propagator, Sampler, TelemetryOptions, logs::SpanFields};
 
 /// The target of spans that begin a recorded trace.
-const RECORDED: &str = concat!(env!("CARGO_CRATE_NAME"), "::recorded");
+pub(super) const RECORDED: &str = concat!(env!("CARGO_CRATE_NAME"), "::recorded");
 
 /// The target of spans that begin one that is not.
-const UNRECORDED: &str = concat!(env!("CARGO_CRATE_NAME"), "::unrecorded");
+pub(super) const UNRECORDED: &str = concat!(env!("CARGO_CRATE_NAME"), "::unrecorded");
 
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 const BAGGAGE: HeaderName = HeaderName::from_static("baggage");
 
-/// Begins traces; clones share the settings.
+/// Begins traces; clones share the options.
 #[derive(Debug, Clone)]
 pub struct Tracing(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    /// `None` when spans have nowhere to go.
-    sampler: Option<Sampler>,
-    /// Whether lines are written, which carry what spans hold.
+    /// `None` when finished spans go nowhere.
+    sampler: Option<Box<dyn ShouldSample>>,
+    /// Whether lines are written, which have fields of their span.
     logs: bool,
     untraced: Vec<String>,
     propagator: TextMapCompositePropagator,
@@ -56,35 +61,37 @@ struct Inner {
 /// What is known of a request when its span begins.
 #[derive(Debug, Clone, Copy)]
 pub struct Incoming<'a> {
-    /// Its method, as a label.
+    /// The HTTP method, or `OTHER`: a client must not be able to make new values.
     pub method: &'static str,
     /// The route template.
     pub template: &'static str,
-    /// Its name.
+    /// `correlation_id` of its log lines.
     pub correlation_id: &'a str,
-    /// Who is held responsible for it.
+    /// The address of the client, as far as it is known.
     pub client_ip: Option<IpAddr>,
-    /// Its head.
+    /// Method, URI, version and headers.
     pub head: &'a Parts,
 }
 
 impl Tracing {
-    /// Prepares to begin traces by these settings.
+    /// Reads the options once.
     #[must_use]
-    pub fn new(settings: &TelemetrySettings) -> Self {
+    pub fn new(options: &TelemetryOptions) -> Self {
         Self(Arc::new(Inner {
-            sampler: settings.exports().then_some(settings.sampler),
-            logs: settings.logs(),
-            untraced: settings.untraced.clone(),
-            propagator: propagator(&settings.propagators),
+            sampler: options.exports().then(|| sampler(options.sampler)),
+            logs: options.logs(),
+            untraced: options.untraced.clone(),
+            propagator: propagator(&options.propagators),
             ids: RandomIdGenerator::default(),
         }))
     }
 
     /// Opens the server span of a request, as a child of the caller's when it sent one.
     ///
-    /// Names follow the OpenTelemetry semantic conventions for HTTP spans. `url.path`
-    /// and the host are left out on purpose: they are the client's words, and can hold anything.
+    /// Names follow the [OpenTelemetry semantic conventions for HTTP
+    /// spans](https://opentelemetry.io/docs/specs/semconv/http/http-spans/). `url.path` and the host are
+    /// left out on purpose: the client chooses them, and they can contain secrets. The span is disabled
+    /// ([`Span::none`]) when no line and no span would come of it and the caller sent no context.
     #[must_use]
     pub fn request(&self, incoming: Incoming<'_>) -> Span {
         let Incoming {
@@ -95,7 +102,7 @@ impl Tracing {
             head,
         } = incoming;
         let caller = self.caller(&head.headers);
-        if self.is_unseen(caller.as_ref()) {
+        if self.has_no_effect(caller.as_ref()) {
             return Span::none();
         }
         let traced = !self.0.untraced.iter().any(|path| path == template);
@@ -160,7 +167,7 @@ impl Tracing {
         self.0.propagator.inject_context(&context, &mut injector);
     }
 
-    /// The context that the caller sent, when it sent one.
+    /// The context that the caller sent, if any.
     fn caller(&self, headers: &HeaderMap) -> Option<Context> {
         if !headers.contains_key(TRACEPARENT) && !headers.contains_key(BAGGAGE) {
             return None;
@@ -173,26 +180,25 @@ impl Tracing {
         )
     }
 
-    /// Whether nothing would ever come of a span: no line, no trace, no caller to name to the services that are called.
-    fn is_unseen(&self, caller: Option<&Context>) -> bool {
+    /// Whether a span would have no effect: no line, no trace, no context to pass on to the services that are called.
+    fn has_no_effect(&self, caller: Option<&Context>) -> bool {
         !self.0.logs && self.0.sampler.is_none() && caller.is_none()
     }
 
     /// Whether a trace that begins here is recorded.
     fn records(&self, caller: Option<&Context>) -> bool {
-        let Some(sampler) = self.0.sampler else {
+        let Some(sampler) = &self.0.sampler else {
             return false;
         };
-        let caller = caller.map(|caller| caller.span().span_context().clone());
-        let caller = caller.filter(SpanContext::is_valid);
-        match caller {
-            Some(caller) if sampler.parent_based => caller.is_sampled(),
-            Some(caller) => sampler.takes(caller.trace_id()),
-            None => sampler.takes(self.0.ids.new_trace_id()),
-        }
+        let continued = caller.map(|caller| caller.span().span_context().trace_id());
+        let trace_id = continued
+            .filter(|id| *id != TraceId::INVALID)
+            .unwrap_or_else(|| self.0.ids.new_trace_id());
+        let result = sampler.should_sample(caller, trace_id, "", &SpanKind::Server, &[], &[]);
+        result.decision == SamplingDecision::RecordAndSample
     }
 
-    /// Gives a span that is not recorded the ids that log lines and callees want.
+    /// Gives a span that is not recorded the ids for its log lines and the context for the services it calls.
     fn leave_unrecorded(&self, span: &Span, caller: Option<Context>) {
         let parent = caller
             .as_ref()
@@ -210,34 +216,25 @@ impl Tracing {
         );
         with_extensions(span, |extensions| {
             carry_ids(extensions, &own);
-            // Nobody will ever see a span of ours, so callees are the caller's children.
             let passed_on = parent.unwrap_or(own);
             extensions.insert(Unrecorded { passed_on, caller });
         });
     }
 }
 
-impl Sampler {
-    /// Decides by the trace id, as every service with the same ratio does.
-    fn takes(self, trace_id: TraceId) -> bool {
-        if self.ratio >= 1.0 {
-            return true;
-        }
-        let bytes = trace_id.to_bytes();
-        let low = bytes.last_chunk().copied().map_or(0, u64::from_be_bytes) >> 1;
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            clippy::cast_precision_loss,
-            reason = "a ratio from 0 to 1 of 2^63 fits, and needs no more digits than it has"
-        )]
-        let bound = (self.ratio * (1_u64 << 63) as f64) as u64;
-        low < bound
+/// The SDK's samplers: by the trace id, as every service with the same ratio decides, or by the caller.
+fn sampler(options: Sampler) -> Box<dyn ShouldSample> {
+    let by_ratio = SdkSampler::TraceIdRatioBased(options.ratio);
+    if options.parent_based {
+        Box::new(ParentBasedSampler::new(by_ratio))
+    } else {
+        Box::new(by_ratio)
     }
 }
 
-/// What is left of a trace that is not recorded.
+/// What a span that is not recorded keeps for the services that are called inside it.
 struct Unrecorded {
+    /// The caller's context, or one with the ids of our log lines.
     passed_on: SpanContext,
     /// Kept for its baggage.
     caller: Option<Context>,
@@ -266,7 +263,7 @@ fn current_context() -> Context {
 
 /// Starts a recorded span and gives its ids to the log lines inside it.
 fn begin(span: &Span, caller: Option<Context>) {
-    // It fails only without a layer that records, and then nothing is lost.
+    // It fails only when no layer records spans, and then there is no parent to set.
     let _ = span.set_parent(caller.unwrap_or_default());
     let context = span.context();
     let own = context.span().span_context().clone();
@@ -274,21 +271,9 @@ fn begin(span: &Span, caller: Option<Context>) {
 }
 
 fn carry_ids(extensions: &mut ExtensionsMut<'_>, ids: &SpanContext) {
-    let Some(carried) = extensions.get_mut::<Carried>() else {
-        return;
-    };
-    let mut digits = [0; 32];
-    carried.push("trace_id", hex(&ids.trace_id().to_bytes(), &mut digits));
-    carried.push("span_id", hex(&ids.span_id().to_bytes(), &mut digits));
-}
-
-fn hex<'a>(bytes: &[u8], digits: &'a mut [u8; 32]) -> &'a str {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    for (byte, pair) in bytes.iter().zip(digits.chunks_exact_mut(2)) {
-        pair[0] = DIGITS[usize::from(byte >> 4)];
-        pair[1] = DIGITS[usize::from(byte & 15)];
+    if let Some(fields) = extensions.get_mut::<SpanFields>() {
+        fields.set_ids(ids.trace_id(), ids.span_id());
     }
-    std::str::from_utf8(&digits[..bytes.len() * 2]).expect("digits are ASCII")
 }
 
 fn with_registry(span: &Span, work: impl FnOnce(&Registry, &tracing::Id)) {
@@ -307,13 +292,14 @@ fn with_extensions(span: &Span, work: impl FnOnce(&mut ExtensionsMut<'_>)) {
     });
 }
 
-/// Notes who is asking, on the current request's span and log lines.
-pub fn note_caller(id: impl std::fmt::Display) {
-    // The guard runs inside the request's own span.
+/// Records the id of the user who sent the current request: `user.id` of its span, `caller_id` of its log lines.
+///
+/// Call it inside the request's own span, at most once: each call adds the field again.
+pub fn record_user(id: impl std::fmt::Display) {
     Span::current().record("user.id", tracing::field::display(id));
 }
 
-/// Notes how the request of this span ended, and by which of our problems when it failed.
+/// Records on a request's span how it ended: the status, and for 5xx the failure with the code of its problem.
 pub fn end_request_span(span: &Span, status: u16, problem: Option<&'static str>) {
     span.record("http.response.status_code", status);
     if status >= 500 {
@@ -325,50 +311,9 @@ pub fn end_request_span(span: &Span, status: u16, problem: Option<&'static str>)
     }
 }
 
-/// Marks a span as failed.
+/// Marks a span as failed. It has to declare the field `otel.status_code`.
 pub fn fail(span: &Span) {
     span.record("otel.status_code", "ERROR");
-}
-
-/// Lets the spans of recorded traces through to where they are recorded.
-pub(super) struct Recorded {
-    /// Whether spans have somewhere to go. A layer that is left out is taken for one that wants everything.
-    pub(super) exports: bool,
-}
-
-impl Recorded {
-    fn begins(metadata: &Metadata<'_>) -> bool {
-        metadata.target() == RECORDED
-    }
-}
-
-impl<S> Filter<S> for Recorded
-where
-    S: Subscriber + for<'a> LookupSpan<'a>,
-{
-    fn enabled(&self, metadata: &Metadata<'_>, context: &layer::Context<'_, S>) -> bool {
-        // The spans seen here are those that passed before: none inside a trace that is not recorded.
-        self.exports
-            && (Self::begins(metadata)
-                || is_our_span(metadata) && context.lookup_current().is_some())
-    }
-
-    fn callsite_enabled(&self, metadata: &'static Metadata<'static>) -> Interest {
-        if !self.exports {
-            Interest::never()
-        } else if Self::begins(metadata) {
-            Interest::always()
-        } else if is_our_span(metadata) && metadata.target() != UNRECORDED {
-            Interest::sometimes()
-        } else {
-            Interest::never()
-        }
-    }
-}
-
-/// A span of this program, not of a library it uses.
-fn is_our_span(metadata: &Metadata<'_>) -> bool {
-    metadata.is_span() && metadata.target().starts_with(env!("CARGO_CRATE_NAME"))
 }
 
 fn propagator(wanted: &[Propagator]) -> TextMapCompositePropagator {
@@ -400,16 +345,16 @@ fn user_agent(headers: &HeaderMap) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use opentelemetry::SpanId;
-
     use super::*;
 
     fn takes(ratio: f64, low: u64) -> bool {
-        let sampler = Sampler {
+        let sampler = sampler(Sampler {
             parent_based: true,
             ratio,
-        };
-        sampler.takes(TraceId::from(u128::from(low)))
+        });
+        let id = TraceId::from(u128::from(low));
+        let result = sampler.should_sample(None, id, "", &SpanKind::Server, &[], &[]);
+        result.decision == SamplingDecision::RecordAndSample
     }
 
     #[test]
@@ -418,14 +363,5 @@ mod tests {
         assert!(!takes(0.0, 0));
         assert!(takes(0.5, u64::MAX / 2 - 1));
         assert!(!takes(0.5, u64::MAX / 2 + 2));
-    }
-
-    #[test]
-    fn ids_are_written_in_hexadecimal() {
-        let mut digits = [0; 32];
-
-        assert_eq!(hex(&[0x00, 0xff, 0x1a], &mut digits), "00ff1a");
-        let id = SpanId::from(7);
-        assert_eq!(hex(&id.to_bytes(), &mut digits), id.to_string());
     }
 }

@@ -1,4 +1,4 @@
-//! The registry of metrics, and what every process has in it.
+//! The registry of metrics, and the families that every process has: build, process, tokio runtime.
 
 use prometheus::{
     IntGaugeVec, Registry,
@@ -9,41 +9,42 @@ use prometheus::{
 };
 use tokio::runtime::{Handle, RuntimeMetrics};
 
-use super::{REVISION, VERSION};
+use super::Build;
 
 /// Bounds of latency histograms, in seconds: from 1 ms to 10 s.
 pub const LATENCY_BUCKETS: [f64; 13] = [
     0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
 ];
 
-/// A registry with what every process has.
+/// A registry with `build_info`, the `process_*` families and, inside a tokio runtime, the `tokio_*` families.
 ///
 /// # Panics
 ///
-/// Never: a new registry refuses nothing.
+/// Never: the names are valid and a new registry has no family yet.
 #[must_use]
-pub fn new_registry() -> Registry {
+pub fn new_registry(build: Build) -> Registry {
     let registry = Registry::new();
-    let build = opts!("build_info", "Always 1; the labels tell what is running.");
-    let build = register(&registry, IntGaugeVec::new(build, &["version", "revision"]));
-    build.with_label_values(&[VERSION, REVISION]).set(1);
+    let info = opts!("build_info", "Always 1; the labels tell what is running.");
+    let info = register(&registry, IntGaugeVec::new(info, &["version", "revision"]));
+    info.with_label_values(&[build.version, build.revision])
+        .set(1);
     registry
         .register(Box::new(ProcessCollector::for_self()))
-        .expect("a new registry refuses nothing");
-    // A command that only lists things has no runtime to measure.
+        .expect("a new registry has no such family");
+    // A command that does not start a runtime has none to measure.
     if let Ok(handle) = Handle::try_current() {
         registry
             .register(Box::new(RuntimeCollector::new(handle.metrics())))
-            .expect("a new registry refuses nothing");
+            .expect("a new registry has no such family");
     }
     registry
 }
 
-/// Registers a family of metrics and hands it back.
+/// Registers a family of metrics and returns it.
 ///
 /// # Panics
 ///
-/// When its name is taken or not a name: a mistake in the program.
+/// When the name is taken or invalid: a mistake in the program.
 pub fn register<C: Collector + Clone + 'static>(
     registry: &Registry,
     family: prometheus::Result<C>,
@@ -55,7 +56,7 @@ pub fn register<C: Collector + Clone + 'static>(
     family
 }
 
-/// What tokio knows of its own work, read when it is asked for.
+/// The counters of a tokio runtime, read when metrics are collected.
 struct RuntimeCollector {
     runtime: RuntimeMetrics,
     workers: prometheus::IntGauge,
