@@ -19,112 +19,83 @@ use uuid::Uuid;
 
 use super::{REVISION, VERSION, settings::Propagator};
 
-/// The standard ones that mean something to this service.
-pub(super) const SETTINGS: [Setting; 21] = [
-    Setting::new(
-        "OTEL_SDK_DISABLED",
-        "false",
-        "true: no spans are exported, unless OTLP_ENDPOINT asks for them",
-    ),
-    Setting::new(
-        "OTEL_SERVICE_NAME",
-        "",
-        "as SERVICE_NAME, which wins; tokens keep theirs",
-    ),
-    Setting::new(
-        "OTEL_RESOURCE_ATTRIBUTES",
-        "",
-        "what traces say about this process: key=value, comma-separated, percent-encoded",
-    ),
-    Setting::new(
-        "OTEL_PROPAGATORS",
-        "tracecontext,baggage",
-        "which headers carry the context: tracecontext, baggage, none",
-    ),
-    Setting::new(
-        "OTEL_TRACES_EXPORTER",
-        "otlp",
-        "otlp, console or none; OTLP_ENDPOINT and TRACE_CONSOLE win",
-    ),
-    Setting::new(
-        "OTEL_TRACES_SAMPLER",
-        "",
-        "always_on, always_off, traceidratio, or one of them with parentbased_ in front; TRACE_SAMPLE_RATIO wins",
-    ),
-    Setting::new(
-        "OTEL_TRACES_SAMPLER_ARG",
-        "",
-        "the ratio for traceidratio, 0 to 1",
-    ),
-    Setting::new(
-        "OTEL_EXPORTER_OTLP_ENDPOINT",
-        "",
-        "base address, as OTLP_ENDPOINT, which wins",
-    ),
-    Setting::new(
-        "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
-        "",
-        "the whole address for traces, taken as it is",
-    ),
-    Setting::new(
-        "OTEL_EXPORTER_OTLP_HEADERS",
-        "",
-        "sent with each export: key=value, comma-separated, percent-encoded",
-    )
-    .secret(),
-    Setting::new(
-        "OTEL_EXPORTER_OTLP_TRACES_HEADERS",
-        "",
-        "the same for traces only, instead",
-    )
-    .secret(),
-    Setting::new(
-        "OTEL_EXPORTER_OTLP_PROTOCOL",
-        "http/protobuf",
-        "http/protobuf is the one there is",
-    ),
-    Setting::new(
-        "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL",
-        "",
-        "the same for traces only",
-    ),
-    Setting::new("OTEL_EXPORTER_OTLP_COMPRESSION", "none", "none or gzip"),
-    Setting::new(
-        "OTEL_EXPORTER_OTLP_TRACES_COMPRESSION",
-        "",
-        "the same for traces only",
-    ),
-    Setting::new(
-        "OTEL_EXPORTER_OTLP_TIMEOUT",
-        "10000",
-        "how long one export may take, in milliseconds",
-    ),
-    Setting::new(
-        "OTEL_EXPORTER_OTLP_TRACES_TIMEOUT",
-        "",
-        "the same for traces only",
-    ),
-    Setting::new(
-        "OTEL_EXPORTER_OTLP_CERTIFICATE",
-        "",
-        "PEM file with the certificates to trust; unset: the system's",
-    ),
-    Setting::new(
-        "OTEL_BSP_SCHEDULE_DELAY",
-        "5000",
-        "how long finished spans wait for company, in milliseconds",
-    ),
-    Setting::new(
-        "OTEL_BSP_MAX_QUEUE_SIZE",
-        "8192",
-        "how many finished spans may wait; more are dropped, and said to be",
-    ),
-    Setting::new(
-        "OTEL_BSP_MAX_EXPORT_BATCH_SIZE",
-        "512",
-        "how many spans one export carries at most",
-    ),
-];
+settings! {
+    /// true: no spans are exported, unless OTLP_ENDPOINT asks for them
+    OTEL_SDK_DISABLED: bool = "false", switch();
+
+    /// as SERVICE_NAME, which wins; tokens keep theirs
+    OTEL_SERVICE_NAME: Option<String>, optional(text("a name"));
+
+    /// what traces say about this process: key=value, comma-separated, percent-encoded
+    OTEL_RESOURCE_ATTRIBUTES: Pairs, pairs();
+
+    /// which headers carry the context: tracecontext, baggage, none
+    OTEL_PROPAGATORS: Vec<Option<Propagator>> = "tracecontext,baggage", list(one_of(&[
+        ("tracecontext", Some(Propagator::TraceContext)),
+        ("baggage", Some(Propagator::Baggage)),
+        ("none", None),
+    ]));
+
+    /// otlp, console or none; OTLP_ENDPOINT and TRACE_CONSOLE win
+    OTEL_TRACES_EXPORTER: Exporter = "otlp", one_of(&[
+        ("otlp", Exporter::Otlp),
+        ("console", Exporter::Console),
+        ("none", Exporter::None),
+    ]);
+
+    /// always_on, always_off, traceidratio, or one of them with parentbased_ in front; TRACE_SAMPLE_RATIO wins
+    OTEL_TRACES_SAMPLER: Option<SamplerKind>, optional(parse_with(
+        SamplerKind::parse,
+        "always_on, always_off or traceidratio, or parentbased_ and one of them",
+    ));
+
+    /// the ratio for traceidratio, 0 to 1
+    OTEL_TRACES_SAMPLER_ARG: Option<f64>, optional(ratio());
+
+    /// base address, as OTLP_ENDPOINT, which wins
+    OTEL_EXPORTER_OTLP_ENDPOINT: Option<Uri>, optional(address());
+
+    /// the whole address for traces, taken as it is
+    OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: Option<Uri>, optional(address());
+
+    /// sent with each export: key=value, comma-separated, percent-encoded
+    #[secret]
+    OTEL_EXPORTER_OTLP_HEADERS: Pairs, pairs();
+
+    /// the same for traces only, instead
+    #[secret]
+    OTEL_EXPORTER_OTLP_TRACES_HEADERS: Pairs, pairs();
+
+    /// http/protobuf is the one there is
+    OTEL_EXPORTER_OTLP_PROTOCOL: HttpProtobuf = "http/protobuf", protocol();
+
+    /// the same for traces only
+    OTEL_EXPORTER_OTLP_TRACES_PROTOCOL: Option<HttpProtobuf>, optional(protocol());
+
+    /// none or gzip
+    OTEL_EXPORTER_OTLP_COMPRESSION: bool = "none", compression();
+
+    /// the same for traces only
+    OTEL_EXPORTER_OTLP_TRACES_COMPRESSION: Option<bool>, optional(compression());
+
+    /// how long one export may take, in milliseconds
+    OTEL_EXPORTER_OTLP_TIMEOUT: Duration = "10000", millis(1);
+
+    /// the same for traces only
+    OTEL_EXPORTER_OTLP_TRACES_TIMEOUT: Option<Duration>, optional(millis(1));
+
+    /// PEM file with the certificates to trust; unset: the system's
+    OTEL_EXPORTER_OTLP_CERTIFICATE: Option<PathBuf>, optional(path("a PEM file"));
+
+    /// how long finished spans wait for company, in milliseconds
+    OTEL_BSP_SCHEDULE_DELAY: Duration = "5000", millis(1);
+
+    /// how many finished spans may wait; more are dropped, and said to be
+    OTEL_BSP_MAX_QUEUE_SIZE: usize = "8192", number(1..=1_000_000);
+
+    /// how many spans one export carries at most
+    OTEL_BSP_MAX_EXPORT_BATCH_SIZE: usize = "512", number(1..=1_000_000);
+}
 
 /// Where and how spans are sent.
 #[derive(Debug, Clone)]
