@@ -58,7 +58,7 @@ pub(crate) fn from_layers(
 
     let mut layers = Vec::new();
     for (origin, texts) in sources {
-        layers.extend(resolve(catalogue, &origin, texts)?);
+        layers.extend(resolve(catalogue, &origin, &texts)?);
     }
     Ok(merge(catalogue, layers))
 }
@@ -185,7 +185,7 @@ fn as_text(value: &Figs) -> Option<String> {
 }
 
 /// Replaces each `*_FILE` by what its file holds. A value left empty counts as not given.
-fn resolve(catalogue: &Catalogue, origin: &str, texts: Texts) -> Result<Vec<Layer>, SettingError> {
+fn resolve(catalogue: &Catalogue, origin: &str, texts: &Texts) -> Result<Vec<Layer>, SettingError> {
     let mut plain = Texts::new();
     let mut layers = Vec::new();
     for (name, text) in texts.iter().filter(|(_, text)| !text.is_empty()) {
