@@ -30,6 +30,7 @@ use tracing_subscriber::{
     layer::SubscriberExt,
 };
 
+use self::internal_logs::InternalLogs;
 #[cfg(feature = "settings")]
 pub use self::settings::SERVICE_NAME;
 pub use self::{
@@ -43,7 +44,6 @@ pub use self::{
     spans::{Incoming, Tracing, end_request_span, fail, record_user},
     writer::{LogWriter, WriterThread, writer_thread},
 };
-use self::internal_logs::InternalLogs;
 
 /// Keeps logs and traces running; dropping it writes the lines that wait and ends both.
 pub struct Telemetry {
