@@ -61,7 +61,7 @@ impl App {
     /// When the certificates to trust cannot be read.
     pub fn build(settings: &Settings, clock: Clock) -> anyhow::Result<Self> {
         let registry = telemetry::new_registry();
-        let database = Database::new(&settings.database, DatabaseMetrics::new(&registry))?;
+        let database = Database::new(&settings.database.options(), DatabaseMetrics::new(&registry))?;
         let hasher = Hasher::new(&settings.passwords, HashMetrics::new(&registry));
         let policy = PasswordPolicy::new(settings.passwords.min_length);
         let users = Users::new(database.clone(), hasher, policy, clock.clone());
