@@ -61,7 +61,8 @@ impl App {
     /// When the certificates to trust cannot be read.
     pub fn build(settings: &Settings, clock: Clock) -> anyhow::Result<Self> {
         let registry = telemetry::new_registry(telemetry::PROGRAM.build);
-        let database = Database::new(&settings.database, DatabaseMetrics::new(&registry))?;
+        let metrics = DatabaseMetrics::new(&registry);
+        let database = Database::new(&settings.database.options(), metrics)?;
         let hasher = Hasher::new(&settings.passwords, HashMetrics::new(&registry));
         let policy = PasswordPolicy::new(settings.passwords.min_length);
         let users = Users::new(database.clone(), hasher, policy, clock.clone());

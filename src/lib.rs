@@ -26,15 +26,18 @@
 pub mod app;
 pub mod cli;
 pub mod clock;
-pub mod database;
+
 pub mod domain;
 pub mod features;
+pub mod migrations;
 #[cfg(test)]
 mod properties;
 pub mod routes;
 pub mod server;
 pub mod settings;
+pub mod shared;
 pub mod telemetry;
 pub mod web;
 
+pub use chassis_postgres as database;
 pub use chassis_settings as config;

@@ -11,6 +11,7 @@ use crate::{
         auth::{Auth, SignedIn},
         users::{Actor, Role, UserChange, UserFilter, UserId, UserView},
     },
+    shared::problems::database_problem,
     web::{BrokenRule, Fields, PageRequest, Problem, json, no_content},
 };
 
@@ -30,7 +31,11 @@ pub(super) async fn list(
         role,
         is_active,
     };
-    let page = auth.users().list(&filter, request).await?;
+    let page = auth
+        .users()
+        .list(&filter, request)
+        .await
+        .map_err(database_problem)?;
     let filters = [
         ("q", query.q.as_deref()),
         ("role", query.role.as_deref()),

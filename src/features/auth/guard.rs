@@ -11,6 +11,7 @@ use super::{
 };
 use crate::{
     features::users::Role,
+    shared::problems::database_problem,
     telemetry,
     web::{Access, Guard, Problem, ProblemType, problem::INVALID_REQUEST, with},
 };
@@ -114,7 +115,7 @@ impl From<Error> for Problem {
             Error::SessionNotFound => Problem::not_found(),
             Error::Limits(error) => error.into(),
             Error::Users(error) => error.into(),
-            Error::Database(error) => error.into(),
+            Error::Database(error) => database_problem(error),
         }
     }
 }

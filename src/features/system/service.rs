@@ -8,10 +8,8 @@ use time::OffsetDateTime;
 use super::readiness::Lifecycle;
 use crate::{
     clock::Clock,
-    database::{
-        Database, DatabaseError,
-        migrations::{self, Comparison},
-    },
+    database::{Comparison, Database, DatabaseError},
+    migrations::MIGRATIONS,
 };
 
 /// How long a probe waits for the database.
@@ -90,7 +88,7 @@ impl System {
     pub async fn health(&self) -> Health {
         let look = async {
             let latency = self.database.ping().await?;
-            let schema = migrations::compare_with(self.database.reads()).await?;
+            let schema = MIGRATIONS.compare_with(self.database.read_pool()).await?;
             Ok::<_, DatabaseError>((latency, schema))
         };
         match tokio::time::timeout(PATIENCE, look).await {

@@ -9,7 +9,10 @@ use super::{
     error::Error,
     hasher::HashError,
 };
-use crate::web::{BrokenRule, Problem, ProblemType};
+use crate::{
+    shared::problems::database_problem,
+    web::{BrokenRule, Problem, ProblemType},
+};
 
 pub(crate) static EMAIL_TAKEN: ProblemType = ProblemType {
     code: "email_taken",
@@ -57,7 +60,7 @@ impl From<Error> for Problem {
             Error::WrongPassword => Problem::new(&WRONG_PASSWORD, "the current password is wrong"),
             Error::Hash(error @ HashError::Busy) => Problem::unavailable(error),
             Error::Hash(error @ HashError::Failed(_)) => Problem::internal(error),
-            Error::Database(error) => error.into(),
+            Error::Database(error) => database_problem(error),
         }
     }
 }

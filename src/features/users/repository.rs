@@ -20,10 +20,10 @@ impl TryFrom<&Row> for User {
         let role: &str = row.try_get("role")?;
         Ok(Self {
             id: UserId::from(row.try_get::<_, uuid::Uuid>("id")?),
-            email: Email::parse(email).map_err(|_| DatabaseError::Unreadable("email"))?,
+            email: Email::parse(email).map_err(|_| DatabaseError::InvalidColumn("email"))?,
             role: role
                 .parse()
-                .map_err(|_| DatabaseError::Unreadable("role"))?,
+                .map_err(|_| DatabaseError::InvalidColumn("role"))?,
             is_active: row.try_get("is_active")?,
             created_at: row.try_get("created_at")?,
             updated_at: row.try_get("updated_at")?,
@@ -72,7 +72,7 @@ pub(super) async fn insert(
 }
 
 fn taken(error: DatabaseError) -> Error {
-    if error.breaks("users_email_key") {
+    if error.violates("users_email_key") {
         return Error::EmailTaken;
     }
     error.into()

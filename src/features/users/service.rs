@@ -80,13 +80,13 @@ impl Users {
 
     /// The account of this id.
     pub async fn find(&self, id: UserId) -> Result<User, Error> {
-        let found = repository::find(self.database.reads(), id).await?;
+        let found = repository::find(self.database.read_pool(), id).await?;
         found.map(|(user, _)| user).ok_or(Error::NotFound)
     }
 
     /// The account of this address.
     pub async fn find_by_email(&self, email: &Email) -> Result<User, Error> {
-        let found = repository::find_by_email(self.database.reads(), email).await?;
+        let found = repository::find_by_email(self.database.read_pool(), email).await?;
         found.map(|(user, _)| user).ok_or(Error::NotFound)
     }
 
@@ -96,7 +96,7 @@ impl Users {
         filter: &UserFilter,
         request: PageRequest,
     ) -> Result<Page<User>, DatabaseError> {
-        let users = repository::list(self.database.reads(), filter, request).await?;
+        let users = repository::list(self.database.read_pool(), filter, request).await?;
         Ok(Page::of(users, request, |user| *user.id.as_uuid()))
     }
 
@@ -109,7 +109,7 @@ impl Users {
         email: &Email,
         password: SecretString,
     ) -> Result<Option<Proven>, Error> {
-        let found = repository::find_by_email(self.database.reads(), email).await?;
+        let found = repository::find_by_email(self.database.read_pool(), email).await?;
         let hash = found.as_ref().map(|(_, hash)| hash.clone());
         let verdict = self.hasher.verify(password.clone(), hash).await?;
         let (Verdict::Right { outdated }, Some((user, hash))) = (verdict, found) else {
@@ -145,7 +145,7 @@ impl Users {
 
     /// Checks the current password of somebody who is signed in.
     pub async fn prove_current(&self, id: UserId, password: SecretString) -> Result<Proven, Error> {
-        let found = repository::find(self.database.reads(), id).await?;
+        let found = repository::find(self.database.read_pool(), id).await?;
         let hash = found.as_ref().map(|(_, hash)| hash.clone());
         let verdict = self.hasher.verify(password, hash).await?;
         match (verdict, found) {

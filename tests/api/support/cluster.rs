@@ -8,7 +8,7 @@ use std::{
 
 use tokio::sync::OnceCell;
 use tokio_postgres::{Client, NoTls};
-use warp_skeleton::database::migrations;
+use warp_skeleton::migrations::MIGRATIONS;
 
 /// Where the databases of this run are.
 struct Cluster {
@@ -93,7 +93,7 @@ async fn make_template(cluster: &Cluster) {
             .await
             .unwrap();
         let mut client = connect(&address_of(&cluster.url, &building)).await;
-        migrations::up(&mut client).await.unwrap();
+        MIGRATIONS.up(&mut client).await.unwrap();
         drop(client);
         // The driver closes behind our back; a database in use cannot be renamed.
         let rename = format!("ALTER DATABASE {building} RENAME TO {name}");
@@ -109,7 +109,7 @@ async fn make_template(cluster: &Cluster) {
 
 /// Named after the migrations in it, so that a prepared server never serves an old schema.
 fn template_name(_: &Cluster) -> String {
-    let steps = migrations::steps().unwrap();
+    let steps = MIGRATIONS.steps().unwrap();
     let checksum = steps.iter().fold(0_u64, |sum, step| {
         sum.rotate_left(7) ^ step.migration.checksum()
     });

@@ -306,7 +306,7 @@ impl Auth {
             .tokens
             .verify(token, now)
             .map_err(|_| Error::InvalidAccessToken)?;
-        let reads = self.0.database.reads();
+        let reads = self.0.database.read_pool();
         let found = repository::find_live(reads, bearer.session_id, bearer.user_id, now).await?;
         let (session, user) = found.ok_or(Error::InvalidAccessToken)?;
         if bearer.expires_at > session.expires_at {

@@ -6,7 +6,7 @@ impl Auth {
     /// The caller's live sessions, oldest first.
     pub async fn sessions(&self, caller: &SignedIn) -> Result<Vec<Session>, Error> {
         let now = self.0.clock.now();
-        Ok(repository::list(self.0.database.reads(), caller.user.id, now).await?)
+        Ok(repository::list(self.0.database.read_pool(), caller.user.id, now).await?)
     }
 
     /// Ends the session the caller is in.

@@ -23,8 +23,8 @@ impl TryFrom<&Row> for Note {
         Ok(Self {
             id: row.try_get::<_, Uuid>("id")?.into(),
             user_id: row.try_get::<_, Uuid>("user_id")?.into(),
-            title: title.map_err(|_| DatabaseError::Unreadable("title"))?,
-            body: body.map_err(|_| DatabaseError::Unreadable("body"))?,
+            title: title.map_err(|_| DatabaseError::InvalidColumn("title"))?,
+            body: body.map_err(|_| DatabaseError::InvalidColumn("body"))?,
             pinned: row.try_get("pinned")?,
             created_at: row.try_get("created_at")?,
             updated_at: row.try_get("updated_at")?,
@@ -60,7 +60,7 @@ pub(super) async fn insert(db: &impl Executor, note: &Note) -> Result<(), Error>
         &note.updated_at,
     ];
     match db.execute(&INSERT, parameters).await {
-        Err(error) if error.breaks("notes_user_id_fkey") => Err(Error::UserGone),
+        Err(error) if error.violates("notes_user_id_fkey") => Err(Error::UserGone),
         outcome => Ok(outcome.map(drop)?),
     }
 }

@@ -23,12 +23,11 @@ use tokio_postgres::{Config, Row, Statement};
 use tokio_postgres_rustls::MakeRustlsConnect;
 use tracing::{Instrument, field::Empty};
 
-use super::{
+use crate::{
     error::DatabaseError,
     pool,
-    statement::{Executor, Parameters, Query, Rules},
+    statement::{Executor, Parameters, Query, StatementLimits},
 };
-use crate::telemetry;
 
 /// How many statements are on their way on a connection before the next one is used, too.
 ///
@@ -40,11 +39,11 @@ const PIPELINED: usize = 32;
 const READ_ONLY: &str = "SET default_transaction_read_only = on";
 
 /// The shared connections. Each is opened when first needed, and again when it broke.
-pub struct Reads {
+pub struct ReadPool {
     slots: Vec<Arc<Slot>>,
     next: AtomicUsize,
     opener: Opener,
-    rules: Arc<Rules>,
+    limits: Arc<StatementLimits>,
 }
 
 #[derive(Default)]
@@ -191,24 +190,24 @@ impl Opener {
     }
 }
 
-impl Reads {
-    pub(super) fn new(
+impl ReadPool {
+    pub(crate) fn new(
         connections: usize,
         config: Config,
         tls: MakeRustlsConnect,
         timeout: Duration,
-        rules: Arc<Rules>,
+        limits: Arc<StatementLimits>,
     ) -> Self {
         Self {
             slots: (0..connections).map(|_| Arc::default()).collect(),
             next: AtomicUsize::new(0),
             opener: Opener {
-                read_only: rules.prepared,
+                read_only: limits.prepared,
                 config,
                 tls,
                 timeout,
             },
-            rules,
+            limits,
         }
     }
 
@@ -231,7 +230,7 @@ impl Reads {
             otel.kind = "client",
             otel.status_code = Empty,
             db.system.name = "postgresql",
-            db.namespace = self.rules.namespace,
+            db.namespace = self.limits.namespace,
             db.operation.name = "connect",
             error.r#type = Empty,
         );
@@ -241,9 +240,9 @@ impl Reads {
             .await
             .unwrap_or(Err(DatabaseError::Unreachable(None)));
         if let Err(error) = &outcome {
-            telemetry::fail(&span);
+            span.record("otel.status_code", "ERROR");
             span.record("error.type", error.kind());
-            self.rules.metrics.observe_failure("connect", "connect");
+            self.limits.metrics.observe_failure("connect", "connect");
         }
         outcome
     }
@@ -258,13 +257,13 @@ impl Reads {
         let work = pool::rows(
             client,
             reader.prepare(query),
-            &self.rules,
+            &self.limits,
             query,
             parameters,
         );
         // One request that left early says nothing about the others on the connection.
         let left_early = AtomicBool::new(false);
-        let outcome = self.rules.run(query, &left_early, pin!(work)).await;
+        let outcome = self.limits.run(query, &left_early, pin!(work)).await;
         if matches!(outcome, Err(DatabaseError::Timeout { .. })) && left_early.into_inner() {
             reader.stuck.store(true, Ordering::Relaxed);
         }
@@ -272,7 +271,7 @@ impl Reads {
     }
 }
 
-impl Executor for Reads {
+impl Executor for ReadPool {
     /// A read that met a connection which had just broken is tried once more on a new one.
     async fn rows(
         &self,

@@ -13,8 +13,7 @@ use tokio_postgres::{
 };
 use tracing::{Instrument, field::Empty};
 
-use super::{error::DatabaseError, metrics::DatabaseMetrics};
-use crate::telemetry;
+use crate::{error::DatabaseError, metrics::DatabaseMetrics};
 
 /// What is bound to `$1`, `$2`, ….
 pub type Parameters<'a> = &'a [&'a (dyn ToSql + Sync)];
@@ -91,23 +90,23 @@ pub trait Executor: Sync {
 
 /// How long statements may run and where they are counted.
 #[derive(Debug, Clone)]
-pub(super) struct Rules {
-    pub(super) metrics: DatabaseMetrics,
+pub(crate) struct StatementLimits {
+    pub(crate) metrics: DatabaseMetrics,
     /// How long to wait for an answer: a little longer than the server gives itself.
-    pub(super) patience: Duration,
-    pub(super) slow: Duration,
-    pub(super) prepared: bool,
+    pub(crate) patience: Duration,
+    pub(crate) slow: Duration,
+    pub(crate) prepared: bool,
     /// The database's name, for spans.
-    pub(super) namespace: String,
+    pub(crate) namespace: String,
 }
 
-impl Rules {
+impl StatementLimits {
     /// Runs the work of a statement: measured, traced, and not for ever.
     ///
     /// `stuck` is set while it runs and stays set when nobody waits for the
     /// answer any more: such a connection is of no use to the next one. The
     /// work is lent, because a future that is handed on is kept twice.
-    pub(super) async fn run<T>(
+    pub(crate) async fn run<T>(
         &self,
         query: &'static Query,
         stuck: &AtomicBool,
@@ -140,7 +139,7 @@ impl Rules {
         let elapsed = started.elapsed();
         self.metrics.observe(query, elapsed, outcome.as_ref().err());
         if let Err(error) = &outcome {
-            telemetry::fail(&span);
+            span.record("otel.status_code", "ERROR");
             span.record("error.type", error.kind());
             span.record("db.response.status_code", error.sqlstate());
         }
@@ -153,7 +152,7 @@ impl Rules {
 }
 
 /// Pairs each parameter with its type, for a statement that is not prepared.
-pub(super) fn typed<'a>(
+pub(crate) fn typed<'a>(
     query: &'static Query,
     parameters: Parameters<'a>,
 ) -> Vec<(&'a (dyn ToSql + Sync), Type)> {

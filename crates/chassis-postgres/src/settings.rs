@@ -3,11 +3,12 @@
 use std::{path::PathBuf, time::Duration};
 
 use chassis_settings::{
-    Declaration, Section, Setting, SettingError, Values, millis, number, one_of, optional, path,
-    secret, settings, switch, text,
+    Declaration, ExposeSecret, SecretString, Section, Setting, SettingError, Values, millis,
+    number, one_of, optional, path, secret, settings, switch, text,
 };
-use secrecy::{ExposeSecret, SecretString};
-use tokio_postgres::config::{Config, Host, SslMode};
+use tokio_postgres::Config;
+
+use crate::{ConnectionDefaults, ConnectionTarget, InvalidUrl, PostgresOptions, TlsMode};
 
 settings! {
     /// host name, or the folder of a unix socket when it starts with /
@@ -36,7 +37,7 @@ settings! {
 
     /// disable, prefer, require or verify-full
     #[production = "require"]
-    DB_SSLMODE: TlsMode = "prefer", one_of(TlsMode::NAMES);
+    DB_SSLMODE: TlsMode = "prefer", one_of(TLS_MODES);
 
     /// PEM file with the certificates that verify-full trusts; unset: the system's
     DB_SSLROOTCERT: Option<PathBuf>, optional(path("a PEM file"));
@@ -63,77 +64,21 @@ settings! {
     DB_PREPARED_STATEMENTS: bool = "on", switch();
 }
 
-/// How much of TLS is asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum TlsMode {
-    /// None.
-    Disable,
-    /// If the server has it; its certificate is not checked.
-    Prefer,
-    /// Or no connection at all; the certificate is not checked.
-    Require,
-    /// And the certificate has to be valid for the host.
-    VerifyFull,
-}
-
-impl TlsMode {
-    const NAMES: &[(&str, Self)] = &[
-        ("disable", Self::Disable),
-        ("prefer", Self::Prefer),
-        ("require", Self::Require),
-        ("verify-full", Self::VerifyFull),
-    ];
-}
-
-/// One way to reach a database.
-#[derive(Debug, Clone)]
-pub struct Target {
-    /// What the driver needs. Its `Debug` hides the password.
-    pub config: Config,
-    /// How much of TLS is asked for.
-    pub tls: TlsMode,
-    /// The certificates to trust instead of the system's, in PEM.
-    pub root_certificates: Option<PathBuf>,
-}
-
-impl Target {
-    /// The database's name: the role's own, when none is given.
-    #[must_use]
-    pub fn database_name(&self) -> &str {
-        let config = &self.config;
-        config
-            .get_dbname()
-            .or(config.get_user())
-            .unwrap_or_default()
-    }
-
-    /// Host, port and database, for a person. Never the password.
-    #[must_use]
-    pub fn describe(&self) -> String {
-        let ports = self.config.get_ports();
-        let hosts = self.config.get_hosts().iter().enumerate();
-        let hosts: Vec<_> = hosts
-            .map(|(index, host)| {
-                let port = ports.get(index).or(ports.first()).copied().unwrap_or(5432);
-                match host {
-                    Host::Tcp(name) => format!("{name}:{port}"),
-                    #[cfg(unix)]
-                    Host::Unix(path) => format!("{} (port {port})", path.display()),
-                }
-            })
-            .collect();
-        let database = self.config.get_dbname().unwrap_or_default();
-        format!("{database} at {}", hosts.join(","))
-    }
-}
+/// How `DB_SSLMODE` and `sslmode=` name them.
+const TLS_MODES: &[(&str, TlsMode)] = &[
+    ("disable", TlsMode::Disable),
+    ("prefer", TlsMode::Prefer),
+    ("require", TlsMode::Require),
+    ("verify-full", TlsMode::VerifyFull),
+];
 
 /// Connections, timeouts, and where to connect.
 #[derive(Debug, Clone)]
 pub struct DatabaseSettings {
     /// Where the service connects.
-    pub target: Target,
+    pub target: ConnectionTarget,
     /// Where migrations connect: past a pooler, whose connections cannot hold a session's lock.
-    pub migration_target: Target,
+    pub migration_target: ConnectionTarget,
     /// Connections for transactions.
     pub pool_size: usize,
     /// Connections that reads share.
@@ -162,6 +107,20 @@ impl DatabaseSettings {
         self
     }
 
+    /// What the pool is made from.
+    #[must_use]
+    pub fn options(&self) -> PostgresOptions {
+        PostgresOptions {
+            target: self.target.clone(),
+            pool_size: self.pool_size,
+            read_connections: self.read_connections,
+            pool_timeout: self.pool_timeout,
+            statement_timeout: self.statement_timeout,
+            slow_query: self.slow_query,
+            prepared_statements: self.prepared_statements,
+        }
+    }
+
     /// How long one attempt to connect may take, when so much time has passed already: at least as long as a request's.
     #[must_use]
     pub fn attempt_after(&self, elapsed: Duration) -> Duration {
@@ -170,7 +129,7 @@ impl DatabaseSettings {
     }
 
     /// Where the service connects, and where migrations do when that is somewhere else.
-    pub fn targets(&self) -> impl Iterator<Item = &Target> {
+    pub fn targets(&self) -> impl Iterator<Item = &ConnectionTarget> {
         let other = self.migration_target.describe() != self.target.describe();
         [&self.target]
             .into_iter()
@@ -205,7 +164,7 @@ impl Section for DatabaseSettings {
     }
 }
 
-fn target_from_parts(values: &Values) -> Result<Target, SettingError> {
+fn target_from_parts(values: &Values) -> Result<ConnectionTarget, SettingError> {
     let mut config = Config::new();
     config
         .host(values.read(&DB_HOST)?)
@@ -215,95 +174,33 @@ fn target_from_parts(values: &Values) -> Result<Target, SettingError> {
     if let Some(password) = values.read(&DB_PASSWORD)? {
         config.password(password.expose_secret());
     }
-    let tls = values.read(&DB_SSLMODE)?;
-    let root_certificates = values.read(&DB_SSLROOTCERT)?;
-    finish(values, config, tls, root_certificates)
+    Ok(ConnectionTarget::new(config, defaults(values)?))
 }
 
-/// The driver does not know `sslmode=verify-full` and `sslrootcert`, so these two are taken out first.
 fn target_from_url(
     values: &Values,
     setting: &Setting<Option<SecretString>>,
     url: &SecretString,
-) -> Result<Target, SettingError> {
-    let url = url.expose_secret();
-    let mut taken = Vec::new();
-    let mut keep = |item: &str| {
-        let (key, value) = item.split_once('=').unwrap_or((item, ""));
-        let ours = matches!(key, "sslmode" | "sslrootcert");
-        if ours {
-            let decoded = form_urlencoded::parse(item.as_bytes()).next();
-            let value = decoded.map_or(value.to_owned(), |(_, value)| value.into_owned());
-            taken.push((key.to_owned(), value));
-        }
-        !ours
-    };
-    let is_url = url.starts_with("postgres://") || url.starts_with("postgresql://");
-    let rest = if is_url {
-        let (base, query) = url.split_once('?').unwrap_or((url, ""));
-        let kept: Vec<_> = query
-            .split('&')
-            .filter(|item| !item.is_empty() && keep(item))
-            .collect();
-        format!("{base}?{}", kept.join("&"))
-    } else {
-        let kept: Vec<_> = url.split(' ').filter(|item| keep(item)).collect();
-        kept.join(" ")
-    };
-    // The driver's message could quote a part of the URL, and with it the password.
-    let config = rest.parse::<Config>().map_err(|_| {
-        values.unusable(
-            setting,
-            "a URL like postgres://role:password@host:5432/database",
-        )
-    })?;
-    let taken = |key: &str| {
-        let found = taken.iter().rev().find(|(name, _)| name == key);
-        found.map(|(_, value)| value.clone())
-    };
-    let tls = if let Some(mode) = taken("sslmode") {
-        let expected = || format!("sslmode={}", DB_SSLMODE.expected());
-        let tls = DB_SSLMODE.parse(Some(&mode));
-        tls.ok_or_else(|| values.unusable(setting, expected()))?
-    } else {
-        values.read(&DB_SSLMODE)?
-    };
-    let root_certificates = match taken("sslrootcert") {
-        Some(path) => Some(PathBuf::from(path)),
-        None => values.read(&DB_SSLROOTCERT)?,
-    };
-    finish(values, config, tls, root_certificates)
+) -> Result<ConnectionTarget, SettingError> {
+    let target = ConnectionTarget::from_url(url.expose_secret(), defaults(values)?);
+    target.map_err(|error| {
+        let expected = match error {
+            InvalidUrl::Malformed => {
+                "a URL like postgres://role:password@host:5432/database".to_owned()
+            }
+            InvalidUrl::TlsMode => format!("sslmode={}", DB_SSLMODE.expected()),
+        };
+        values.unusable(setting, expected)
+    })
 }
 
-/// What is the same for every connection.
-fn finish(
-    values: &Values,
-    mut config: Config,
-    tls: TlsMode,
-    root_certificates: Option<PathBuf>,
-) -> Result<Target, SettingError> {
-    let local = config
-        .get_hosts()
-        .iter()
-        .all(|host| !matches!(host, Host::Tcp(_)));
-    let tls = if local { TlsMode::Disable } else { tls };
-    config.ssl_mode(match tls {
-        TlsMode::Disable => SslMode::Disable,
-        TlsMode::Prefer => SslMode::Prefer,
-        TlsMode::Require | TlsMode::VerifyFull => SslMode::Require,
-    });
-    config
-        .keepalives_idle(Duration::from_secs(30))
-        .keepalives_interval(Duration::from_secs(5))
-        .keepalives_retries(3)
-        .tcp_user_timeout(Duration::from_secs(10));
-    if config.get_connect_timeout().is_none() {
-        config.connect_timeout(values.read(&DB_POOL_TIMEOUT_MS)?);
-    }
-    Ok(Target {
-        config,
-        tls,
-        root_certificates,
+/// What the settings beside a URL say about the connection.
+fn defaults(values: &Values) -> Result<ConnectionDefaults, SettingError> {
+    Ok(ConnectionDefaults {
+        tls: values.read(&DB_SSLMODE)?,
+        root_certificates: values.read(&DB_SSLROOTCERT)?,
+        connect_timeout: values.read(&DB_POOL_TIMEOUT_MS)?,
+        ..ConnectionDefaults::default()
     })
 }
 

@@ -11,24 +11,24 @@ use std::{
 use deadpool_postgres::{Object, StatementCache};
 use tokio_postgres::{Client, Row, Statement};
 
-use super::{
+use crate::{
     error::DatabaseError,
-    statement::{Executor, Parameters, Query, Rules, typed},
+    statement::{Executor, Parameters, Query, StatementLimits, typed},
 };
 
 /// A connection of the pool. It goes back when dropped, unless a statement on it never ended.
 pub struct Connection {
     client: Option<Object>,
     stuck: AtomicBool,
-    rules: Arc<Rules>,
+    limits: Arc<StatementLimits>,
 }
 
 impl Connection {
-    pub(super) fn new(client: Object, rules: Arc<Rules>) -> Self {
+    pub(crate) fn new(client: Object, limits: Arc<StatementLimits>) -> Self {
         Self {
             client: Some(client),
             stuck: AtomicBool::new(false),
-            rules,
+            limits,
         }
     }
 
@@ -40,13 +40,13 @@ impl Connection {
     pub async fn begin(&mut self) -> Result<Transaction<'_>, DatabaseError> {
         let client = self.client.as_mut().expect("present until dropped");
         let inner = self
-            .rules
+            .limits
             .run(&BEGIN, &self.stuck, pin!(client.transaction()))
             .await?;
         Ok(Transaction {
             inner,
             stuck: &self.stuck,
-            rules: &self.rules,
+            limits: &self.limits,
         })
     }
 
@@ -87,8 +87,8 @@ impl Executor for Connection {
         let prepare = client
             .statement_cache
             .prepare_typed(client, query.sql, query.types);
-        let work = rows(client, prepare, &self.rules, query, parameters);
-        self.rules.run(query, &self.stuck, pin!(work)).await
+        let work = rows(client, prepare, &self.limits, query, parameters);
+        self.limits.run(query, &self.stuck, pin!(work)).await
     }
 
     async fn execute(
@@ -100,11 +100,11 @@ impl Executor for Connection {
         let work = execute(
             client,
             &client.statement_cache,
-            &self.rules,
+            &self.limits,
             query,
             parameters,
         );
-        self.rules.run(query, &self.stuck, pin!(work)).await
+        self.limits.run(query, &self.stuck, pin!(work)).await
     }
 }
 
@@ -112,13 +112,13 @@ impl Executor for Connection {
 pub struct Transaction<'a> {
     inner: deadpool_postgres::Transaction<'a>,
     stuck: &'a AtomicBool,
-    rules: &'a Rules,
+    limits: &'a StatementLimits,
 }
 
 impl Transaction<'_> {
     /// Makes everything in it last.
     pub async fn commit(self) -> Result<(), DatabaseError> {
-        self.rules
+        self.limits
             .run(&COMMIT, self.stuck, pin!(self.inner.commit()))
             .await
     }
@@ -132,8 +132,8 @@ impl Executor for Transaction<'_> {
     ) -> Result<Vec<Row>, DatabaseError> {
         let (client, cache) = (self.inner.client(), &self.inner.statement_cache);
         let prepare = cache.prepare_typed(client, query.sql, query.types);
-        let work = rows(client, prepare, self.rules, query, parameters);
-        self.rules.run(query, self.stuck, pin!(work)).await
+        let work = rows(client, prepare, self.limits, query, parameters);
+        self.limits.run(query, self.stuck, pin!(work)).await
     }
 
     async fn execute(
@@ -142,19 +142,19 @@ impl Executor for Transaction<'_> {
         parameters: Parameters<'_>,
     ) -> Result<u64, DatabaseError> {
         let (client, cache) = (self.inner.client(), &self.inner.statement_cache);
-        let work = execute(client, cache, self.rules, query, parameters);
-        self.rules.run(query, self.stuck, pin!(work)).await
+        let work = execute(client, cache, self.limits, query, parameters);
+        self.limits.run(query, self.stuck, pin!(work)).await
     }
 }
 
-pub(super) async fn rows(
+pub(crate) async fn rows(
     client: &Client,
     prepare: impl Future<Output = Result<Statement, tokio_postgres::Error>>,
-    rules: &Rules,
+    limits: &StatementLimits,
     query: &'static Query,
     parameters: Parameters<'_>,
 ) -> Result<Vec<Row>, tokio_postgres::Error> {
-    if !rules.prepared {
+    if !limits.prepared {
         let typed = typed(query, parameters);
         // In a box, so that it takes no room where statements are prepared.
         return Box::pin(client.query_typed(query.sql, &typed)).await;
@@ -166,11 +166,11 @@ pub(super) async fn rows(
 async fn execute(
     client: &Client,
     cache: &StatementCache,
-    rules: &Rules,
+    limits: &StatementLimits,
     query: &'static Query,
     parameters: Parameters<'_>,
 ) -> Result<u64, tokio_postgres::Error> {
-    if !rules.prepared {
+    if !limits.prepared {
         return client
             .execute_typed(query.sql, &typed(query, parameters))
             .await;

@@ -1,0 +1,1 @@
+//! The crate over a real PostgreSQL.
