@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 use warp::{Filter, Rejection};
 
-use super::{body::RequestBody, rate::Standing};
+use super::{body::RequestBody, rate_limit::RateLimitStatus};
 
 /// The header that names a request, in and out.
 pub const CORRELATION_HEADER: HeaderName = HeaderName::from_static("x-correlation-id");
@@ -81,7 +81,7 @@ pub struct RequestContext {
     /// When the request began.
     pub started: Instant,
     /// How its source stands with the limit that let it through.
-    pub standing: OnceLock<Standing>,
+    pub rate_limit_status: OnceLock<RateLimitStatus>,
 }
 
 impl RequestContext {
@@ -100,7 +100,7 @@ pub fn context() -> impl Filter<Extract = (Arc<RequestContext>,), Error = Reject
 
 /// Where a request comes from, for a session's record.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Client {
+pub struct ClientInfo {
     /// The address, when it came over TCP.
     pub ip: Option<IpAddr>,
     /// The first 256 characters of what the client calls itself.
@@ -109,8 +109,8 @@ pub struct Client {
 
 /// Hands over who is asking.
 #[must_use]
-pub fn client() -> impl Filter<Extract = (Client,), Error = Rejection> + Clone {
-    let describe = |context: Arc<RequestContext>, headers: HeaderMap| Client {
+pub fn client_info() -> impl Filter<Extract = (ClientInfo,), Error = Rejection> + Clone {
+    let describe = |context: Arc<RequestContext>, headers: HeaderMap| ClientInfo {
         ip: context.client_ip,
         user_agent: headers
             .get(http::header::USER_AGENT)

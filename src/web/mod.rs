@@ -1,6 +1,6 @@
 //! The shared words of HTTP. Nothing here has heard of a feature.
 //!
-//! A request meets the [`Site`] first: it finds the endpoint, names the
+//! A request meets the [`Router`] first: it finds the endpoint, names the
 //! request, measures it, bounds it, and finishes whatever reply comes back.
 //! In between runs one [`Endpoint`]: warp filters, composed when the endpoint
 //! was stated. What goes wrong travels as a [`Problem`].
@@ -8,7 +8,6 @@
 mod body;
 mod context;
 mod endpoint;
-mod fields;
 mod forwarded;
 mod guard;
 mod handler;
@@ -20,10 +19,11 @@ mod page;
 mod patch;
 pub mod problem;
 mod query;
-mod rate;
+mod rate_limit;
+mod router;
+mod serde_error;
 mod settings;
-mod shape;
-mod site;
+mod validation;
 
 use std::convert::Infallible;
 
@@ -36,26 +36,26 @@ use warp::{
 
 pub use self::{
     body::{BodyError, MediaType, RequestBody, json_body, parse_json, raw_body},
-    context::{CORRELATION_HEADER, Client, CorrelationId, Peer, RequestContext, client, context},
+    context::{
+        CORRELATION_HEADER, ClientInfo, CorrelationId, Peer, RequestContext, client_info, context,
+    },
     endpoint::{
-        Draft, Endpoint, EndpointBuilder, Feature, Operation, delete, endpoint, get, patch, post,
-        put,
+        Endpoint, EndpointBuilder, Feature, Operation, delete, endpoint, get, patch, post, put,
     },
-    fields::{BrokenRule, Fields},
-    guard::{
-        Access, Guard, PublicGuard, ReadGuard, WriteGuard, anyone, holder, presented_token, public,
-    },
+    guard::{Access, Guard, PublicGuard, ReadGuard, WriteGuard, presented_token, public},
     handler::{Append, Handler, Push, RefuseQuery, Serve, State},
     metrics::HttpMetrics,
     page::{Cursor, ListPage, Page, PageRequest, PageView, UnknownCursor},
     patch::present,
     problem::{FieldError, Problem, ProblemType},
     query::{parse_query, query},
-    rate::{
-        ApiLimit, Buckets, Quota, Rate, RateMetrics, Refusal, Source, Standing, Taken, Throttle,
+    rate_limit::{
+        Buckets, ClientNetwork, NetworkRateLimit, Quota, RateLimitClass, RateLimitMetrics,
+        RateLimitStatus, RateLimited, RateLimiter, TakeResult,
     },
+    router::Router,
     settings::WebSettings,
-    site::Site,
+    validation::{ValidationError, ValidationErrors},
 };
 
 /// Hands a cloneable value to a handler.

@@ -9,7 +9,7 @@ use super::{
     error::Error,
     hasher::HashError,
 };
-use crate::web::{BrokenRule, Problem, ProblemType};
+use crate::web::{Problem, ProblemType, ValidationError};
 
 pub(crate) static EMAIL_TAKEN: ProblemType = ProblemType {
     code: "email_taken",
@@ -62,7 +62,7 @@ impl From<Error> for Problem {
     }
 }
 
-impl BrokenRule for EmailError {
+impl ValidationError for EmailError {
     fn code(&self) -> &'static str {
         match self {
             Self::TooLong => "too_long",
@@ -75,7 +75,7 @@ impl BrokenRule for EmailError {
     }
 }
 
-impl BrokenRule for PasswordError {
+impl ValidationError for PasswordError {
     fn code(&self) -> &'static str {
         match self {
             Self::TooShort(_) => "too_short",
@@ -90,7 +90,7 @@ impl BrokenRule for PasswordError {
     }
 }
 
-impl BrokenRule for UnknownRole {
+impl ValidationError for UnknownRole {
     fn code(&self) -> &'static str {
         "unknown_role"
     }
