@@ -20,8 +20,8 @@ use crate::{
         users::{HashMetrics, Hasher, PasswordPolicy, Users},
     },
     routes,
-    telemetry::{self, Tracing},
-    web::{Endpoint, HttpMetrics, RateLimitMetrics, Router, WebSettings},
+    telemetry::{self, Incoming, Tracing},
+    web::{Endpoint, HttpMetrics, HttpOptions, RateLimitMetrics, Router, WebSettings},
 };
 
 /// Everything the service is made of. Nothing has connected to anything yet.
@@ -133,13 +133,22 @@ impl App {
     }
 
     fn serve(&self, endpoints: Vec<Endpoint>) -> Arc<Router> {
-        Arc::new(Router::new(
-            endpoints,
-            self.web.clone(),
-            self.http_metrics.clone(),
-            self.tracing.clone(),
-            self.limits.api(),
-        ))
+        let tracing = self.tracing.clone();
+        let options = HttpOptions::from(&self.web);
+        let router = Router::new(endpoints, options, self.http_metrics.clone());
+        let router = router.with_span(move |request| {
+            tracing.request(Incoming {
+                method: request.method,
+                template: request.template,
+                correlation_id: request.correlation_id,
+                client_ip: request.client_ip,
+                head: request.head,
+            })
+        });
+        Arc::new(match self.limits.api() {
+            Some(limit) => router.with_rate_limit(limit),
+            None => router,
+        })
     }
 
     /// Starts what runs beside the requests until it is stopped.

@@ -9,8 +9,8 @@
 //!    [`features::limits`] how often one may try, [`features::system`] what
 //!    operators ask. In each, `routes.rs` says what there is; then come
 //!    `handlers.rs`, `service.rs`, `repository.rs` and `domain.rs`.
-//! 2. [`domain`] is what the rooms' own types are made of, [`web`] has the words
-//!    in which rooms state their endpoints, [`database`] the ones in which they
+//! 2. [`shared`] has the types that several features use, [`web`] is the crate
+//!    [`chassis_http`] with which they define their endpoints, [`database`] the ones in which they
 //!    write their SQL.
 //! 3. [`routes`] lists the rooms, [`app`] puts the parts together, [`server`]
 //!    carries requests to them, and [`telemetry`] shows what happened.
@@ -25,14 +25,15 @@
 
 pub mod app;
 pub mod cli;
-pub mod clock;
 pub mod config;
 pub mod database;
-pub mod domain;
 pub mod features;
 #[cfg(test)]
 mod properties;
 pub mod routes;
 pub mod server;
+pub mod shared;
 pub mod telemetry;
 pub mod web;
+
+pub use self::shared::{self as domain, clock};

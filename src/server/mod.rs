@@ -141,7 +141,7 @@ impl Server {
         let service = service_fn(move |request: Request<Incoming>| {
             let (line, in_flight) = (Arc::clone(&line), line.requests.begin());
             async move {
-                let response = line.router.respond(request, line.peer).await;
+                let response = line.router.respond(request, line.peer.ip()).await;
                 // In flight until all of it is sent, or given up.
                 Ok::<_, Infallible>(response.map(|body| Sending::new(body, in_flight)))
             }

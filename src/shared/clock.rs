@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc};
 
 use time::OffsetDateTime;
 
-use crate::domain::cut_to_microseconds;
+use super::cut_to_microseconds;
 
 /// What time it is, from whoever is asked.
 ///

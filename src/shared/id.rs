@@ -1,5 +1,19 @@
 //! Ids that cannot be mistaken for one another.
 
+use utoipa::openapi::{
+    RefOr,
+    schema::{KnownFormat, ObjectBuilder, Schema, SchemaFormat, Type},
+};
+
+/// The schema of an id in the OpenAPI document.
+pub(crate) fn uuid_schema() -> RefOr<Schema> {
+    ObjectBuilder::new()
+        .schema_type(Type::String)
+        .format(Some(SchemaFormat::KnownFormat(KnownFormat::Uuid)))
+        .build()
+        .into()
+}
+
 /// Declares the type of an id: a UUIDv7, so that newer things sort behind older ones.
 macro_rules! id {
     ($(#[$about:meta])* $name:ident) => {
@@ -43,7 +57,7 @@ macro_rules! id {
 
         impl ::utoipa::PartialSchema for $name {
             fn schema() -> ::utoipa::openapi::RefOr<::utoipa::openapi::Schema> {
-                $crate::web::openapi::uuid_schema()
+                $crate::shared::uuid_schema()
             }
         }
 

@@ -1,16 +1,16 @@
-//! What the rooms' own types are made of: ids, texts, times and changes.
-//!
-//! As in a room's `domain`, nothing here reads, writes or waits: these are
-//! values that cannot be wrong, and the rules by which they are found right.
+//! Types that several features use: ids, texts, times, changes, pages and the clock.
 
+pub mod clock;
 mod id;
+mod page;
 mod patch;
 mod text;
 mod time;
 
-pub(crate) use self::id::id;
+pub(crate) use self::id::{id, uuid_schema};
 pub use self::{
-    patch::Patch,
+    page::{Cursor, ListPage, Page, PageRequest, UnknownCursor},
+    patch::{Patch, present},
     text::{Text, TextError},
     time::{UnknownTime, cut_to_microseconds, parse_time},
 };

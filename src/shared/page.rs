@@ -1,39 +1,28 @@
-//! Lists, a page at a time: which part is asked for, where the next one begins, and how both are said.
+//! Pages of lists: the page that is requested, its rows, and the cursor of the next page.
 //!
-//! A page begins behind an id, not at a number: rows that come or go meanwhile
-//! make none appear twice, and the database finds the place by an index.
+//! A page begins after an id, not at an offset: rows that are added or deleted meanwhile make no row appear twice,
+//! and the database finds the place by an index.
 
 use std::{borrow::Cow, fmt, str::FromStr};
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
-use http::{HeaderValue, StatusCode, header};
 use serde::{Deserialize, Serialize};
-use utoipa::{
-    IntoParams, PartialSchema, ToSchema,
-    openapi::{
-        RefOr,
-        schema::{ArrayBuilder, ObjectBuilder, Schema, SchemaType, Type},
-    },
-};
+use utoipa::IntoParams;
 use uuid::Uuid;
 use warp::reply::Response;
 
-use super::{
-    json, openapi,
-    validation::{ValidationError, ValidationErrors},
-};
+use crate::web::{PageView, ValidationError, ValidationErrors};
 
 const DEFAULT_LIMIT: u16 = 20;
 const MAX_LIMIT: u16 = 100;
 
-/// A place in a list: behind the thing of this id.
+/// A place in a list: after the row with this id.
 ///
-/// Clients are to send it back as they got it, so it looks like nothing that
-/// they could make up, and has one spelling.
+/// Clients send it back as they got it. It has exactly one spelling.
 ///
 /// ```
 /// use uuid::Uuid;
-/// use warp_skeleton::web::Cursor;
+/// use warp_skeleton::shared::Cursor;
 ///
 /// let cursor = Cursor::behind(Uuid::now_v7());
 /// assert_eq!(cursor.to_string().parse(), Ok(cursor));
@@ -42,13 +31,13 @@ const MAX_LIMIT: u16 = 100;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cursor(Uuid);
 
-/// Not a [`Cursor`] of ours.
+/// The text is not a [`Cursor`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("expected the next_cursor of another page")]
 pub struct UnknownCursor;
 
 impl Cursor {
-    /// The place behind this id.
+    /// The place after this id.
     #[must_use]
     pub fn behind(id: Uuid) -> Self {
         Self(id)
@@ -81,7 +70,7 @@ impl ValidationError for UnknownCursor {
     }
 }
 
-/// Which part of a list to show: the query of an endpoint that asks for nothing else.
+/// The query of an endpoint that lists pages and has no filters.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 pub struct ListPage {
@@ -93,13 +82,13 @@ pub struct ListPage {
 }
 
 impl ListPage {
-    /// Reads it, or notes what is wrong with it.
+    /// Parses the query, or records its errors.
     pub fn parse(&self, errors: &mut ValidationErrors) -> PageRequest {
         PageRequest::parse(errors, self.limit.as_deref(), self.cursor.as_deref())
     }
 }
 
-/// Which part of a list is asked for.
+/// The page that is requested.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PageRequest {
     limit: u16,
@@ -107,26 +96,26 @@ pub struct PageRequest {
 }
 
 impl PageRequest {
-    /// So many things from this place on, or from the beginning.
+    /// Up to `limit` rows after this place, or from the beginning.
     #[must_use]
     pub fn new(limit: u16, after: Option<Cursor>) -> Self {
         Self { limit, after }
     }
 
-    /// Reads the parameters `limit` and `cursor`, or notes what is wrong with them.
+    /// Parses the parameters `limit` and `cursor`, or records their errors.
     pub fn parse(errors: &mut ValidationErrors, limit: Option<&str>, cursor: Option<&str>) -> Self {
         let limit = errors.check_some("/limit", limit.map(parse_limit));
         let after = errors.check_some("/cursor", cursor.map(str::parse));
         Self::new(limit.unwrap_or(DEFAULT_LIMIT), after)
     }
 
-    /// The id that the page is behind. Every id is behind the nil UUID, so the first page needs no other statement.
+    /// The id after which the page begins. Every id is after the nil UUID, so the first page needs no query of its own.
     #[must_use]
     pub fn after(&self) -> Uuid {
         self.after.map_or(Uuid::nil(), |cursor| cursor.0)
     }
 
-    /// How many rows to read: one more than is shown tells whether there is another page.
+    /// How many rows to read: one more than are shown, to know whether there is another page.
     #[must_use]
     pub fn rows(&self) -> i64 {
         i64::from(self.limit) + 1
@@ -140,7 +129,7 @@ fn parse_limit(text: &str) -> Result<u16, UnfitLimit> {
         .ok_or(UnfitLimit)
 }
 
-/// A limit that is no number, or out of bounds.
+/// The limit is not a number, or out of bounds.
 #[derive(Debug)]
 struct UnfitLimit;
 
@@ -154,17 +143,17 @@ impl ValidationError for UnfitLimit {
     }
 }
 
-/// A part of a list.
+/// A page of a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Page<T> {
-    /// What is on it, in order.
+    /// Its items, in order.
     pub items: Vec<T>,
     /// Where the next page begins; `None` on the last one.
     pub next: Option<Cursor>,
 }
 
 impl<T> Page<T> {
-    /// Makes a page of the rows that were read for this request, with what tells their ids.
+    /// Makes a page from the rows that were read for this request; `id` returns the id of a row.
     #[must_use]
     pub fn of(mut rows: Vec<T>, request: PageRequest, id: impl Fn(&T) -> Uuid) -> Self {
         let limit = usize::from(request.limit);
@@ -177,7 +166,7 @@ impl<T> Page<T> {
         }
     }
 
-    /// The reply: the page as JSON and, in a `Link` header, the address of the next one with the same filters.
+    /// The response: the page as JSON, and a `Link` header to the next page with the same filters.
     pub fn reply<V: From<T> + Serialize>(
         self,
         path: &str,
@@ -185,69 +174,8 @@ impl<T> Page<T> {
         filters: &[(&str, Option<&str>)],
     ) -> Response {
         let next_cursor = self.next.map(|cursor| cursor.to_string());
-        let link = next_cursor
-            .as_deref()
-            .map(|cursor| next_link(path, request.limit, cursor, filters));
         let items = self.items.into_iter().map(V::from).collect();
-        let mut response = json(StatusCode::OK, &PageView { items, next_cursor });
-        if let Some(link) = link {
-            response.headers_mut().insert(header::LINK, link);
-        }
-        response
-    }
-}
-
-/// The address of the next page (RFC 8288).
-fn next_link(
-    path: &str,
-    limit: u16,
-    cursor: &str,
-    filters: &[(&str, Option<&str>)],
-) -> HeaderValue {
-    let mut query = form_urlencoded::Serializer::new(String::new());
-    query.append_pair("limit", &limit.to_string());
-    query.append_pair("cursor", cursor);
-    for (name, value) in filters {
-        if let Some(value) = value {
-            query.append_pair(name, value);
-        }
-    }
-    let link = format!("<{path}?{}>; rel=\"next\"", query.finish());
-    HeaderValue::from_str(&link).expect("an encoded address is ASCII")
-}
-
-/// A page as JSON. Its schema is named after what is on it: `UserPage` for users.
-#[derive(Debug, Serialize)]
-pub struct PageView<V> {
-    items: Vec<V>,
-    next_cursor: Option<String>,
-}
-
-impl<V: ToSchema> PartialSchema for PageView<V> {
-    fn schema() -> RefOr<Schema> {
-        let items = ArrayBuilder::new().items(openapi::reference::<V>());
-        let next_cursor = ObjectBuilder::new()
-            .schema_type(SchemaType::from_iter([Type::String, Type::Null]))
-            .description(Some(
-                "What to send as `cursor` for the next page; null on the last one.",
-            ));
-        ObjectBuilder::new()
-            .description(Some("A part of a list, in order."))
-            .property("items", items)
-            .required("items")
-            .property("next_cursor", next_cursor)
-            .required("next_cursor")
-            .into()
-    }
-}
-
-impl<V: ToSchema> ToSchema for PageView<V> {
-    fn name() -> Cow<'static, str> {
-        format!("{}Page", V::name()).into()
-    }
-
-    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
-        openapi::collect::<V>(schemas);
+        PageView::new(items, next_cursor).into_response(path, request.limit, filters)
     }
 }
 

@@ -1,6 +1,8 @@
 //! Texts that people write.
 
-use std::fmt;
+use std::{borrow::Cow, fmt};
+
+use crate::web::ValidationError;
 
 /// A text of `MIN` to `MAX` characters, without white space around it.
 ///
@@ -9,7 +11,7 @@ use std::fmt;
 /// hold the same ones.
 ///
 /// ```
-/// use warp_skeleton::domain::{Text, TextError};
+/// use warp_skeleton::shared::{Text, TextError};
 ///
 /// type Title = Text<1, 80>;
 ///
@@ -31,6 +33,20 @@ pub enum TextError {
     /// It holds what PostgreSQL cannot store.
     #[error("the character U+0000 is not allowed")]
     Nul,
+}
+
+impl ValidationError for TextError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::TooShort(_) => "too_short",
+            Self::TooLong(_) => "too_long",
+            Self::Nul => "nul_character",
+        }
+    }
+
+    fn detail(&self) -> Cow<'static, str> {
+        self.to_string().into()
+    }
 }
 
 impl<const MIN: usize, const MAX: usize> Text<MIN, MAX> {

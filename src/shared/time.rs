@@ -1,16 +1,30 @@
 //! Times that are sent and kept.
 
+use std::borrow::Cow;
+
 use time::{OffsetDateTime, UtcOffset, format_description::well_known::Rfc3339};
+
+use crate::web::ValidationError;
 
 /// The text says no time that can be kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("expected a time as RFC 3339 writes it, like 2030-01-31T12:00:00Z")]
 pub struct UnknownTime;
 
+impl ValidationError for UnknownTime {
+    fn code(&self) -> &'static str {
+        "invalid_value"
+    }
+
+    fn detail(&self) -> Cow<'static, str> {
+        self.to_string().into()
+    }
+}
+
 /// Reads a time as RFC 3339 writes it. It is kept in UTC, to the microsecond.
 ///
 /// ```
-/// use warp_skeleton::domain::parse_time;
+/// use warp_skeleton::shared::parse_time;
 ///
 /// let time = parse_time("2030-01-31T13:00:00+01:00").unwrap();
 /// assert_eq!(parse_time("2030-01-31T12:00:00.0000009Z"), Ok(time));

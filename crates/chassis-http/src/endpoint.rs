@@ -28,11 +28,11 @@ use warp::{
 };
 
 use super::{
-    body::{RequestBody, json_body},
+    body::RequestBody,
     context::{RequestContext, context},
     guard::{Access, Guard, ReadGuard, WriteGuard},
     handler::{Append, RefuseQuery, Serve, into_problem},
-    openapi,
+    json::json_body,
     problem::{
         BODY_TIMEOUT, BODY_TOO_LARGE, INTERNAL_ERROR, INVALID_REQUEST, MALFORMED_JSON, NOT_FOUND,
         Problem, ProblemType, REQUEST_TIMEOUT, TOO_MANY_REQUESTS, UNAVAILABLE,
@@ -40,6 +40,7 @@ use super::{
     },
     query::query,
     rate_limit::{RateLimitClass, RateLimiter},
+    schema,
 };
 
 /// The definition of an endpoint, without the filter that serves it.
@@ -108,7 +109,7 @@ pub struct Feature {
 /// The guard rejects a caller before the query or the body is looked at.
 ///
 /// ```
-/// use warp_skeleton::web::{get, public};
+/// use chassis_http::{get, public};
 ///
 /// async fn hello() -> &'static str {
 ///     "hello"
@@ -124,7 +125,7 @@ pub struct Feature {
 /// There is no endpoint without a guard:
 ///
 /// ```compile_fail
-/// # use warp_skeleton::web::get;
+/// # use chassis_http::get;
 /// # async fn hello() -> &'static str { "hello" }
 /// get("/hello", "Greet").handler(hello);
 /// ```
@@ -142,7 +143,7 @@ pub fn get<F>(
 ///
 /// ```
 /// use warp::Filter;
-/// use warp_skeleton::web::{Access, WriteGuard, post};
+/// use chassis_http::{Access, WriteGuard, post};
 ///
 /// async fn create() -> &'static str {
 ///     "created"
@@ -156,7 +157,7 @@ pub fn get<F>(
 ///
 /// ```compile_fail
 /// use warp::Filter;
-/// use warp_skeleton::web::{Access, ReadGuard, post};
+/// use chassis_http::{Access, ReadGuard, post};
 ///
 /// async fn create() -> &'static str {
 ///     "created"
@@ -229,7 +230,7 @@ impl<F> EndpointBuilder<F> {
                 template,
                 summary,
                 access: guard.access,
-                rate_limit: RateLimitClass::Api,
+                rate_limit: RateLimitClass::DEFAULT,
                 parameters: Vec::new(),
                 body: None,
                 responses: Vec::new(),
@@ -246,7 +247,7 @@ impl<F> EndpointBuilder<F> {
 impl<F, S> EndpointBuilder<F, S> {
     /// Exempts the endpoint from rate limits: for probes and documentation.
     pub fn exempt(mut self) -> Self {
-        self.operation.rate_limit = RateLimitClass::Exempt;
+        self.operation.rate_limit = RateLimitClass::EXEMPT;
         self
     }
 
@@ -262,9 +263,9 @@ impl<F, S> EndpointBuilder<F, S> {
     {
         let taken = |parameter: &&Parameter| parameter.parameter_in == ParameterIn::Path;
         let index = self.operation.parameters.iter().filter(taken).count();
-        let name = openapi::name_in_path(self.operation.template, index)
+        let name = schema::name_in_path(self.operation.template, index)
             .expect("the template has a {name} for each value that is taken from it");
-        let parameter = openapi::path_parameter(name, description, T::schema());
+        let parameter = schema::path_parameter(name, description, T::schema());
         self.operation.parameters.push(parameter);
         self.operation.problems.push(&NOT_FOUND);
         let value = context().and_then(move |context: Arc<RequestContext>| async move {
@@ -293,7 +294,7 @@ impl<F, S> EndpointBuilder<F, S> {
         F: Append<T>,
         T: DeserializeOwned + ToSchema + Send + 'static,
     {
-        let doc = openapi::json_body::<T>();
+        let doc = schema::json_body::<T>();
         self.with_schema::<T>().body_with(json_body(), doc)
     }
 
@@ -341,25 +342,25 @@ impl<F, S> EndpointBuilder<F, S> {
 
     /// Adds a schema to the document to which the description of a body or a response refers.
     pub fn with_schema<T: ToSchema>(mut self) -> Self {
-        openapi::collect::<T>(&mut self.operation.schemas);
+        schema::collect::<T>(&mut self.operation.schemas);
         self
     }
 
     /// Documents a JSON response.
     pub fn responds<T: ToSchema>(self, status: StatusCode) -> Self {
-        let doc = openapi::json_response::<T>(status);
+        let doc = schema::json_response::<T>(status);
         self.with_schema::<T>().responds_with(status, doc)
     }
 
     /// Documents a response without a body.
     pub fn responds_empty(self, status: StatusCode) -> Self {
-        let doc = openapi::empty_response(status);
+        let doc = schema::empty_response(status);
         self.responds_with(status, doc)
     }
 
     /// Documents a response (200) with text of this media type.
     pub fn responds_text(self, media_type: &str) -> Self {
-        let doc = openapi::text_response(media_type);
+        let doc = schema::text_response(media_type);
         self.responds_with(StatusCode::OK, doc)
     }
 
@@ -410,7 +411,7 @@ fn complete(mut operation: Operation, filter: BoxedFilter<(Response,)>) -> Endpo
         };
         Box::pin(answer) as BoxFuture<'static, Response>
     };
-    if operation.rate_limit != RateLimitClass::Exempt {
+    if operation.rate_limit != RateLimitClass::EXEMPT {
         operation.problems.push(&TOO_MANY_REQUESTS);
     }
     operation

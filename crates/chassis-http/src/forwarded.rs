@@ -1,28 +1,28 @@
-//! Which address a request is held against when proxies stand in between.
+//! The address of the client behind proxies.
 
 use std::net::IpAddr;
 
 use http::{HeaderMap, HeaderName};
 use ipnet::IpNet;
 
-use super::context::Peer;
-
-/// Names made once: a lookup by text reads the text each time.
+/// A constant, because a look-up by `&str` parses the name each time.
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 /// The client's address.
 ///
-/// `X-Forwarded-For` is believed only from a trusted proxy, and read from the
-/// right: each proxy appends the address it saw, so the first one from there
-/// that is no proxy of ours is the last that one of ours vouches for.
-/// Anything unreadable ends the search at the hop before it.
-pub(super) fn client_ip(peer: Peer, headers: &HeaderMap, trusted: &[IpNet]) -> Option<IpAddr> {
+/// `X-Forwarded-For` is read only if the peer is a trusted proxy, and from the right: each proxy appends the
+/// address it saw, so the first address from there that is not a trusted proxy is the last one that a trusted
+/// proxy vouches for; whatever is left of it a client can make up. A value that is not an address ends the search
+/// at the hop before it.
+///
+/// A peer without an address is a process on this machine that can open the socket file: a proxy.
+pub(super) fn client_ip(
+    peer: Option<IpAddr>,
+    headers: &HeaderMap,
+    trusted: &[IpNet],
+) -> Option<IpAddr> {
     let is_trusted = |ip: &IpAddr| trusted.iter().any(|network| network.contains(ip));
-    let mut client = match peer {
-        Peer::Ip(ip) => Some(canonical(ip)),
-        // Whoever can open our socket file is a proxy on this machine, or nobody.
-        Peer::Local => None,
-    };
+    let mut client = peer.map(canonical);
     if trusted.is_empty() || client.is_some_and(|ip| !is_trusted(&ip)) {
         return client;
     }
@@ -43,7 +43,7 @@ fn parse(hop: &[u8]) -> Option<IpAddr> {
     text.parse().ok().map(canonical)
 }
 
-/// An IPv4 address that came as `::ffff:a.b.c.d` is an IPv4 address.
+/// Turns `::ffff:a.b.c.d` into the IPv4 address.
 fn canonical(ip: IpAddr) -> IpAddr {
     ip.to_canonical()
 }
@@ -58,7 +58,7 @@ mod tests {
             headers.append("x-forwarded-for", line.parse().unwrap());
         }
         let trusted = ["10.0.0.0/8".parse().unwrap(), "fd00::/8".parse().unwrap()];
-        let ip = client_ip(Peer::Ip(peer.parse().unwrap()), &headers, &trusted);
+        let ip = client_ip(Some(peer.parse().unwrap()), &headers, &trusted);
         ip.unwrap().to_string()
     }
 

@@ -1,14 +1,13 @@
-//! The one header that every request of HTTP/1.1 has to carry.
+//! The `Host` header, which every request of HTTP/1.1 has to carry.
 
 use http::{HeaderValue, Version, header, request::Parts, uri::Authority};
 
 use super::problem::{INVALID_REQUEST, Problem};
 
-/// Refuses a request that does not state its host once and in the right form (RFC 9112, section 3.2).
+/// Refuses a request without exactly one valid `Host` (RFC 9112, section 3.2).
 ///
-/// Nothing here depends on the host. But whatever stands in front of this
-/// service may pick its rules by one of two hosts, and hand on a request whose
-/// other one those rules would have refused.
+/// The router itself does not use the host. But a proxy in front may choose its rules by one of two `Host` headers
+/// and forward a request that its rules for the other one would have refused.
 pub(super) fn check(parts: &Parts) -> Result<(), Problem> {
     let mut stated = parts.headers.get_all(header::HOST).iter();
     let refuse = |detail| Err(Problem::new(&INVALID_REQUEST, detail));

@@ -1,17 +1,26 @@
-//! The metrics of requests.
+//! The metrics of requests: `request_count`, `error_count`, `request_latency_seconds` and `requests_in_flight`.
+//!
+//! Looking a series up among its labels costs a lock and a hash. So each endpoint keeps the series of the statuses
+//! that it documents, looked up on first use; other statuses are looked up each time.
 
 use std::{sync::OnceLock, time::Duration};
 
+use http::Method;
 use prometheus::{
-    Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, Registry, histogram_opts, opts,
+    Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, Registry, core::Collector,
+    histogram_opts, opts,
 };
 
 use super::endpoint::Operation;
-use crate::telemetry::{LATENCY_BUCKETS, register};
+
+/// The buckets of the latency, in seconds: from a read by key to the time limit of a request.
+const LATENCY_BUCKETS: [f64; 13] = [
+    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
+];
 
 const LABELS: &[&str] = &["method", "path", "status_code"];
 
-/// Counts requests, failures and their latency by route template.
+/// Counts requests and failures, and measures latency, by method, path template and status. Clones share the metrics.
 #[derive(Clone)]
 pub struct HttpMetrics {
     requests: IntCounterVec,
@@ -20,24 +29,24 @@ pub struct HttpMetrics {
     in_flight: IntGauge,
 }
 
-/// What distinguishes the requests that are counted together.
+/// The labels of requests that are counted together, the status apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Labels {
     pub(super) method: &'static str,
     pub(super) template: &'static str,
 }
 
-/// The series of an endpoint by status, each looked up among labels once.
+/// The series of an endpoint by status, each looked up once.
 pub(super) struct EndpointSeries {
     labels: Labels,
     statuses: Vec<(u16, OnceLock<Series>)>,
 }
 
-/// What is counted for one kind of answer.
+/// The series of one method, template and status.
 struct Series {
     requests: IntCounter,
     latency: Histogram,
-    /// Only for failures of ours.
+    /// For 5xx.
     errors: Option<IntCounter>,
 }
 
@@ -71,7 +80,11 @@ impl EndpointSeries {
 }
 
 impl HttpMetrics {
-    /// Registers the families.
+    /// Registers the metrics.
+    ///
+    /// # Panics
+    ///
+    /// When the registry has metrics of these names already.
     #[must_use]
     pub fn new(registry: &Registry) -> Self {
         let requests = opts!("request_count", "Requests answered.");
@@ -96,7 +109,7 @@ impl HttpMetrics {
         self.in_flight.inc();
     }
 
-    /// Counts an answer. Those that the endpoint does not state, and those without one, are looked up each time.
+    /// Counts a response.
     pub(super) fn end(
         &self,
         labels: Labels,
@@ -122,4 +135,30 @@ impl HttpMetrics {
             errors: (status >= 500).then(|| self.errors.with_label_values(&labels)),
         }
     }
+}
+
+/// The method as a label. Unusual methods share one, so that a client cannot make new values.
+pub(super) fn method_label(method: &Method) -> &'static str {
+    match method.as_str() {
+        "GET" => "GET",
+        "HEAD" => "HEAD",
+        "POST" => "POST",
+        "PUT" => "PUT",
+        "PATCH" => "PATCH",
+        "DELETE" => "DELETE",
+        "OPTIONS" => "OPTIONS",
+        _ => "OTHER",
+    }
+}
+
+/// Registers a family of metrics and returns it. Panics when its name is taken or invalid.
+pub(super) fn register<C: Collector + Clone + 'static>(
+    registry: &Registry,
+    family: prometheus::Result<C>,
+) -> C {
+    let family = family.expect("names, labels and buckets are valid");
+    registry
+        .register(Box::new(family.clone()))
+        .expect("each family is registered once");
+    family
 }

@@ -1,27 +1,22 @@
-//! The OpenAPI 3.1 document, from the same statements that make the filters.
+//! The OpenAPI 3.1 document, from the definitions that the filters are made from.
+//!
+//! Endpoints are listed in the order in which they are defined, and so are the fields of schemas: a reader meets
+//! "create" before "delete". utoipa keeps both orders with its features `preserve_path_order` and `preserve_order`;
+//! Swagger UI and ReDoc keep the document's order unless they are told to sort. Schemas are sorted by name, because
+//! they are looked up and not read from start to end.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use http::{Method, StatusCode};
 use serde_json::json;
-use utoipa::{
-    PartialSchema, ToSchema,
-    openapi::{
-        Components, Content, Header, HeaderBuilder, Info, License, OpenApi, OpenApiBuilder,
-        PathItem, Paths, Ref, RefOr, Required,
-        path::{
-            HttpMethod, Operation as OperationDoc, OperationBuilder, Parameter, ParameterBuilder,
-            ParameterIn,
-        },
-        request_body::{RequestBody as BodyDoc, RequestBodyBuilder},
-        response::{Response as ResponseDoc, ResponseBuilder},
-        schema::{KnownFormat, ObjectBuilder, Schema, SchemaFormat, Type},
-        security::{
-            Flow, Http, HttpAuthScheme, OAuth2, Password, Scopes, SecurityRequirement,
-            SecurityScheme,
-        },
-        tag::TagBuilder,
-    },
+use utoipa::openapi::{
+    Components, Content, Header, HeaderBuilder, Info, License, OpenApi, OpenApiBuilder, PathItem,
+    Paths, Ref, RefOr,
+    path::{HttpMethod, Operation as OperationDoc, OperationBuilder},
+    response::{Response as ResponseDoc, ResponseBuilder},
+    schema::{ObjectBuilder, Type},
+    security::{SecurityRequirement, SecurityScheme},
+    tag::TagBuilder,
 };
 
 use super::{
@@ -29,68 +24,92 @@ use super::{
     guard::Access,
     problem::{ProblemType, ProblemView},
     rate_limit::RateLimitClass,
+    schema,
 };
 
-/// The endpoints of one room, with the words the document introduces them by.
+/// What the document says about the API as a whole.
+#[derive(Clone)]
+pub struct ApiInfo<'a> {
+    /// The name of the API.
+    pub title: &'a str,
+    /// Its version.
+    pub version: &'a str,
+    /// An introduction in Markdown.
+    pub description: &'a str,
+    /// The SPDX identifier of its licence.
+    pub license: Option<&'a str>,
+    /// The security schemes by name: an endpoint that needs a token accepts any of them.
+    pub security_schemes: Vec<(&'a str, SecurityScheme)>,
+    /// [`HttpOptions::problem_type_prefix`](crate::HttpOptions::problem_type_prefix), for examples.
+    pub problem_type_prefix: &'a str,
+}
+
+/// A tag of the document: the operations of one feature.
+#[derive(Clone)]
 pub struct Tag<'a> {
-    /// The room's name.
+    /// The feature's name.
     pub name: &'static str,
-    /// What it is for, in a line.
+    /// What the feature is for, in one line.
     pub description: &'static str,
-    /// What it states.
+    /// Its operations, in the order in which they are listed.
     pub operations: Vec<&'a Operation>,
 }
 
-/// Writes the document for everything that is served.
+/// Writes the document for these operations.
 #[must_use]
-pub fn document(title: &str, version: &str, features: &[Tag<'_>]) -> OpenApi {
+pub fn document(info: &ApiInfo<'_>, tags: &[Tag<'_>]) -> OpenApi {
     let mut paths = Paths::new();
-    let mut schemas = BTreeMap::new();
-    let mut own = Vec::new();
-    collect::<ProblemView<'_>>(&mut own);
-    schemas.extend(own);
-    for feature in features {
-        for operation in &feature.operations {
-            schemas.extend(operation.schemas.iter().cloned());
+    for tag in tags {
+        for operation in &tag.operations {
             paths.add_path_operation(
                 operation.template,
-                vec![method_of(&operation.method)],
-                describe(feature.name, operation),
+                vec![http_method(&operation.method)],
+                describe(info, tag.name, operation),
             );
         }
     }
-    let mut components = Components::new();
-    components.schemas.extend(schemas);
-    components.add_security_scheme("bearer", bearer_scheme());
-    components.add_security_scheme("password", password_scheme());
-    let mut info = Info::new(title, version);
-    info.description = Some(INTRODUCTION.to_owned());
-    let mut license = License::new("Unlicense");
-    license.identifier = Some("Unlicense".to_owned());
-    info.license = Some(license);
-    let tags = features.iter().map(|feature| {
+    let tag_docs = tags.iter().map(|tag| {
         TagBuilder::new()
-            .name(feature.name)
-            .description(Some(feature.description))
+            .name(tag.name)
+            .description(Some(tag.description))
             .build()
     });
     OpenApiBuilder::new()
-        .info(info)
+        .info(info_object(info))
         .paths(paths)
-        .components(Some(components))
-        .tags(Some(tags.collect::<Vec<_>>()))
+        .components(Some(components(info, tags)))
+        .tags(Some(tag_docs.collect::<Vec<_>>()))
         .build()
 }
 
-const INTRODUCTION: &str = "\
-Times are RFC 3339 in UTC, ids are UUIDs. Every reply carries `X-Correlation-ID`: your own when you send \
-1 to 64 of `A-Z a-z 0-9 . _ -`, else a new one. Every failure is `application/problem+json` (RFC 9457) with a \
-stable `code`, explained at `/problems/{code}`. `HEAD` works wherever `GET` does, and `OPTIONS` lists the methods \
-of an address. A field or query parameter that is not listed here is refused.";
+fn info_object(info: &ApiInfo<'_>) -> Info {
+    let mut object = Info::new(info.title, info.version);
+    object.description = Some(info.description.to_owned());
+    object.license = info.license.map(|identifier| {
+        let mut license = License::new(identifier);
+        license.identifier = Some(identifier.to_owned());
+        license
+    });
+    object
+}
 
-fn describe(room: &str, operation: &Operation) -> OperationDoc {
+fn components(info: &ApiInfo<'_>, tags: &[Tag<'_>]) -> Components {
+    let mut schemas = Vec::new();
+    schema::collect::<ProblemView<'_>>(&mut schemas);
+    let operations = tags.iter().flat_map(|tag| &tag.operations);
+    schemas.extend(operations.flat_map(|operation| operation.schemas.iter().cloned()));
+    let schemas: BTreeMap<_, _> = schemas.into_iter().collect();
+    let mut components = Components::new();
+    components.schemas.extend(schemas);
+    for (name, scheme) in &info.security_schemes {
+        components.add_security_scheme(*name, scheme.clone());
+    }
+    components
+}
+
+fn describe(info: &ApiInfo<'_>, tag: &str, operation: &Operation) -> OperationDoc {
     let mut doc = OperationBuilder::new()
-        .tag(room)
+        .tag(tag)
         .summary(Some(operation.summary))
         .description(Some(format!(
             "Who may call it: {}. Rate class: {}.",
@@ -106,17 +125,17 @@ fn describe(room: &str, operation: &Operation) -> OperationDoc {
         doc = doc.parameter(parameter.clone());
     }
     if operation.access.needs_token() {
-        doc = doc
-            .security(SecurityRequirement::new("bearer", Vec::<String>::new()))
-            .security(SecurityRequirement::new("password", Vec::<String>::new()));
+        for (name, _) in &info.security_schemes {
+            doc = doc.security(SecurityRequirement::new(*name, Vec::<String>::new()));
+        }
     }
-    for (status, reply) in merged_replies(operation) {
-        doc = doc.response(status.as_str(), reply);
+    for (status, response) in responses(info, operation) {
+        doc = doc.response(status.as_str(), response);
     }
     doc.build()
 }
 
-/// `get_users_id`: unique, because method and template are.
+/// `get_users_id`, for example: unique, because method and template are.
 fn operation_id(operation: &Operation) -> String {
     let words = operation
         .template
@@ -128,9 +147,9 @@ fn operation_id(operation: &Operation) -> String {
     format!("{}_{words}", operation.method.as_str().to_lowercase())
 }
 
-/// What is answered by status: an own reply and several problems may share one.
-fn merged_replies(operation: &Operation) -> BTreeMap<StatusCode, ResponseDoc> {
-    let mut replies: BTreeMap<StatusCode, ResponseDoc> =
+/// The responses by status. A response of the endpoint and several problems may share one.
+fn responses(info: &ApiInfo<'_>, operation: &Operation) -> BTreeMap<StatusCode, ResponseDoc> {
+    let mut responses: BTreeMap<StatusCode, ResponseDoc> =
         operation.responses.iter().cloned().collect();
     let statuses: BTreeSet<StatusCode> =
         operation.problems.iter().map(|kind| kind.status).collect();
@@ -141,19 +160,19 @@ fn merged_replies(operation: &Operation) -> BTreeMap<StatusCode, ResponseDoc> {
             .copied()
             .filter(|kind| kind.status == status)
             .collect();
-        let problem = problem_response(&kinds);
-        match replies.get_mut(&status) {
+        let problem = problem_response(info, &kinds);
+        match responses.get_mut(&status) {
             Some(own) => own.content.extend(problem.content),
-            None => drop(replies.insert(status, problem)),
+            None => drop(responses.insert(status, problem)),
         }
     }
-    for (status, reply) in &mut replies {
-        add_headers(*status, operation.rate_limit, &mut reply.headers);
+    for (status, response) in &mut responses {
+        add_headers(*status, operation.rate_limit, &mut response.headers);
     }
-    replies
+    responses
 }
 
-/// The headers that follow from a status and a rate class, whatever the endpoint.
+/// Adds the headers that depend on the status and the rate limit alone.
 fn add_headers(
     status: StatusCode,
     rate_limit: RateLimitClass,
@@ -171,7 +190,7 @@ fn add_headers(
         "X-Correlation-ID",
         "Finds the request in the logs and traces.",
     );
-    if rate_limit != RateLimitClass::Exempt {
+    if rate_limit != RateLimitClass::EXEMPT {
         add(
             "RateLimit-Policy",
             "How many requests are taken in how many seconds.",
@@ -191,14 +210,14 @@ fn add_headers(
     }
 }
 
-fn problem_response(kinds: &[&ProblemType]) -> ResponseDoc {
+fn problem_response(info: &ApiInfo<'_>, kinds: &[&ProblemType]) -> ResponseDoc {
     let codes: Vec<_> = kinds
         .iter()
         .map(|kind| format!("`{}`", kind.code))
         .collect();
     let first = kinds[0];
     let example = json!({
-        "type": format!("/problems/{}", first.code),
+        "type": format!("{}{}", info.problem_type_prefix, first.code),
         "title": first.title,
         "status": first.status.as_u16(),
         "detail": first.about,
@@ -213,107 +232,53 @@ fn problem_response(kinds: &[&ProblemType]) -> ResponseDoc {
         .build()
 }
 
-fn method_of(method: &Method) -> HttpMethod {
+fn http_method(method: &Method) -> HttpMethod {
     match method.as_str() {
         "GET" => HttpMethod::Get,
         "POST" => HttpMethod::Post,
         "PUT" => HttpMethod::Put,
         "PATCH" => HttpMethod::Patch,
         "DELETE" => HttpMethod::Delete,
-        other => unreachable!("no endpoint is stated for {other}"),
+        other => unreachable!("no endpoint is defined for {other}"),
     }
 }
 
-fn bearer_scheme() -> SecurityScheme {
-    let mut http = Http::new(HttpAuthScheme::Bearer);
-    http.bearer_format = Some("JWT".to_owned());
-    http.description = Some("An access token from `POST /auth/token`.".to_owned());
-    SecurityScheme::Http(http)
+/// The path items of the document in order, to compare it with what is served.
+pub fn path_items(document: &OpenApi) -> impl Iterator<Item = (&str, &PathItem)> {
+    let items = document.paths.paths.iter();
+    items.map(|(path, item)| (path.as_str(), item))
 }
 
-fn password_scheme() -> SecurityScheme {
-    let flow = Flow::Password(Password::new("/auth/token", Scopes::new()));
-    SecurityScheme::OAuth2(OAuth2::with_description(
-        [flow],
-        "Sign in with e-mail and password; leave client id and secret empty.",
-    ))
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Endpoint, get, public};
 
-/// The name between the braces of the template's `index`th `{name}`.
-pub(super) fn name_in_path(template: &'static str, index: usize) -> Option<&'static str> {
-    let mut named = template
-        .split('/')
-        .filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
-    named.nth(index)
-}
+    fn endpoint(template: &'static str) -> Endpoint {
+        let response = async || "";
+        get(template, "Test", public()).handler(response)
+    }
 
-pub(super) fn path_parameter(name: &str, about: &str, schema: RefOr<Schema>) -> Parameter {
-    ParameterBuilder::new()
-        .name(name)
-        .parameter_in(ParameterIn::Path)
-        .required(Required::True)
-        .description(Some(about))
-        .schema(Some(schema))
-        .build()
-}
+    #[test]
+    fn paths_are_listed_in_the_order_of_their_definition() {
+        let endpoints = ["/z", "/a", "/m"].map(endpoint);
+        let info = ApiInfo {
+            title: "Test",
+            version: "1",
+            description: "",
+            license: None,
+            security_schemes: Vec::new(),
+            problem_type_prefix: "/problems/",
+        };
+        let tag = Tag {
+            name: "test",
+            description: "Test",
+            operations: endpoints.iter().map(Endpoint::operation).collect(),
+        };
 
-pub(super) fn json_body<T: ToSchema>() -> BodyDoc {
-    RequestBodyBuilder::new()
-        .content("application/json", Content::new(Some(reference::<T>())))
-        .required(Some(Required::True))
-        .build()
-}
+        let document = document(&info, &[tag]);
 
-/// A reply with JSON of this type.
-#[must_use]
-pub fn json_response<T: ToSchema>(status: StatusCode) -> ResponseDoc {
-    ResponseBuilder::new()
-        .description(reason(status))
-        .content("application/json", Content::new(Some(reference::<T>())))
-        .build()
-}
-
-pub(super) fn empty_response(status: StatusCode) -> ResponseDoc {
-    ResponseBuilder::new().description(reason(status)).build()
-}
-
-pub(super) fn text_response(media_type: &str) -> ResponseDoc {
-    let text = ObjectBuilder::new().schema_type(Type::String).build();
-    ResponseBuilder::new()
-        .description(reason(StatusCode::OK))
-        .content(media_type, Content::new(Some(text)))
-        .build()
-}
-
-/// The schema of an id.
-#[must_use]
-pub fn uuid_schema() -> RefOr<Schema> {
-    let format = SchemaFormat::KnownFormat(KnownFormat::Uuid);
-    ObjectBuilder::new()
-        .schema_type(Type::String)
-        .format(Some(format))
-        .build()
-        .into()
-}
-
-/// A reference to a named schema of the document.
-#[must_use]
-pub fn reference<T: ToSchema>() -> Ref {
-    Ref::from_schema_name(T::name())
-}
-
-fn reason(status: StatusCode) -> &'static str {
-    status.canonical_reason().unwrap_or("Reply")
-}
-
-/// Adds a type's schema, and those it refers to.
-pub(super) fn collect<T: ToSchema>(schemas: &mut Vec<(String, RefOr<Schema>)>) {
-    T::schemas(schemas);
-    schemas.push((T::name().into_owned(), <T as PartialSchema>::schema()));
-}
-
-/// The document's items by path, for those who compare it with what is served.
-#[must_use]
-pub fn items(document: &OpenApi) -> &BTreeMap<String, PathItem> {
-    &document.paths.paths
+        let paths: Vec<_> = path_items(&document).map(|(path, _)| path).collect();
+        assert_eq!(paths, ["/z", "/a", "/m"]);
+    }
 }

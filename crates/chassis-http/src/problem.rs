@@ -1,4 +1,8 @@
-//! What a client may know of a failure: RFC 9457, `application/problem+json`.
+//! What a client is told of a failure: `application/problem+json` (RFC 9457).
+//!
+//! A [`Problem`] is created where something fails and travels outward: as the `Err` of a handler, or as a warp
+//! rejection of a filter. As a [`Reply`] it is an empty response with the problem in its extensions. Only the
+//! router renders it, because only the router knows the correlation id, and logs its cause, once.
 
 use std::{borrow::Cow, error::Error, fmt, sync::Arc};
 
@@ -10,25 +14,23 @@ use warp::{
     reply::{Reply, Response},
 };
 
-use crate::telemetry;
-
-/// One kind of failure, with everything that never changes about it.
+/// A type of problem: everything that is the same each time.
 ///
-/// Each room declares its own beside its errors; an endpoint lists the ones it
-/// may answer with, and `/problems/{code}` shows them to a person.
+/// Features declare theirs as statics beside their errors. An endpoint lists those it may answer with, and a
+/// service can show a page for each.
 #[derive(Debug, PartialEq, Eq)]
 pub struct ProblemType {
-    /// The stable name clients branch on.
+    /// The stable name that clients branch on.
     pub code: &'static str,
-    /// The status it comes with.
+    /// The status of the response.
     pub status: StatusCode,
-    /// What it is called.
+    /// A short title.
     pub title: &'static str,
-    /// What happened and what to do about it, for a person who looks it up.
+    /// What happened and what to do about it, for a developer who looks it up.
     pub about: &'static str,
 }
 
-/// A path no endpoint has, or a thing that is not there for this caller.
+/// No endpoint has this path, or the resource does not exist for this caller.
 pub static NOT_FOUND: ProblemType = ProblemType {
     code: "not_found",
     status: StatusCode::NOT_FOUND,
@@ -37,7 +39,7 @@ pub static NOT_FOUND: ProblemType = ProblemType {
             Check the path (a trailing slash makes another one) and the id.",
 };
 
-/// A path that exists, asked with a method it does not have.
+/// The path exists, but not with this method.
 pub static METHOD_NOT_ALLOWED: ProblemType = ProblemType {
     code: "method_not_allowed",
     status: StatusCode::METHOD_NOT_ALLOWED,
@@ -45,7 +47,7 @@ pub static METHOD_NOT_ALLOWED: ProblemType = ProblemType {
     about: "The address exists, but not for this method. The Allow header lists the methods it has.",
 };
 
-/// A header that cannot be understood.
+/// A header is malformed, repeated or missing.
 pub static INVALID_REQUEST: ProblemType = ProblemType {
     code: "invalid_request",
     status: StatusCode::BAD_REQUEST,
@@ -53,7 +55,7 @@ pub static INVALID_REQUEST: ProblemType = ProblemType {
     about: "A header of the request is malformed, repeated or missing. The detail says which.",
 };
 
-/// A body that is not JSON.
+/// The body is not JSON.
 pub static MALFORMED_JSON: ProblemType = ProblemType {
     code: "malformed_json",
     status: StatusCode::BAD_REQUEST,
@@ -61,7 +63,7 @@ pub static MALFORMED_JSON: ProblemType = ProblemType {
     about: "The body is not one JSON document in UTF-8. The detail gives line and column.",
 };
 
-/// A body that came too slowly.
+/// The body arrived too slowly.
 pub static BODY_TIMEOUT: ProblemType = ProblemType {
     code: "body_timeout",
     status: StatusCode::REQUEST_TIMEOUT,
@@ -69,7 +71,7 @@ pub static BODY_TIMEOUT: ProblemType = ProblemType {
     about: "The body did not arrive in time. Send the request again over a better connection.",
 };
 
-/// A body beyond `MAX_BODY_BYTES`.
+/// The body is longer than [`HttpOptions::max_body_bytes`](crate::HttpOptions::max_body_bytes).
 pub static BODY_TOO_LARGE: ProblemType = ProblemType {
     code: "body_too_large",
     status: StatusCode::PAYLOAD_TOO_LARGE,
@@ -78,7 +80,7 @@ pub static BODY_TOO_LARGE: ProblemType = ProblemType {
             whatever its Content-Length says.",
 };
 
-/// A body of a kind the endpoint does not read.
+/// The endpoint does not read bodies of this media type.
 pub static UNSUPPORTED_MEDIA_TYPE: ProblemType = ProblemType {
     code: "unsupported_media_type",
     status: StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -86,7 +88,7 @@ pub static UNSUPPORTED_MEDIA_TYPE: ProblemType = ProblemType {
     about: "Send the body as application/json in UTF-8, without a Content-Encoding.",
 };
 
-/// Fields or query parameters that break a rule.
+/// Fields or query parameters break a rule.
 pub static VALIDATION_FAILED: ProblemType = ProblemType {
     code: "validation_failed",
     status: StatusCode::UNPROCESSABLE_ENTITY,
@@ -95,7 +97,7 @@ pub static VALIDATION_FAILED: ProblemType = ProblemType {
             'errors' names the field by a JSON pointer, with a code and an explanation.",
 };
 
-/// More requests than the source, or the account they are about, is allowed.
+/// A rate limit refused the request.
 pub static TOO_MANY_REQUESTS: ProblemType = ProblemType {
     code: "too_many_requests",
     status: StatusCode::TOO_MANY_REQUESTS,
@@ -104,7 +106,7 @@ pub static TOO_MANY_REQUESTS: ProblemType = ProblemType {
             long as Retry-After says. The RateLimit headers of other replies tell how much is left.",
 };
 
-/// A bug of ours.
+/// A bug in the service.
 pub static INTERNAL_ERROR: ProblemType = ProblemType {
     code: "internal_error",
     status: StatusCode::INTERNAL_SERVER_ERROR,
@@ -112,7 +114,7 @@ pub static INTERNAL_ERROR: ProblemType = ProblemType {
     about: "Something failed that should not have. Report the correlation id: it finds the log line.",
 };
 
-/// Something the service depends on is out, or it has too much to do.
+/// A dependency of the service does not work, or the service is overloaded.
 pub static UNAVAILABLE: ProblemType = ProblemType {
     code: "unavailable",
     status: StatusCode::SERVICE_UNAVAILABLE,
@@ -120,7 +122,7 @@ pub static UNAVAILABLE: ProblemType = ProblemType {
     about: "The service cannot do this right now. Wait as long as Retry-After says and try again.",
 };
 
-/// The handler took longer than `REQUEST_TIMEOUT_MS`.
+/// The handler took longer than [`HttpOptions::request_timeout`](crate::HttpOptions::request_timeout).
 pub static REQUEST_TIMEOUT: ProblemType = ProblemType {
     code: "request_timeout",
     status: StatusCode::SERVICE_UNAVAILABLE,
@@ -129,7 +131,7 @@ pub static REQUEST_TIMEOUT: ProblemType = ProblemType {
             changes something, look first whether it already has.",
 };
 
-/// The kinds every service has; the rooms add theirs.
+/// The types of this crate. Features add theirs.
 pub static COMMON: [&ProblemType; 12] = [
     &NOT_FOUND,
     &METHOD_NOT_ALLOWED,
@@ -145,7 +147,7 @@ pub static COMMON: [&ProblemType; 12] = [
     &REQUEST_TIMEOUT,
 ];
 
-/// One field that broke a rule. Says nothing of the value that was sent.
+/// A field that breaks a rule. It does not repeat the value that was sent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct FieldError {
     /// Where in the body, as a JSON pointer (RFC 6901); for a query parameter, its name after a slash.
@@ -158,10 +160,7 @@ pub struct FieldError {
     pub detail: Cow<'static, str>,
 }
 
-/// A failure on its way to the client.
-///
-/// As a reply it is an envelope: the request layer writes the body, because
-/// only it knows the correlation id, and logs the cause, once.
+/// A failure on its way to the client; the module's documentation says how it gets there.
 #[derive(Debug, Clone)]
 pub struct Problem {
     kind: &'static ProblemType,
@@ -172,7 +171,7 @@ pub struct Problem {
 }
 
 impl Problem {
-    /// A problem of this kind; the detail tells a person what to do and repeats nothing that was sent.
+    /// A problem of this type. The detail says what to do about it and must not repeat what was sent.
     #[must_use]
     pub fn new(kind: &'static ProblemType, detail: impl Into<Cow<'static, str>>) -> Self {
         Self {
@@ -184,14 +183,14 @@ impl Problem {
         }
     }
 
-    /// A bug of ours: the client learns nothing but the correlation id.
+    /// A bug in the service: the client gets a correlation id and nothing about the cause.
     #[must_use]
     pub fn internal(cause: impl Error + Send + Sync + 'static) -> Self {
         let detail = "something went wrong on our side; report the correlation id";
         Self::new(&INTERNAL_ERROR, detail).caused_by(cause)
     }
 
-    /// Something we depend on is out.
+    /// A dependency does not work: a 503 with `Retry-After`.
     #[must_use]
     pub fn unavailable(cause: impl Error + Send + Sync + 'static) -> Self {
         let detail = "the service cannot answer this right now; try again shortly";
@@ -200,13 +199,13 @@ impl Problem {
             .caused_by(cause)
     }
 
-    /// Nothing there, or nothing this caller may see.
+    /// A 404: the resource does not exist, or this caller may not see it.
     #[must_use]
     pub fn not_found() -> Self {
         Self::new(&NOT_FOUND, "there is nothing at this address")
     }
 
-    /// Fields that broke rules.
+    /// A 422 for these fields.
     #[must_use]
     pub fn invalid(errors: Vec<FieldError>) -> Self {
         let mut problem = Self::new(&VALIDATION_FAILED, "some fields break a rule; see errors");
@@ -214,47 +213,47 @@ impl Problem {
         problem
     }
 
-    /// Keeps the cause for the log; the client never sees it.
+    /// Adds the cause, which is logged and never sent.
     #[must_use]
     pub fn caused_by(mut self, cause: impl Error + Send + Sync + 'static) -> Self {
         self.cause = Some(Arc::new(cause));
         self
     }
 
-    /// Adds a header to the reply.
+    /// Adds a header to the response.
     #[must_use]
     pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.headers.push((name, value));
         self
     }
 
-    /// Says how many seconds to wait before trying again.
+    /// Adds `Retry-After`, in seconds.
     #[must_use]
     pub fn retry_after(self, seconds: u64) -> Self {
         self.header(header::RETRY_AFTER, HeaderValue::from(seconds))
     }
 
-    /// What kind of problem it is.
+    /// The type of the problem.
     #[must_use]
     pub fn kind(&self) -> &'static ProblemType {
         self.kind
     }
 
-    /// The whole chain of causes on one line, for the log.
+    /// The cause and its causes on one line, for the log.
     #[must_use]
     pub fn cause_chain(&self) -> Option<String> {
-        self.cause.as_deref().map(|cause| telemetry::chain(cause))
+        self.cause.as_deref().map(|cause| chain(cause))
     }
 
-    /// The finished reply, with the one thing only the request layer knows.
+    /// The response; its `type` is the code after `type_prefix`.
     ///
     /// # Panics
     ///
     /// Never: strings and numbers always serialize.
     #[must_use]
-    pub fn render(&self, correlation_id: &str) -> Response {
+    pub fn render(&self, correlation_id: &str, type_prefix: &str) -> Response {
         let body = ProblemView {
-            r#type: format!("/problems/{}", self.kind.code),
+            r#type: format!("{type_prefix}{}", self.kind.code),
             title: self.kind.title,
             status: self.kind.status.as_u16(),
             detail: &self.detail,
@@ -295,6 +294,18 @@ pub struct ProblemView<'a> {
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     #[schema(required = false)]
     errors: &'a [FieldError],
+}
+
+/// An error and its sources on one line.
+fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(source) = next {
+        text.push_str(": ");
+        text.push_str(&source.to_string());
+        next = source.source();
+    }
+    text
 }
 
 impl fmt::Display for Problem {

@@ -1,4 +1,4 @@
-//! Query strings, read as strictly as bodies.
+//! Query strings, parsed as strictly as JSON bodies.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use super::{
     serde_error,
 };
 
-/// Reads the query string into `T`. Unknown and repeated parameters are refused.
+/// A filter that reads the query string into `T`. Unknown and repeated parameters are refused.
 #[must_use]
 pub fn query<T: DeserializeOwned + Send + 'static>() -> BoxedFilter<(T,)> {
     context()
@@ -21,7 +21,7 @@ pub fn query<T: DeserializeOwned + Send + 'static>() -> BoxedFilter<(T,)> {
         .boxed()
 }
 
-/// Lets only requests without a query string through.
+/// A filter that rejects requests with a query string.
 pub(super) fn no_query() -> impl Filter<Extract = (), Error = Rejection> + Clone {
     context()
         .and_then(|context: Arc<RequestContext>| async move {
@@ -51,7 +51,7 @@ pub fn parse_query<T: DeserializeOwned>(query: &str) -> Result<T, Problem> {
         };
         Problem::invalid(vec![error])
     })?;
-    // Only now is every name known to be one of ours, and fit to be repeated.
+    // From here on every name is known to be a name of `T`, which may be repeated to the client.
     match pairs().find(|(_, value)| value.contains('\0')) {
         Some((name, _)) => Err(Problem::invalid(vec![FieldError {
             pointer: format!("/{name}").into(),

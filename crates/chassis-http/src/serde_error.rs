@@ -1,4 +1,8 @@
-//! Turns serde's words about a wrong shape into field errors that repeat nothing the client sent.
+//! Turns serde's errors into field errors that repeat nothing of what the client sent.
+//!
+//! serde's messages are its only interface here, and they quote the input. A change of serde's wording makes a
+//! code less specific (`invalid_value`) and is found by the tests of `json.rs` and `query.rs`; it cannot make an
+//! answer repeat the input.
 
 use std::borrow::Cow;
 
@@ -6,7 +10,7 @@ use serde_path_to_error::{Path, Segment};
 
 use super::problem::FieldError;
 
-/// The place serde was at, as a JSON pointer (RFC 6901).
+/// The path of the value in question as a JSON pointer (RFC 6901).
 pub(super) fn pointer(path: &Path) -> String {
     path.iter()
         .filter_map(|segment| match segment {
@@ -17,11 +21,10 @@ pub(super) fn pointer(path: &Path) -> String {
         .collect()
 }
 
-/// What serde says, cut down to what comes from our own types.
+/// The part of serde's message that comes from the type it reads into.
 ///
-/// serde quotes values (`invalid type: string "…", expected u8`), but what
-/// follows `expected` is always ours, and so are the names of missing and
-/// repeated fields.
+/// serde quotes values (`invalid type: string "…", expected u8`), but what follows `expected` comes from the type,
+/// and so do the names of missing and repeated fields.
 pub(super) fn field_error(pointer: String, message: &str) -> FieldError {
     let expected = message
         .rsplit_once("expected ")

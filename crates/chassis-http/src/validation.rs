@@ -1,11 +1,10 @@
-//! Gathers what is wrong with several fields, so that a client hears it all at once.
+//! Collects what is wrong with several fields, so that a client learns of all of it at once.
 
 use std::borrow::Cow;
 
 use super::problem::{FieldError, Problem};
-use crate::domain::{Patch, TextError, UnknownTime};
 
-/// What a rule that was broken says of itself. Domain errors implement it.
+/// A rule that a field breaks. The errors of domain types implement it.
 pub trait ValidationError {
     /// The stable code of the rule.
     fn code(&self) -> &'static str;
@@ -13,18 +12,42 @@ pub trait ValidationError {
     fn detail(&self) -> Cow<'static, str>;
 }
 
-/// The broken rules found so far.
+/// The errors found so far.
+///
+/// ```
+/// use std::{borrow::Cow, num::ParseIntError};
+/// use chassis_http::{ValidationError, ValidationErrors};
+///
+/// struct NotANumber(ParseIntError);
+///
+/// impl ValidationError for NotANumber {
+///     fn code(&self) -> &'static str {
+///         "invalid_value"
+///     }
+///     fn detail(&self) -> Cow<'static, str> {
+///         "expected a whole number".into()
+///     }
+/// }
+///
+/// let parse = |text: &str| text.parse::<u8>().map_err(NotANumber);
+/// let mut errors = ValidationErrors::new();
+/// let width = errors.check("/width", parse("12"));
+/// let height = errors.check("/height", parse("tall"));
+///
+/// assert_eq!((width, height), (Some(12), None));
+/// assert!(errors.finish().is_err());
+/// ```
 #[derive(Debug, Default)]
 pub struct ValidationErrors(Vec<FieldError>);
 
 impl ValidationErrors {
-    /// Nothing wrong yet.
+    /// No errors yet.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Takes the value out, or notes what is wrong with it.
+    /// Returns the value, or records the error for the field at `pointer` (a JSON pointer, RFC 6901).
     pub fn check<T, E: ValidationError>(
         &mut self,
         pointer: &'static str,
@@ -42,7 +65,7 @@ impl ValidationErrors {
         None
     }
 
-    /// The same for a field that may be absent.
+    /// [`check`](Self::check) for a field that may be absent.
     pub fn check_some<T, E: ValidationError>(
         &mut self,
         pointer: &'static str,
@@ -51,20 +74,7 @@ impl ValidationErrors {
         parsed.and_then(|parsed| self.check(pointer, parsed))
     }
 
-    /// The same for a field that a change may also clear.
-    pub fn check_patch<T, E: ValidationError>(
-        &mut self,
-        pointer: &'static str,
-        parsed: Patch<Result<T, E>>,
-    ) -> Patch<T> {
-        match parsed {
-            Patch::Keep => Patch::Keep,
-            Patch::Clear => Patch::Clear,
-            Patch::Set(parsed) => self.check(pointer, parsed).map_or(Patch::Keep, Patch::Set),
-        }
-    }
-
-    /// Goes on when nothing was wrong.
+    /// Succeeds if there is no error; otherwise a 422 with all of them.
     pub fn finish(self) -> Result<(), Problem> {
         if self.0.is_empty() {
             return Ok(());
@@ -74,31 +84,7 @@ impl ValidationErrors {
 }
 
 impl From<ValidationErrors> for Problem {
-    fn from(fields: ValidationErrors) -> Self {
-        Problem::invalid(fields.0)
-    }
-}
-
-impl ValidationError for TextError {
-    fn code(&self) -> &'static str {
-        match self {
-            Self::TooShort(_) => "too_short",
-            Self::TooLong(_) => "too_long",
-            Self::Nul => "nul_character",
-        }
-    }
-
-    fn detail(&self) -> Cow<'static, str> {
-        self.to_string().into()
-    }
-}
-
-impl ValidationError for UnknownTime {
-    fn code(&self) -> &'static str {
-        "invalid_value"
-    }
-
-    fn detail(&self) -> Cow<'static, str> {
-        self.to_string().into()
+    fn from(errors: ValidationErrors) -> Self {
+        Problem::invalid(errors.0)
     }
 }

@@ -46,13 +46,13 @@ pub(super) async fn take(
         .await?;
     // No row: the bucket was made, and emptied, since the statement began.
     let Some(row) = row else {
-        return Ok(Err(quota.refusal(window)));
+        return Ok(Err(quota.exceeded(window)));
     };
     let full_in = Duration::try_from_secs_f64(row.try_get("full_in")?).unwrap_or_default();
     if row.try_get("is_taken")? {
         return Ok(Ok(quota.status(full_in)));
     }
-    Ok(Err(quota.refusal(full_in)))
+    Ok(Err(quota.exceeded(full_in)))
 }
 
 static DELETE_FULL: Query = Query {

@@ -28,6 +28,9 @@ use crate::{
     },
 };
 
+/// The class of endpoints that check passwords and tokens: few attempts, counted across replicas.
+const AUTH: RateLimitClass = RateLimitClass::new("auth");
+
 /// How long counting may take. Whoever waits longer waits for a database that is out.
 const PATIENCE: Duration = Duration::from_millis(500);
 
@@ -58,7 +61,7 @@ impl Limits {
         Self(settings.quotas.map(|quotas| {
             Arc::new(Parts {
                 quotas,
-                sources: Buckets::new(quotas.auth, clock.clone()),
+                sources: Buckets::new(quotas.auth),
                 database,
                 on_failure: settings.on_failure,
                 metrics,
@@ -73,10 +76,11 @@ impl Limits {
     pub fn api(&self) -> Option<NetworkRateLimit> {
         let parts = self.0.as_ref()?;
         let clock = parts.clock.clone();
+        let metrics = parts.metrics.clone();
         Some(NetworkRateLimit::new(
             parts.quotas.api,
-            clock,
-            parts.metrics.clone(),
+            metrics,
+            move || clock.now().into(),
         ))
     }
 
@@ -88,7 +92,7 @@ impl Limits {
             let limits = limits.clone();
             async move { limits.admit(&context).await }
         });
-        RateLimiter::new(RateLimitClass::Auth, filter.untuple_one().boxed())
+        RateLimiter::new(AUTH, filter.untuple_one().boxed())
     }
 
     async fn admit(&self, context: &RequestContext) -> Result<(), Rejection> {
@@ -108,7 +112,7 @@ impl Limits {
             return Ok(None);
         };
         let (quota, source) = (&parts.quotas.auth, ClientNetwork::of(ip));
-        let here = parts.count(parts.sources.take(source));
+        let here = parts.count(parts.sources.take(source, parts.clock.now().into()));
         let here = here.map_err(Error::Source)?;
         let everywhere = parts.take(quota, LimitKey::Source(source)).await?;
         let status = everywhere.transpose().map_err(Error::Source)?;

@@ -62,7 +62,9 @@ pub(super) async fn change(
     let mut errors = ValidationErrors::new();
     let change = NoteChange {
         title: errors.check_some("/title", payload.title.as_deref().map(NoteTitle::parse)),
-        body: errors.check_patch("/body", payload.body.as_deref().map(NoteBody::parse)),
+        body: errors
+            .check("/body", payload.body.as_deref().map(NoteBody::parse).transpose())
+            .unwrap_or_default(),
         pinned: payload.pinned,
     };
     errors.finish()?;

@@ -1,0 +1,20 @@
+//! HTTP as features use it: the crate `chassis_http`, and the service's settings of it.
+
+mod peer;
+mod settings;
+
+pub use chassis_http::*;
+
+/// The OpenAPI document and the parts it is made of.
+pub mod openapi {
+    pub use chassis_http::{openapi::*, schema::*};
+}
+
+pub use self::{
+    peer::Peer,
+    settings::{PROBLEM_TYPE_PREFIX, WebSettings},
+};
+pub use crate::{
+    features::auth::{ClientInfo, client_info},
+    shared::{Cursor, ListPage, Page, PageRequest, UnknownCursor, present},
+};
