@@ -20,8 +20,8 @@ use crate::{
     },
     routes,
     settings::Settings,
-    telemetry::{self, Tracing},
-    web::{Endpoint, HttpMetrics, RateMetrics, Site, WebSettings},
+    telemetry::{self, Incoming, Tracing},
+    web::{Endpoint, HttpMetrics, HttpOptions, RateLimitMetrics, Router, WebSettings},
 };
 
 /// Everything the service is made of. Nothing has connected to anything yet.
@@ -69,7 +69,7 @@ impl App {
         let limits = Limits::new(
             &settings.limits,
             database.clone(),
-            RateMetrics::new(&registry),
+            RateLimitMetrics::new(&registry),
             clock.clone(),
         );
         let (seen, activity) = auth::activity_channel();
@@ -110,18 +110,18 @@ impl App {
 
     /// Everything that is served to the public, documented.
     #[must_use]
-    pub fn site(&self) -> Arc<Site> {
-        self.site_with(Vec::new())
+    pub fn router(&self) -> Arc<Router> {
+        self.router_with(Vec::new())
     }
 
     /// The same with further endpoints, which stay undocumented.
     #[must_use]
-    pub fn site_with(&self, further: Vec<Endpoint>) -> Arc<Site> {
-        let chapters = routes::chapters(self, self.separate_metrics);
-        routes::write_documentation(&chapters, &self.documentation);
-        let mut endpoints: Vec<_> = chapters
+    pub fn router_with(&self, further: Vec<Endpoint>) -> Arc<Router> {
+        let features = routes::features(self, self.separate_metrics);
+        routes::write_documentation(&features, &self.documentation);
+        let mut endpoints: Vec<_> = features
             .into_iter()
-            .flat_map(|chapter| chapter.endpoints)
+            .flat_map(|feature| feature.endpoints)
             .collect();
         endpoints.extend(further);
         self.serve(endpoints)
@@ -129,18 +129,27 @@ impl App {
 
     /// What is served on the port for operators.
     #[must_use]
-    pub fn admin_site(&self) -> Arc<Site> {
+    pub fn admin_router(&self) -> Arc<Router> {
         self.serve(routes::admin(self))
     }
 
-    fn serve(&self, endpoints: Vec<Endpoint>) -> Arc<Site> {
-        Arc::new(Site::new(
-            endpoints,
-            self.web.clone(),
-            self.http_metrics.clone(),
-            self.tracing.clone(),
-            self.limits.api(),
-        ))
+    fn serve(&self, endpoints: Vec<Endpoint>) -> Arc<Router> {
+        let tracing = self.tracing.clone();
+        let options = HttpOptions::from(&self.web);
+        let router = Router::new(endpoints, options, self.http_metrics.clone());
+        let router = router.with_span(move |request| {
+            tracing.request(Incoming {
+                method: request.method,
+                template: request.template,
+                correlation_id: request.correlation_id,
+                client_ip: request.client_ip,
+                head: request.head,
+            })
+        });
+        Arc::new(match self.limits.api() {
+            Some(limit) => router.with_rate_limit(limit),
+            None => router,
+        })
     }
 
     /// Starts what runs beside the requests until it is stopped.

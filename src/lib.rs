@@ -9,8 +9,8 @@
 //!    [`features::limits`] how often one may try, [`features::system`] what
 //!    operators ask. In each, `routes.rs` says what there is; then come
 //!    `handlers.rs`, `service.rs`, `repository.rs` and `domain.rs`.
-//! 2. [`domain`] is what the rooms' own types are made of, [`web`] has the words
-//!    in which rooms state their endpoints, [`database`] the ones in which they
+//! 2. [`shared`] has the types that several features use, [`web`] is the crate
+//!    [`chassis_http`] with which they define their endpoints, [`database`] the ones in which they
 //!    write their SQL.
 //! 3. [`routes`] lists the rooms, [`app`] puts the parts together, [`server`]
 //!    carries requests to them, and [`telemetry`] shows what happened.
@@ -18,16 +18,13 @@
 //!    environment, [`clock`] alone the time, and [`cli`] is what a person types.
 //!
 //! A request walks through [`server`] (connection, timers, limits), then
-//! [`web::Site`] (which endpoint, correlation id, span, time limit), then one
+//! [`web::Router`] (which endpoint, correlation id, span, time limit), then one
 //! endpoint's filters (guard, path, query, body), then handler, service and
 //! repository, and back the same way. `docs/architecture.md` draws it, and says
 //! who may use whom; a test holds this crate to that.
 
 pub mod app;
 pub mod cli;
-pub mod clock;
-
-pub mod domain;
 pub mod features;
 pub mod migrations;
 #[cfg(test)]
@@ -41,3 +38,5 @@ pub mod web;
 
 pub use chassis_postgres as database;
 pub use chassis_settings as config;
+
+pub use self::shared::{self as domain, clock};

@@ -1,24 +1,27 @@
-//! The site map: one line per room.
+//! The routes: one line per feature.
 //!
-//! What is listed here is served, documented, printed by `routes`, and gone
-//! through by the tests that look at every endpoint.
+//! What is listed here is served, documented, printed by the `routes` command, and called by the tests that
+//! look at every endpoint. The OpenAPI document begins with what is said here about the API as a whole.
 
-use utoipa::openapi::OpenApi;
+use utoipa::openapi::{
+    OpenApi,
+    security::{Flow, Http, HttpAuthScheme, OAuth2, Password, Scopes, SecurityScheme},
+};
 
 use crate::{
     app::App,
     features::{self, system, system::Documentation},
     telemetry::VERSION,
     web::{
-        Endpoint, Operation, ProblemType, Room,
-        openapi::{self, Chapter},
+        Endpoint, Feature, Operation, PROBLEM_TYPE_PREFIX, ProblemType,
+        openapi::{self, ApiInfo, Tag},
         problem,
     },
 };
 
-/// Every room that is open to the public.
+/// The features of the public listener.
 #[must_use]
-pub fn chapters(app: &App, separate_metrics: bool) -> Vec<Room> {
+pub fn features(app: &App, separate_metrics: bool) -> Vec<Feature> {
     let mut system = system::endpoints(&app.system, &app.documentation, &app.auth);
     if !separate_metrics {
         system.endpoints.push(system::metrics(&app.system));
@@ -30,38 +33,70 @@ pub fn chapters(app: &App, separate_metrics: bool) -> Vec<Room> {
     ]
 }
 
-/// What is served on `ADMIN_PORT`.
+/// The endpoints of the listener on `ADMIN_PORT`.
 #[must_use]
 pub fn admin(app: &App) -> Vec<Endpoint> {
     vec![system::metrics(&app.system)]
 }
 
-/// The OpenAPI document of these rooms.
+/// The introduction of the OpenAPI document.
+const INTRODUCTION: &str = "\
+Times are RFC 3339 in UTC, ids are UUIDs. Every reply carries `X-Correlation-ID`: your own when you send \
+1 to 64 of `A-Z a-z 0-9 . _ -`, else a new one. Every failure is `application/problem+json` (RFC 9457) with a \
+stable `code`, explained at `/problems/{code}`. `HEAD` works wherever `GET` does, and `OPTIONS` lists the methods \
+of an address. A field or query parameter that is not listed here is refused.";
+
+/// The OpenAPI document of these features.
 #[must_use]
-pub fn document(rooms: &[Room]) -> OpenApi {
-    let chapters: Vec<_> = rooms
+pub fn document(features: &[Feature]) -> OpenApi {
+    let features: Vec<_> = features
         .iter()
-        .map(|room| Chapter {
-            name: room.name,
-            about: room.about,
-            operations: room.endpoints.iter().map(Endpoint::operation).collect(),
+        .map(|feature| Tag {
+            name: feature.name,
+            description: feature.description,
+            operations: feature.endpoints.iter().map(Endpoint::operation).collect(),
         })
         .collect();
-    openapi::document(env!("CARGO_PKG_NAME"), VERSION, &chapters)
+    openapi::document(
+        &ApiInfo {
+            title: env!("CARGO_PKG_NAME"),
+            version: VERSION,
+            description: INTRODUCTION,
+            license: Some("Unlicense"),
+            security_schemes: vec![("bearer", bearer_scheme()), ("password", password_scheme())],
+            problem_type_prefix: PROBLEM_TYPE_PREFIX,
+        },
+        &features,
+    )
 }
 
-/// Writes down what these rooms are and how they may fail.
+fn bearer_scheme() -> SecurityScheme {
+    let mut http = Http::new(HttpAuthScheme::Bearer);
+    http.bearer_format = Some("JWT".to_owned());
+    http.description = Some("An access token from `POST /auth/token`.".to_owned());
+    SecurityScheme::Http(http)
+}
+
+fn password_scheme() -> SecurityScheme {
+    let flow = Flow::Password(Password::new("/auth/token", Scopes::new()));
+    SecurityScheme::OAuth2(OAuth2::with_description(
+        [flow],
+        "Sign in with e-mail and password; leave client id and secret empty.",
+    ))
+}
+
+/// Writes the OpenAPI document and the list of problems of these features.
 ///
 /// # Panics
 ///
 /// When the document does not serialize: it is made of strings.
-pub fn write_documentation(rooms: &[Room], documentation: &Documentation) {
-    let json = document(rooms)
+pub fn write_documentation(features: &[Feature], documentation: &Documentation) {
+    let json = document(features)
         .to_json()
         .expect("the document is made of strings");
-    let operations = rooms
+    let operations = features
         .iter()
-        .flat_map(|room| &room.endpoints)
+        .flat_map(|feature| &feature.endpoints)
         .map(Endpoint::operation);
     let own = operations.flat_map(Operation::problems).copied();
     let mut problems: Vec<&'static ProblemType> = own.chain(problem::COMMON).collect();

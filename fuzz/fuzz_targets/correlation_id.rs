@@ -4,7 +4,7 @@
 
 use http::{HeaderMap, HeaderValue};
 use libfuzzer_sys::fuzz_target;
-use warp_skeleton::web::{CORRELATION_HEADER, CorrelationId};
+use chassis_http::{CORRELATION_HEADER, CorrelationId};
 
 fuzz_target!(|values: Vec<&[u8]>| {
     let mut headers = HeaderMap::new();

@@ -3,7 +3,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use warp_skeleton::web::Cursor;
+use warp_skeleton::shared::Cursor;
 
 fuzz_target!(|text: &str| {
     if let Ok(cursor) = text.parse::<Cursor>() {

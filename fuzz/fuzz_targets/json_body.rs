@@ -5,7 +5,7 @@
 use libfuzzer_sys::fuzz_target;
 use serde::Deserialize;
 use serde_json::Value;
-use warp_skeleton::web::parse_json;
+use chassis_http::parse_json;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]

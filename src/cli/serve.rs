@@ -15,7 +15,7 @@ use crate::{
     server::{self, ServerHandle, ServerOptions, ShutdownSignals},
     settings::Settings,
     telemetry::{self, LogStream, PROGRAM, REVISION, Telemetry, VERSION},
-    web::{self, Site},
+    web::Router,
 };
 
 /// How much of the time to stop is kept for telemetry: this, or half of it when there is less.
@@ -134,26 +134,25 @@ fn flush_time(settings: &Settings) -> Duration {
 /// Opens the listeners and begins to answer.
 async fn listen(settings: &Settings, app: &App) -> anyhow::Result<Vec<ServerHandle>> {
     let own = &settings.server;
-    let mut open = vec![(server::bind(own).await?, app.site(), "public")];
+    let mut open = vec![(server::bind(own).await?, app.router(), "public")];
     if let Some(admin) = own.for_operators() {
-        open.push((server::bind(&admin).await?, app.admin_site(), "admin"));
+        open.push((server::bind(&admin).await?, app.admin_router(), "admin"));
     }
     let options = ServerOptions::from(own);
-    let servers = open.into_iter().map(|(listener, site, purpose)| {
+    let servers = open.into_iter().map(|(listener, router, purpose)| {
         tracing::info!(address = %listener, purpose, "listening");
-        server::start(listener, move |peer| connection(&site, *peer), &options)
+        server::start(listener, move |peer| connection(&router, *peer), &options)
     });
     Ok(servers.collect())
 }
 
 /// The service of one connection.
-fn connection(site: &Arc<Site>, peer: server::Peer) -> impl server::HttpService + use<> {
-    let peer = peer.ip.map_or(web::Peer::Local, web::Peer::Ip);
+fn connection(router: &Arc<Router>, peer: server::Peer) -> impl server::HttpService + use<> {
     // A count per connection: one for all would be fetched from core to core by every request.
-    let site = Arc::new(Arc::clone(site));
+    let router = Arc::new(Arc::clone(router));
     server::service_fn(move |request| {
-        let site = Arc::clone(&site);
-        async move { Ok::<_, Infallible>(site.respond(request, peer).await) }
+        let router = Arc::clone(&router);
+        async move { Ok::<_, Infallible>(router.respond(request, peer.ip).await) }
     })
 }
 

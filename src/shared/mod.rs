@@ -1,3 +1,17 @@
-//! What several features use.
+//! Types that several features use: ids, texts, times, changes, pages and the clock.
 
+pub mod clock;
+mod id;
+mod page;
+mod patch;
 pub mod problems;
+mod text;
+mod time;
+
+pub(crate) use self::id::{id, uuid_schema};
+pub use self::{
+    page::{Cursor, ListPage, Page, PageRequest, UnknownCursor},
+    patch::{Patch, present},
+    text::{Text, TextError},
+    time::{UnknownTime, cut_to_microseconds, parse_time},
+};

@@ -1,82 +1,18 @@
-//! The shared words of HTTP. Nothing here has heard of a feature.
-//!
-//! A request meets the [`Site`] first: it finds the endpoint, names the
-//! request, measures it, bounds it, and finishes whatever reply comes back.
-//! In between runs one [`Endpoint`]: warp filters, composed when the endpoint
-//! was stated. What goes wrong travels as a [`Problem`].
+//! HTTP as features use it: the crate `chassis_http`, and the service's settings of it.
 
-mod body;
-mod context;
-mod endpoint;
-mod fields;
-mod forwarded;
-mod guard;
-mod headers;
-mod host;
-mod metrics;
-pub mod openapi;
-mod page;
-mod patch;
-pub mod problem;
-mod query;
-mod rate;
 mod settings;
-mod shape;
-mod site;
 
-use std::convert::Infallible;
+pub use chassis_http::*;
 
-use http::{HeaderValue, StatusCode, header};
-use serde::Serialize;
-use warp::{
-    Filter,
-    reply::{Reply, Response},
-};
+/// The OpenAPI document and the parts it is made of.
+pub mod openapi {
+    pub use chassis_http::{openapi::*, schema::*};
+}
 
 pub use self::{
-    body::{BodyError, MediaType, RequestBody, json_body, parse_json, raw_body},
-    context::{CORRELATION_HEADER, Client, CorrelationId, Peer, RequestContext, client, context},
-    endpoint::{Append, Draft, Endpoint, Operation, RefuseQuery, Room, endpoint},
-    fields::{BrokenRule, Fields},
-    guard::{Access, Guard, anyone, holder},
-    metrics::HttpMetrics,
-    page::{Cursor, ListPage, Page, PageRequest, PageView, UnknownCursor},
-    patch::present,
-    problem::{FieldError, Problem, ProblemType},
-    query::{parse_query, query},
-    rate::{
-        ApiLimit, Buckets, Quota, Rate, RateMetrics, Refusal, Source, Standing, Taken, Throttle,
-    },
-    settings::WebSettings,
-    site::Site,
+    settings::{PROBLEM_TYPE_PREFIX, WebSettings},
 };
-
-/// Hands a cloneable value to a handler.
-pub fn with<T: Clone + Send + Sync + 'static>(
-    value: T,
-) -> impl Filter<Extract = (T,), Error = Infallible> + Clone {
-    warp::any().map(move || value.clone())
-}
-
-/// A JSON reply.
-pub fn json<T: Serialize>(status: StatusCode, view: &T) -> Response {
-    warp::reply::with_status(warp::reply::json(view), status).into_response()
-}
-
-/// The reply to something new, with the address where it is.
-///
-/// # Panics
-///
-/// When the address is not printable ASCII: it is made from ids.
-pub fn created<T: Serialize>(location: &str, view: &T) -> Response {
-    let mut response = json(StatusCode::CREATED, view);
-    let location = HeaderValue::from_str(location).expect("an address made from ids is ASCII");
-    response.headers_mut().insert(header::LOCATION, location);
-    response
-}
-
-/// The reply to something done that leaves nothing to say.
-#[must_use]
-pub fn no_content() -> Response {
-    StatusCode::NO_CONTENT.into_response()
-}
+pub use crate::{
+    features::auth::{ClientInfo, client_info},
+    shared::{Cursor, ListPage, Page, PageRequest, UnknownCursor, present},
+};

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use chassis_http::HttpOptions;
 use chassis_settings::{
     Declaration, Section, SettingError, Values, list, millis, number, parse_with, seconds, settings,
 };
@@ -30,6 +31,9 @@ settings! {
     HSTS_MAX_AGE: Duration = "0", seconds(0..=63_072_000);
 }
 
+/// Where the pages about problems are: `/problems/{code}`.
+pub const PROBLEM_TYPE_PREFIX: &str = "/problems/";
+
 /// What a request may take, and whom to believe about it.
 #[derive(Debug, Clone)]
 pub struct WebSettings {
@@ -45,6 +49,20 @@ pub struct WebSettings {
     pub cors_allowed_origins: Vec<HeaderValue>,
     /// How long browsers are to insist on TLS; `None` says nothing about it.
     pub hsts_max_age: Option<Duration>,
+}
+
+impl From<&WebSettings> for HttpOptions {
+    fn from(settings: &WebSettings) -> Self {
+        Self {
+            request_timeout: settings.request_timeout,
+            body_timeout: settings.body_timeout,
+            max_body_bytes: settings.max_body_bytes,
+            trusted_proxies: settings.trusted_proxies.clone(),
+            cors_allowed_origins: settings.cors_allowed_origins.clone(),
+            hsts_max_age: settings.hsts_max_age,
+            problem_type_prefix: PROBLEM_TYPE_PREFIX.into(),
+        }
+    }
 }
 
 impl Section for WebSettings {

@@ -12,7 +12,7 @@ use crate::{
         users::{Actor, Role, UserChange, UserFilter, UserId, UserView},
     },
     shared::problems::database_problem,
-    web::{BrokenRule, Fields, PageRequest, Problem, json, no_content},
+    web::{PageRequest, Problem, ValidationError, ValidationErrors, json, no_content},
 };
 
 pub(super) async fn list(
@@ -20,12 +20,12 @@ pub(super) async fn list(
     query: ListUsers,
     auth: Auth,
 ) -> Result<Response, Problem> {
-    let mut fields = Fields::new();
+    let mut errors = ValidationErrors::new();
     let (limit, cursor) = (query.limit.as_deref(), query.cursor.as_deref());
-    let request = PageRequest::parse(&mut fields, limit, cursor);
-    let role = fields.check_some("/role", query.role.as_deref().map(str::parse::<Role>));
-    let is_active = fields.check_some("/is_active", query.is_active.as_deref().map(parse_bool));
-    fields.finish()?;
+    let request = PageRequest::parse(&mut errors, limit, cursor);
+    let role = errors.check_some("/role", query.role.as_deref().map(str::parse::<Role>));
+    let is_active = errors.check_some("/is_active", query.is_active.as_deref().map(parse_bool));
+    errors.finish()?;
     let filter = UserFilter {
         email_prefix: query.q.as_deref().map(str::to_ascii_lowercase),
         role,
@@ -55,9 +55,9 @@ pub(super) async fn change(
     payload: ChangeUser,
     auth: Auth,
 ) -> Result<Response, Problem> {
-    let mut fields = Fields::new();
-    let role = fields.check_some("/role", payload.role.as_deref().map(str::parse::<Role>));
-    fields.finish()?;
+    let mut errors = ValidationErrors::new();
+    let role = errors.check_some("/role", payload.role.as_deref().map(str::parse::<Role>));
+    errors.finish()?;
     let change = UserChange {
         role,
         is_active: payload.is_active,
@@ -79,7 +79,7 @@ fn actor(caller: &SignedIn) -> Actor {
 #[derive(Debug)]
 struct Unfit(&'static str);
 
-impl BrokenRule for Unfit {
+impl ValidationError for Unfit {
     fn code(&self) -> &'static str {
         "invalid_value"
     }

@@ -15,15 +15,15 @@ use crate::{
             problems::{INSUFFICIENT_LEVEL, LAST_OWNER},
         },
     },
-    web::{Endpoint, PageView, Room, endpoint, with},
+    web::{Endpoint, Feature, PageView, endpoint, with},
 };
 
 /// Every endpoint of this room.
 #[must_use]
-pub fn endpoints(auth: &Auth) -> Room {
-    Room {
+pub fn endpoints(auth: &Auth) -> Feature {
+    Feature {
         name: "users",
-        about: "Administer accounts",
+        description: "Administer accounts",
         endpoints: vec![
             list(auth.clone()),
             read(auth.clone()),
@@ -42,7 +42,7 @@ fn list(auth: Auth) -> Endpoint {
         require(Role::Admin, &auth),
     )
     .query::<ListUsers>()
-    .replies::<PageView<UserView>>(StatusCode::OK)
+    .responds::<PageView<UserView>>(StatusCode::OK)
     .handled_by(|request| request.and(with(auth)).then(handlers::list))
 }
 
@@ -55,7 +55,7 @@ fn read(auth: Auth) -> Endpoint {
         require(Role::Admin, &auth),
     )
     .path_value::<UserId>("The account's id")
-    .replies::<UserView>(StatusCode::OK)
+    .responds::<UserView>(StatusCode::OK)
     .handled_by(|request| request.and(with(auth)).then(handlers::read))
 }
 
@@ -69,8 +69,8 @@ fn change(auth: Auth) -> Endpoint {
     )
     .path_value::<UserId>("The account's id")
     .body::<ChangeUser>()
-    .replies::<UserView>(StatusCode::OK)
-    .fails(&[&INSUFFICIENT_LEVEL, &LAST_OWNER])
+    .responds::<UserView>(StatusCode::OK)
+    .problems(&[&INSUFFICIENT_LEVEL, &LAST_OWNER])
     .handled_by(|request| request.and(with(auth)).then(handlers::change))
 }
 
@@ -83,7 +83,7 @@ fn delete(auth: Auth) -> Endpoint {
         require(Role::Admin, &auth),
     )
     .path_value::<UserId>("The account's id")
-    .replies_empty(StatusCode::NO_CONTENT)
-    .fails(&[&INSUFFICIENT_LEVEL, &LAST_OWNER])
+    .responds_empty(StatusCode::NO_CONTENT)
+    .problems(&[&INSUFFICIENT_LEVEL, &LAST_OWNER])
     .handled_by(|request| request.and(with(auth)).then(handlers::delete))
 }

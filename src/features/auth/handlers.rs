@@ -16,21 +16,23 @@ use super::{
 };
 use crate::{
     features::users::{Email, Password, UserView},
-    web::{Client, Fields, MediaType, Problem, created, json, no_content, parse_json},
+    web::{
+        ClientInfo, MediaType, Problem, ValidationErrors, created, json, no_content, parse_json,
+    },
 };
 
 pub(super) async fn register(payload: RegisterUser, auth: Auth) -> Result<Response, Problem> {
-    let mut fields = Fields::new();
-    let email = fields.check("/email", Email::parse(&payload.email));
+    let mut errors = ValidationErrors::new();
+    let email = errors.check("/email", Email::parse(&payload.email));
     let policy = auth.users().policy();
     let password = email.as_ref().and_then(|email| {
-        fields.check(
+        errors.check(
             "/password",
             Password::parse(&payload.password, email, policy),
         )
     });
     let (Some(email), Some(password)) = (email, password) else {
-        return Err(fields.into());
+        return Err(errors.into());
     };
     let user = auth.register(email, password).await?;
     let location = format!("/users/{}", user.id);
@@ -40,15 +42,15 @@ pub(super) async fn register(payload: RegisterUser, auth: Auth) -> Result<Respon
 pub(super) async fn token(
     media_type: MediaType,
     body: Bytes,
-    client: Client,
+    client: ClientInfo,
     auth: Auth,
 ) -> Result<Response, Problem> {
     match media_type {
         MediaType::Json => {
             let payload: SignIn = parse_json(&body)?;
-            let mut fields = Fields::new();
-            let Some(email) = fields.check("/email", Email::parse(&payload.email)) else {
-                return Err(fields.into());
+            let mut errors = ValidationErrors::new();
+            let Some(email) = errors.check("/email", Email::parse(&payload.email)) else {
+                return Err(errors.into());
             };
             let grant = auth.sign_in(&email, payload.password, client).await?;
             Ok(json(StatusCode::OK, &TokensView::from(grant)))
@@ -105,7 +107,7 @@ impl GrantRequest {
         }
     }
 
-    async fn answer(self, auth: &Auth, client: Client) -> Result<Grant, Error> {
+    async fn answer(self, auth: &Auth, client: ClientInfo) -> Result<Grant, Error> {
         match self {
             Self::Password { username, password } => {
                 let email = Email::parse(&username).map_err(|_| Error::InvalidCredentials)?;
@@ -153,12 +155,12 @@ pub(super) fn me(caller: SignedIn) -> Response {
 pub(super) async fn change_email(
     caller: SignedIn,
     payload: ChangeEmail,
-    client: Client,
+    client: ClientInfo,
     auth: Auth,
 ) -> Result<Response, Problem> {
-    let mut fields = Fields::new();
-    let Some(email) = fields.check("/email", Email::parse(&payload.email)) else {
-        return Err(fields.into());
+    let mut errors = ValidationErrors::new();
+    let Some(email) = errors.check("/email", Email::parse(&payload.email)) else {
+        return Err(errors.into());
     };
     let user = auth
         .change_email(&caller, &email, payload.current_password, &client)
@@ -169,14 +171,14 @@ pub(super) async fn change_email(
 pub(super) async fn change_password(
     caller: SignedIn,
     payload: ChangePassword,
-    client: Client,
+    client: ClientInfo,
     auth: Auth,
 ) -> Result<Response, Problem> {
-    let mut fields = Fields::new();
+    let mut errors = ValidationErrors::new();
     let policy = auth.users().policy();
     let new = Password::parse(&payload.new_password, &caller.user.email, policy);
-    let Some(new) = fields.check("/new_password", new) else {
-        return Err(fields.into());
+    let Some(new) = errors.check("/new_password", new) else {
+        return Err(errors.into());
     };
     auth.change_password(&caller, payload.current_password, new, &client)
         .await?;

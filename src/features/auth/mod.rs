@@ -10,6 +10,7 @@
 
 mod activity;
 pub mod cleanup;
+mod client_info;
 mod domain;
 mod error;
 mod events;
@@ -25,6 +26,7 @@ mod tokens;
 
 pub use self::{
     activity::{Activity, ActivityWriter, channel as activity_channel},
+    client_info::{ClientInfo, client_info},
     domain::{
         Presented, REPLAY_WINDOW, RefreshToken, RefreshTokenHash, Revocation, Session, SessionId,
         SignedIn, Verdict,

@@ -24,17 +24,17 @@ use crate::{
         problems::{EMAIL_TAKEN, WRONG_PASSWORD},
     },
     web::{
-        Endpoint, MediaType, Room, anyone, client, endpoint, holder, openapi::reference, raw_body,
-        with,
+        Endpoint, Feature, MediaType, client_info, endpoint, openapi::reference, presented_token,
+        public, raw_body, with,
     },
 };
 
 /// Every endpoint of this room.
 #[must_use]
-pub fn endpoints(auth: &Auth) -> Room {
-    Room {
+pub fn endpoints(auth: &Auth) -> Feature {
+    Feature {
         name: "auth",
-        about: "Sign up, sign in, and look after one's own account",
+        description: "Sign up, sign in, and look after one's own account",
         endpoints: vec![
             register(auth.clone()),
             token(auth.clone()),
@@ -56,12 +56,12 @@ fn register(auth: Auth) -> Endpoint {
         Method::POST,
         "/auth/register",
         "Create an account",
-        anyone(),
+        public(),
     )
-    .throttled(auth.limits().per_source())
+    .rate_limited(auth.limits().per_source())
     .body::<RegisterUser>()
-    .replies::<UserView>(StatusCode::CREATED)
-    .fails(&[&EMAIL_TAKEN])
+    .responds::<UserView>(StatusCode::CREATED)
+    .problems(&[&EMAIL_TAKEN])
     .handled_by(|request| request.and(with(auth)).then(handlers::register))
 }
 
@@ -81,18 +81,18 @@ fn token(auth: Auth) -> Endpoint {
             Content::new(Some(reference::<TokenErrorView>())),
         )
         .build();
-    endpoint(Method::POST, "/auth/token", "Sign in", anyone())
-        .throttled(auth.limits().per_source())
+    endpoint(Method::POST, "/auth/token", "Sign in", public())
+        .rate_limited(auth.limits().per_source())
         .with_schema::<SignIn>()
         .with_schema::<TokenForm>()
         .with_schema::<TokenErrorView>()
-        .body_by(json_or_form(), body)
-        .replies::<TokensView>(StatusCode::OK)
-        .replies_by(StatusCode::BAD_REQUEST, form_failed)
-        .fails(&[&INVALID_CREDENTIALS])
+        .body_with(json_or_form(), body)
+        .responds::<TokensView>(StatusCode::OK)
+        .responds_with(StatusCode::BAD_REQUEST, form_failed)
+        .problems(&[&INVALID_CREDENTIALS])
         .handled_by(|request| {
             request
-                .and(client())
+                .and(client_info())
                 .and(with(auth))
                 .then(|(media_type, body), client, auth| {
                     handlers::token(media_type, body, client, auth)
@@ -112,19 +112,19 @@ fn refresh(auth: Auth) -> Endpoint {
         Method::POST,
         "/auth/refresh",
         "Exchange a refresh token",
-        holder(),
+        presented_token(),
     )
-    .throttled(auth.limits().per_source())
+    .rate_limited(auth.limits().per_source())
     .body::<RefreshSession>()
-    .replies::<TokensView>(StatusCode::OK)
-    .fails(&[&INVALID_TOKEN])
+    .responds::<TokensView>(StatusCode::OK)
+    .problems(&[&INVALID_TOKEN])
     .handled_by(|request| request.and(with(auth)).then(handlers::refresh))
 }
 
 /// `POST /auth/logout`: ends this session.
 fn logout(auth: Auth) -> Endpoint {
     endpoint(Method::POST, "/auth/logout", "Sign out", signed_in(&auth))
-        .replies_empty(StatusCode::NO_CONTENT)
+        .responds_empty(StatusCode::NO_CONTENT)
         .handled_by(|request| request.and(with(auth)).then(handlers::logout))
 }
 
@@ -136,7 +136,7 @@ fn logout_all(auth: Auth) -> Endpoint {
         "Sign out everywhere",
         signed_in(&auth),
     )
-    .replies_empty(StatusCode::NO_CONTENT)
+    .responds_empty(StatusCode::NO_CONTENT)
     .handled_by(|request| request.and(with(auth)).then(handlers::logout_all))
 }
 
@@ -148,7 +148,7 @@ fn me(auth: &Auth) -> Endpoint {
         "Show one's own account",
         signed_in(auth),
     )
-    .replies::<UserView>(StatusCode::OK)
+    .responds::<UserView>(StatusCode::OK)
     .handled_by(|request| request.map(handlers::me))
 }
 
@@ -161,11 +161,11 @@ fn change_email(auth: Auth) -> Endpoint {
         signed_in(&auth),
     )
     .body::<ChangeEmail>()
-    .replies::<UserView>(StatusCode::OK)
-    .fails(&[&EMAIL_TAKEN, &WRONG_PASSWORD])
+    .responds::<UserView>(StatusCode::OK)
+    .problems(&[&EMAIL_TAKEN, &WRONG_PASSWORD])
     .handled_by(|request| {
         request
-            .and(client())
+            .and(client_info())
             .and(with(auth))
             .then(handlers::change_email)
     })
@@ -180,11 +180,11 @@ fn change_password(auth: Auth) -> Endpoint {
         signed_in(&auth),
     )
     .body::<ChangePassword>()
-    .replies_empty(StatusCode::NO_CONTENT)
-    .fails(&[&WRONG_PASSWORD])
+    .responds_empty(StatusCode::NO_CONTENT)
+    .problems(&[&WRONG_PASSWORD])
     .handled_by(|request| {
         request
-            .and(client())
+            .and(client_info())
             .and(with(auth))
             .then(handlers::change_password)
     })
@@ -198,7 +198,7 @@ fn sessions(auth: Auth) -> Endpoint {
         "List one's own sessions",
         signed_in(&auth),
     )
-    .replies::<SessionListView>(StatusCode::OK)
+    .responds::<SessionListView>(StatusCode::OK)
     .handled_by(|request| request.and(with(auth)).then(handlers::sessions))
 }
 
@@ -211,6 +211,6 @@ fn end_session(auth: Auth) -> Endpoint {
         signed_in(&auth),
     )
     .path_value::<SessionId>("The session's id")
-    .replies_empty(StatusCode::NO_CONTENT)
+    .responds_empty(StatusCode::NO_CONTENT)
     .handled_by(|request| request.and(with(auth)).then(handlers::end_session))
 }

@@ -6,21 +6,21 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     features::users::{Email, UserId},
-    web::Source,
+    web::ClientNetwork,
 };
 
 /// Whose bucket a token is taken from.
 #[derive(Debug, Clone, Copy)]
-pub enum Target<'a> {
+pub enum LimitKey<'a> {
     /// Where an attempt comes from.
-    Source(Source),
+    Source(ClientNetwork),
     /// The address that somebody tries to get in with, whether or not an account has it.
     Account(&'a Email),
     /// Somebody who is signed in and proves that they know their password.
     User(UserId),
 }
 
-impl Target<'_> {
+impl LimitKey<'_> {
     /// The bucket's name: a hash, because the table has no use for addresses.
     pub(super) fn key(&self) -> [u8; 32] {
         let (kind, name) = match self {
@@ -62,18 +62,18 @@ mod tests {
     #[test]
     fn buckets_of_different_kinds_and_names_are_different() {
         let emails = ["a@example.com", "b@example.com"].map(|text| Email::parse(text).unwrap());
-        let source = |ip: &str| Target::Source(Source::of(ip.parse().unwrap()));
+        let source = |ip: &str| LimitKey::Source(ClientNetwork::of(ip.parse().unwrap()));
 
         let keys: BTreeSet<_> = [
             source("192.0.2.1"),
             source("192.0.2.2"),
-            Target::Account(&emails[0]),
-            Target::Account(&emails[1]),
-            Target::User(UserId::generate()),
-            Target::User(UserId::generate()),
+            LimitKey::Account(&emails[0]),
+            LimitKey::Account(&emails[1]),
+            LimitKey::User(UserId::generate()),
+            LimitKey::User(UserId::generate()),
         ]
         .iter()
-        .map(Target::key)
+        .map(LimitKey::key)
         .collect();
 
         assert_eq!(keys.len(), 6);

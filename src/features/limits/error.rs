@@ -2,7 +2,7 @@
 
 use crate::{
     database::DatabaseError,
-    web::{Problem, Refusal},
+    web::{Problem, RateLimited},
 };
 
 /// Why an attempt does not go on.
@@ -10,10 +10,10 @@ use crate::{
 pub enum Error {
     /// Too many came from one source.
     #[error(transparent)]
-    Source(Refusal),
+    Source(RateLimited),
     /// Too many were about one account.
     #[error(transparent)]
-    Account(Refusal),
+    Account(RateLimited),
     /// It could not be counted, and `RATE_LIMIT_ON_FAILURE` is `deny`.
     #[error("the attempt could not be counted")]
     Uncounted(#[source] DatabaseError),
@@ -23,7 +23,7 @@ pub enum Error {
 impl From<Error> for Problem {
     fn from(error: Error) -> Self {
         match error {
-            Error::Source(refusal) => refusal.in_the_open(),
+            Error::Source(refusal) => refusal.into_problem_with_status(),
             Error::Account(refusal) => refusal.into(),
             Error::Uncounted(_) => Problem::unavailable(error),
         }

@@ -6,7 +6,7 @@ use tokio_postgres::types::Type;
 
 use crate::{
     database::{DatabaseError, Executor, Query},
-    web::{Quota, Taken},
+    web::{Quota, TakeResult},
 };
 
 static TAKE: Query = Query {
@@ -38,7 +38,7 @@ pub(super) async fn take(
     db: &impl Executor,
     key: &[u8; 32],
     quota: &Quota,
-) -> Result<Taken, DatabaseError> {
+) -> Result<TakeResult, DatabaseError> {
     let (interval, window) = (quota.interval(), quota.window());
     let parameters = (interval.as_secs_f64(), window.as_secs_f64());
     let row = db
@@ -46,13 +46,13 @@ pub(super) async fn take(
         .await?;
     // No row: the bucket was made, and emptied, since the statement began.
     let Some(row) = row else {
-        return Ok(Err(quota.refusal(window)));
+        return Ok(Err(quota.exceeded(window)));
     };
     let full_in = Duration::try_from_secs_f64(row.try_get("full_in")?).unwrap_or_default();
     if row.try_get("is_taken")? {
-        return Ok(Ok(quota.standing(full_in)));
+        return Ok(Ok(quota.status(full_in)));
     }
-    Ok(Err(quota.refusal(full_in)))
+    Ok(Err(quota.exceeded(full_in)))
 }
 
 static DELETE_FULL: Query = Query {

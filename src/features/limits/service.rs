@@ -13,7 +13,7 @@ use std::{
 use warp::{Filter, Rejection};
 
 use super::{
-    domain::{OnFailure, Target},
+    domain::{LimitKey, OnFailure},
     error::Error,
     repository,
     settings::{LimitSettings, Quotas},
@@ -23,10 +23,13 @@ use crate::{
     database::{Database, DatabaseError},
     telemetry,
     web::{
-        ApiLimit, Buckets, Problem, Quota, Rate, RateMetrics, RequestContext, Source, Standing,
-        Taken, Throttle, context,
+        Buckets, ClientNetwork, NetworkRateLimit, Problem, Quota, RateLimitClass, RateLimitMetrics,
+        RateLimitStatus, RateLimiter, RequestContext, TakeResult, context,
     },
 };
+
+/// The class of endpoints that check passwords and tokens: few attempts, counted across replicas.
+const AUTH: RateLimitClass = RateLimitClass::new("auth");
 
 /// How long counting may take. Whoever waits longer waits for a database that is out.
 const PATIENCE: Duration = Duration::from_millis(500);
@@ -37,10 +40,10 @@ pub struct Limits(Option<Arc<Parts>>);
 
 struct Parts {
     quotas: Quotas,
-    sources: Buckets<Source>,
+    sources: Buckets<ClientNetwork>,
     database: Database,
     on_failure: OnFailure,
-    metrics: RateMetrics,
+    metrics: RateLimitMetrics,
     clock: Clock,
     /// Whether the last attempt could be counted, so that an outage is logged once.
     counting: AtomicBool,
@@ -52,13 +55,13 @@ impl Limits {
     pub fn new(
         settings: &LimitSettings,
         database: Database,
-        metrics: RateMetrics,
+        metrics: RateLimitMetrics,
         clock: Clock,
     ) -> Self {
         Self(settings.quotas.map(|quotas| {
             Arc::new(Parts {
                 quotas,
-                sources: Buckets::new(quotas.auth, clock.clone()),
+                sources: Buckets::new(quotas.auth),
                 database,
                 on_failure: settings.on_failure,
                 metrics,
@@ -70,31 +73,32 @@ impl Limits {
 
     /// The limit on everything but sign-ins, for the request layer.
     #[must_use]
-    pub fn api(&self) -> Option<ApiLimit> {
+    pub fn api(&self) -> Option<NetworkRateLimit> {
         let parts = self.0.as_ref()?;
         let clock = parts.clock.clone();
-        Some(ApiLimit::new(
+        let metrics = parts.metrics.clone();
+        Some(NetworkRateLimit::new(
             parts.quotas.api,
-            clock,
-            parts.metrics.clone(),
+            metrics,
+            move || clock.now().into(),
         ))
     }
 
     /// Puts an endpoint into the class `auth`: its source is asked about before anything is read.
     #[must_use]
-    pub fn per_source(&self) -> Throttle {
+    pub fn per_source(&self) -> RateLimiter {
         let limits = self.clone();
         let filter = context().and_then(move |context: Arc<RequestContext>| {
             let limits = limits.clone();
             async move { limits.admit(&context).await }
         });
-        Throttle::new(Rate::Auth, filter.untuple_one().boxed())
+        RateLimiter::new(AUTH, filter.untuple_one().boxed())
     }
 
     async fn admit(&self, context: &RequestContext) -> Result<(), Rejection> {
-        let standing = self.take_source(context.client_ip).await;
-        if let Some(standing) = standing.map_err(Problem::from)? {
-            context.standing.get_or_init(|| standing);
+        let status = self.take_source(context.client_ip).await;
+        if let Some(status) = status.map_err(Problem::from)? {
+            context.rate_limit_status.get_or_init(|| status);
         }
         Ok(())
     }
@@ -103,20 +107,20 @@ impl Limits {
     ///
     /// A request that came by a socket file, with no proxy to say for whom,
     /// has no source that anything could be held against.
-    pub async fn take_source(&self, ip: Option<IpAddr>) -> Result<Option<Standing>, Error> {
+    pub async fn take_source(&self, ip: Option<IpAddr>) -> Result<Option<RateLimitStatus>, Error> {
         let (Some(parts), Some(ip)) = (&self.0, ip) else {
             return Ok(None);
         };
-        let (quota, source) = (&parts.quotas.auth, Source::of(ip));
-        let here = parts.count(parts.sources.take(source));
+        let (quota, source) = (&parts.quotas.auth, ClientNetwork::of(ip));
+        let here = parts.count(parts.sources.take(source, parts.clock.now().into()));
         let here = here.map_err(Error::Source)?;
-        let everywhere = parts.take(quota, Target::Source(source)).await?;
-        let standing = everywhere.transpose().map_err(Error::Source)?;
-        Ok(Some(standing.unwrap_or(here)))
+        let everywhere = parts.take(quota, LimitKey::Source(source)).await?;
+        let status = everywhere.transpose().map_err(Error::Source)?;
+        Ok(Some(status.unwrap_or(here)))
     }
 
     /// Counts an attempt against whom it is about.
-    pub async fn take(&self, target: Target<'_>) -> Result<(), Error> {
+    pub async fn take(&self, target: LimitKey<'_>) -> Result<(), Error> {
         let Some(parts) = &self.0 else { return Ok(()) };
         let taken = parts.take(&parts.quotas.account, target).await?;
         taken.transpose().map_err(Error::Account)?;
@@ -126,7 +130,7 @@ impl Limits {
 
 impl Parts {
     /// Takes a token that all replicas share. `None` when it could not be counted and goes on all the same.
-    async fn take(&self, quota: &Quota, target: Target<'_>) -> Result<Option<Taken>, Error> {
+    async fn take(&self, quota: &Quota, target: LimitKey<'_>) -> Result<Option<TakeResult>, Error> {
         let taken = tokio::time::timeout(PATIENCE, async {
             let connection = self.database.connection().await?;
             repository::take(&connection, &target.key(), quota).await
@@ -150,7 +154,7 @@ impl Parts {
         }
     }
 
-    fn count(&self, taken: Taken) -> Taken {
+    fn count(&self, taken: TakeResult) -> TakeResult {
         taken.inspect_err(|refusal| self.metrics.refused(&refusal.quota))
     }
 }

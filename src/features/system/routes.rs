@@ -14,15 +14,15 @@ use crate::{
         auth::{Auth, require},
         users::Role,
     },
-    web::{Endpoint, Room, anyone, endpoint, openapi, with},
+    web::{Endpoint, Feature, endpoint, openapi, public, with},
 };
 
 /// Every endpoint of this room, except [`metrics`].
 #[must_use]
-pub fn endpoints(system: &System, documentation: &Documentation, auth: &Auth) -> Room {
-    Room {
+pub fn endpoints(system: &System, documentation: &Documentation, auth: &Auth) -> Feature {
+    Feature {
         name: "system",
-        about: "Probes, facts and documentation",
+        description: "Probes, facts and documentation",
         endpoints: vec![
             live(),
             ready(system.clone()),
@@ -44,40 +44,40 @@ fn live() -> Endpoint {
         Method::GET,
         "/live",
         "Say whether the process runs",
-        anyone(),
+        public(),
     )
     .exempt()
-    .replies::<StatusView>(StatusCode::OK)
+    .responds::<StatusView>(StatusCode::OK)
     .handled_by(|request| request.map(handlers::live))
 }
 
 /// `GET /ready`: it takes traffic.
 fn ready(system: System) -> Endpoint {
-    let unready = openapi::json_reply::<StatusView>(StatusCode::SERVICE_UNAVAILABLE);
+    let unready = openapi::json_response::<StatusView>(StatusCode::SERVICE_UNAVAILABLE);
     endpoint(
         Method::GET,
         "/ready",
         "Say whether this replica takes traffic",
-        anyone(),
+        public(),
     )
     .exempt()
-    .replies::<StatusView>(StatusCode::OK)
-    .replies_by(StatusCode::SERVICE_UNAVAILABLE, unready)
+    .responds::<StatusView>(StatusCode::OK)
+    .responds_with(StatusCode::SERVICE_UNAVAILABLE, unready)
     .handled_by(|request| request.and(with(system)).then(handlers::ready))
 }
 
 /// `GET /health`: what it depends on is well.
 fn health(system: System) -> Endpoint {
-    let unwell = openapi::json_reply::<HealthView>(StatusCode::SERVICE_UNAVAILABLE);
+    let unwell = openapi::json_response::<HealthView>(StatusCode::SERVICE_UNAVAILABLE);
     endpoint(
         Method::GET,
         "/health",
         "Look at the database and its schema",
-        anyone(),
+        public(),
     )
     .exempt()
-    .replies::<HealthView>(StatusCode::OK)
-    .replies_by(StatusCode::SERVICE_UNAVAILABLE, unwell)
+    .responds::<HealthView>(StatusCode::OK)
+    .responds_with(StatusCode::SERVICE_UNAVAILABLE, unwell)
     .handled_by(|request| request.and(with(system)).then(handlers::health))
 }
 
@@ -89,7 +89,7 @@ fn info(system: System, auth: &Auth) -> Endpoint {
         "Say what is running",
         require(Role::Member, auth),
     )
-    .replies::<InfoView>(StatusCode::OK)
+    .responds::<InfoView>(StatusCode::OK)
     .handled_by(|request| request.and(with(system)).map(handlers::info))
 }
 
@@ -97,26 +97,26 @@ fn info(system: System, auth: &Auth) -> Endpoint {
 #[must_use]
 pub fn metrics(system: &System) -> Endpoint {
     let system = system.clone();
-    endpoint(Method::GET, "/metrics", "Show the metrics", anyone())
+    endpoint(Method::GET, "/metrics", "Show the metrics", public())
         .exempt()
-        .replies_text(prometheus::TEXT_FORMAT)
+        .responds_text(prometheus::TEXT_FORMAT)
         .handled_by(|request| request.and(with(system)).then(handlers::metrics))
 }
 
 /// `GET /openapi.json`: this document.
 fn openapi(documentation: Documentation) -> Endpoint {
-    endpoint(Method::GET, "/openapi.json", "Describe the API", anyone())
+    endpoint(Method::GET, "/openapi.json", "Describe the API", public())
         .exempt()
-        .replies_text("application/json")
+        .responds_text("application/json")
         .handled_by(|request| request.and(with(documentation)).map(handlers::openapi))
 }
 
 /// `GET /docs`: Swagger UI.
 fn docs() -> Endpoint {
-    endpoint(Method::GET, "/docs", "Try the API out", anyone())
+    endpoint(Method::GET, "/docs", "Try the API out", public())
         .exempt()
-        .replies_text("text/html")
-        .replies_empty(StatusCode::NOT_MODIFIED)
+        .responds_text("text/html")
+        .responds_empty(StatusCode::NOT_MODIFIED)
         .handled_by(|request| {
             request
                 .and(warp::header::headers_cloned())
@@ -126,10 +126,10 @@ fn docs() -> Endpoint {
 
 /// `GET /redoc`: ReDoc.
 fn redoc() -> Endpoint {
-    endpoint(Method::GET, "/redoc", "Read about the API", anyone())
+    endpoint(Method::GET, "/redoc", "Read about the API", public())
         .exempt()
-        .replies_text("text/html")
-        .replies_empty(StatusCode::NOT_MODIFIED)
+        .responds_text("text/html")
+        .responds_empty(StatusCode::NOT_MODIFIED)
         .handled_by(|request| {
             request
                 .and(warp::header::headers_cloned())
@@ -143,12 +143,12 @@ fn asset(template: &'static str) -> Endpoint {
         Method::GET,
         template,
         "Fetch a part of the documentation",
-        anyone(),
+        public(),
     )
     .exempt()
     .path_value::<String>("The name of the file")
-    .replies_text("*/*")
-    .replies_empty(StatusCode::NOT_MODIFIED)
+    .responds_text("*/*")
+    .responds_empty(StatusCode::NOT_MODIFIED)
     .handled_by(|request| {
         request
             .and(warp::header::headers_cloned())
@@ -162,10 +162,10 @@ fn problem(documentation: Documentation) -> Endpoint {
         Method::GET,
         "/problems/{code}",
         "Explain a problem's code",
-        anyone(),
+        public(),
     )
     .exempt()
     .path_value::<String>("The code")
-    .replies_text("text/html")
+    .responds_text("text/html")
     .handled_by(|request| request.and(with(documentation)).then(handlers::problem))
 }

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     shared::problems::database_problem,
-    web::{BrokenRule, Problem, ProblemType},
+    web::{Problem, ProblemType, ValidationError},
 };
 
 pub(crate) static EMAIL_TAKEN: ProblemType = ProblemType {
@@ -65,7 +65,7 @@ impl From<Error> for Problem {
     }
 }
 
-impl BrokenRule for EmailError {
+impl ValidationError for EmailError {
     fn code(&self) -> &'static str {
         match self {
             Self::TooLong => "too_long",
@@ -78,7 +78,7 @@ impl BrokenRule for EmailError {
     }
 }
 
-impl BrokenRule for PasswordError {
+impl ValidationError for PasswordError {
     fn code(&self) -> &'static str {
         match self {
             Self::TooShort(_) => "too_short",
@@ -93,7 +93,7 @@ impl BrokenRule for PasswordError {
     }
 }
 
-impl BrokenRule for UnknownRole {
+impl ValidationError for UnknownRole {
     fn code(&self) -> &'static str {
         "unknown_role"
     }

@@ -16,7 +16,7 @@ use http::{Request, header};
 use http_body::Frame;
 use http_body_util::StreamBody;
 use serde_json::json;
-use warp_skeleton::{features::users::Role, web::Peer};
+use warp_skeleton::features::users::Role;
 
 use crate::support::{Answer, TestApp, leaks};
 
@@ -39,7 +39,7 @@ where
         request = request.header(*name, *value);
     }
     let body = StreamBody::new(chunks.map(|chunk| chunk.map(Frame::data)));
-    let peer = Peer::Ip(IpAddr::V4(Ipv4Addr::LOCALHOST));
+    let peer = Some(IpAddr::V4(Ipv4Addr::LOCALHOST));
     app.send(request.body(body).unwrap(), peer).await
 }
 

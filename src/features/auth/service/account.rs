@@ -2,7 +2,7 @@
 
 use secrecy::SecretString;
 
-use super::{Auth, Client, Error, Event, Outcome, Revocation, SignedIn, Target, repository};
+use super::{Auth, ClientInfo, Error, Event, LimitKey, Outcome, Revocation, SignedIn, repository};
 use crate::features::users::{self, Actor, Email, Password, Proven, User, UserChange, UserId};
 
 impl Auth {
@@ -12,7 +12,7 @@ impl Auth {
         caller: &SignedIn,
         email: &Email,
         current_password: SecretString,
-        client: &Client,
+        client: &ClientInfo,
     ) -> Result<User, Error> {
         let id = caller.user.id;
         let changed = async {
@@ -30,7 +30,7 @@ impl Auth {
         caller: &SignedIn,
         current_password: SecretString,
         new: Password,
-        client: &Client,
+        client: &ClientInfo,
     ) -> Result<(), Error> {
         let changed = async {
             let proven = self.prove_current(caller, current_password, client).await?;
@@ -49,15 +49,15 @@ impl Auth {
         &self,
         caller: &SignedIn,
         password: SecretString,
-        client: &Client,
+        client: &ClientInfo,
     ) -> Result<Proven, Error> {
         let (id, limits) = (caller.user.id, &self.0.limits);
         limits.take_source(client.ip).await?;
-        limits.take(Target::User(id)).await?;
+        limits.take(LimitKey::User(id)).await?;
         let outcome = self.0.users.prove_current(id, password).await;
         if let Err(users::Error::WrongPassword) = outcome {
             // Whether there was a token left is for the next sign-in to find out.
-            let _ = limits.take(Target::Account(&caller.user.email)).await;
+            let _ = limits.take(LimitKey::Account(&caller.user.email)).await;
         }
         Ok(outcome?)
     }

@@ -26,10 +26,10 @@ use crate::{
     clock::Clock,
     database::{Connection, Database, Transaction},
     features::{
-        limits::{self, Limits, Target},
+        limits::{self, LimitKey, Limits},
         users::{self, Email, Password, Role, User, Users},
     },
-    web::Client,
+    web::ClientInfo,
 };
 
 /// How stale the time a session was last seen may get, off the path of requests.
@@ -110,7 +110,8 @@ impl Auth {
 
     /// Makes an account that may do least.
     pub async fn register(&self, email: Email, password: Password) -> Result<User, Error> {
-        self.count(Event::Register, Target::Account(&email)).await?;
+        self.count(Event::Register, LimitKey::Account(&email))
+            .await?;
         let outcome = self.0.users.create(email, password, Role::Viewer).await;
         let (noted, user_id) = match &outcome {
             Ok(user) => (Outcome::Success, Some(user.id)),
@@ -125,9 +126,9 @@ impl Auth {
         &self,
         email: &Email,
         password: SecretString,
-        client: Client,
+        client: ClientInfo,
     ) -> Result<Grant, Error> {
-        self.count(Event::SignIn, Target::Account(email)).await?;
+        self.count(Event::SignIn, LimitKey::Account(email)).await?;
         let opened = match self.0.users.prove(email, password).await? {
             Some(proven) => {
                 let mut connection = self.0.database.connection().await?;
@@ -158,7 +159,7 @@ impl Auth {
     }
 
     /// Counts an attempt against the account it is about, and notes one too many.
-    async fn count(&self, event: Event, target: Target<'_>) -> Result<(), limits::Error> {
+    async fn count(&self, event: Event, target: LimitKey<'_>) -> Result<(), limits::Error> {
         let counted = self.0.limits.take(target).await;
         if let Err(limits::Error::Account(_)) = counted {
             self.0.events.note(event, Outcome::Limited, None, None);
@@ -171,7 +172,7 @@ impl Auth {
         &self,
         transaction: &Transaction<'_>,
         user: &User,
-        client: Client,
+        client: ClientInfo,
     ) -> Result<(Session, RefreshToken), Error> {
         let now = self.0.clock.now();
         let ends_at = now + self.0.bounds.lifetime;

@@ -14,15 +14,15 @@ use crate::{
         auth::{Auth, require, signed_in},
         users::Role,
     },
-    web::{Endpoint, ListPage, PageView, Room, endpoint, with},
+    web::{Endpoint, Feature, ListPage, PageView, endpoint, with},
 };
 
 /// Every endpoint of this room.
 #[must_use]
-pub fn endpoints(notes: &Notes, auth: &Auth) -> Room {
-    Room {
+pub fn endpoints(notes: &Notes, auth: &Auth) -> Feature {
+    Feature {
         name: "notes",
-        about: "Keep notes of one's own",
+        description: "Keep notes of one's own",
         endpoints: vec![
             create(notes.clone(), auth),
             list(notes.clone(), auth),
@@ -42,7 +42,7 @@ fn create(notes: Notes, auth: &Auth) -> Endpoint {
         require(Role::Member, auth),
     )
     .body::<CreateNote>()
-    .replies::<NoteView>(StatusCode::CREATED)
+    .responds::<NoteView>(StatusCode::CREATED)
     .handled_by(|request| request.and(with(notes)).then(handlers::create))
 }
 
@@ -55,7 +55,7 @@ fn list(notes: Notes, auth: &Auth) -> Endpoint {
         signed_in(auth),
     )
     .query::<ListPage>()
-    .replies::<PageView<NoteView>>(StatusCode::OK)
+    .responds::<PageView<NoteView>>(StatusCode::OK)
     .handled_by(|request| request.and(with(notes)).then(handlers::list))
 }
 
@@ -68,7 +68,7 @@ fn read(notes: Notes, auth: &Auth) -> Endpoint {
         signed_in(auth),
     )
     .path_value::<NoteId>("The note's id")
-    .replies::<NoteView>(StatusCode::OK)
+    .responds::<NoteView>(StatusCode::OK)
     .handled_by(|request| request.and(with(notes)).then(handlers::read))
 }
 
@@ -82,7 +82,7 @@ fn change(notes: Notes, auth: &Auth) -> Endpoint {
     )
     .path_value::<NoteId>("The note's id")
     .body::<ChangeNote>()
-    .replies::<NoteView>(StatusCode::OK)
+    .responds::<NoteView>(StatusCode::OK)
     .handled_by(|request| request.and(with(notes)).then(handlers::change))
 }
 
@@ -95,6 +95,6 @@ fn delete(notes: Notes, auth: &Auth) -> Endpoint {
         require(Role::Member, auth),
     )
     .path_value::<NoteId>("The note's id")
-    .replies_empty(StatusCode::NO_CONTENT)
+    .responds_empty(StatusCode::NO_CONTENT)
     .handled_by(|request| request.and(with(notes)).then(handlers::delete))
 }

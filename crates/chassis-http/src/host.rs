@@ -1,0 +1,70 @@
+//! The `Host` header, which every request of HTTP/1.1 has to carry.
+
+use http::{HeaderValue, Version, header, request::Parts, uri::Authority};
+
+use super::problem::{INVALID_REQUEST, Problem};
+
+/// Refuses a request without exactly one valid `Host` (RFC 9112, section 3.2).
+///
+/// The router itself does not use the host. But a proxy in front may choose its rules by one of two `Host` headers
+/// and forward a request that its rules for the other one would have refused.
+pub(super) fn check(parts: &Parts) -> Result<(), Problem> {
+    let mut stated = parts.headers.get_all(header::HOST).iter();
+    let refuse = |detail| Err(Problem::new(&INVALID_REQUEST, detail));
+    match (stated.next(), stated.next()) {
+        (None, _) if parts.version == Version::HTTP_11 => refuse("the Host header is missing"),
+        (Some(_), Some(_)) => refuse("there is more than one Host header"),
+        (Some(host), None) if !is_host(host) => refuse("the Host header names no host"),
+        _ => Ok(()),
+    }
+}
+
+/// A host and perhaps a port; empty when the request's target has none.
+fn is_host(value: &HeaderValue) -> bool {
+    let is_authority = |text: &str| !text.contains('@') && text.parse::<Authority>().is_ok();
+    value
+        .to_str()
+        .is_ok_and(|text| text.is_empty() || is_authority(text))
+}
+
+#[cfg(test)]
+mod tests {
+    use http::Request;
+
+    use super::*;
+
+    fn is_taken(version: Version, hosts: &[&str]) -> bool {
+        let request = Request::get("/").version(version);
+        let request = hosts
+            .iter()
+            .fold(request, |request, host| request.header(header::HOST, *host));
+        check(&request.body(()).unwrap().into_parts().0).is_ok()
+    }
+
+    #[test]
+    fn one_host_is_taken() {
+        for host in ["localhost", "a.example:8000", "[::1]:80", "127.0.0.1", ""] {
+            assert!(is_taken(Version::HTTP_11, &[host]), "{host}");
+        }
+    }
+
+    #[test]
+    fn none_two_and_nonsense_are_refused() {
+        for hosts in [
+            &[][..],
+            &["a", "a"],
+            &["a b"],
+            &["a/b"],
+            &["me@a"],
+            &["a:b:c"],
+        ] {
+            assert!(!is_taken(Version::HTTP_11, hosts), "{hosts:?}");
+        }
+    }
+
+    #[test]
+    fn older_and_newer_protocols_may_do_without() {
+        assert!(is_taken(Version::HTTP_10, &[]) && is_taken(Version::HTTP_2, &[]));
+        assert!(!is_taken(Version::HTTP_2, &["a", "b"]));
+    }
+}

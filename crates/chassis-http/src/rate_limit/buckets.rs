@@ -1,0 +1,168 @@
+//! Token buckets in the memory of one process, one for each key.
+//!
+//! Why not the crate `governor`, which keeps keyed buckets by the same algorithm: it bounds the rate of each
+//! key but not the number of keys. Its store grows with every new address until something calls
+//! `retain_recent`, so the memory that a flood of addresses takes depends on how fast that task runs. Here the
+//! bound is part of taking a token: there are never more than [`SHARDS`] × [`MAX_PER_SHARD`] buckets. Besides,
+//! the time is an argument, so that tests move it without a clock type of this crate, and the answer includes
+//! when the bucket is full, which the `RateLimit` header states and governor does not report.
+//!
+//! The map is split into shards, each behind a lock of its own that is held for one look-up, so that requests
+//! seldom wait for each other. When a shard has no space for a new key, the buckets that are full again are
+//! removed, which changes nothing for anyone. If that frees nothing, every second bucket is removed: some
+//! clients get tokens they had used up, which is the price for memory that a flood cannot exhaust.
+
+use std::{
+    collections::{HashMap, hash_map::RandomState},
+    fmt,
+    hash::{BuildHasher, Hash},
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::SystemTime,
+};
+
+use super::quota::{Quota, TakeResult};
+
+/// How many locks the buckets are spread over.
+const SHARDS: usize = 16;
+
+/// How many buckets there may be behind one lock: some 10 MB behind all of them.
+const MAX_PER_SHARD: usize = 8192;
+
+/// The buckets of one process, all of the same quota. Their number is bounded.
+pub struct Buckets<K> {
+    quota: Quota,
+    hasher: RandomState,
+    shards: [Mutex<HashMap<K, SystemTime>>; SHARDS],
+}
+
+impl<K: Hash + Eq> Buckets<K> {
+    /// Buckets of this quota, all of them full.
+    #[must_use]
+    pub fn new(quota: Quota) -> Self {
+        Self {
+            quota,
+            hasher: RandomState::new(),
+            shards: std::array::from_fn(|_| Mutex::default()),
+        }
+    }
+
+    /// Takes a token from the bucket of this key at the time `now`.
+    pub fn take(&self, key: K, now: SystemTime) -> TakeResult {
+        let mut shard = self.shard(&key);
+        let full_at = shard.get(&key).copied().unwrap_or(now);
+        let mut full_in = full_at.duration_since(now).unwrap_or_default();
+        let status = self.quota.take(&mut full_in)?;
+        if shard.len() >= MAX_PER_SHARD && !shard.contains_key(&key) {
+            make_space(&mut shard, now);
+        }
+        shard.insert(key, now + full_in);
+        Ok(status)
+    }
+
+    fn shard(&self, key: &K) -> MutexGuard<'_, HashMap<K, SystemTime>> {
+        let hash = self.hasher.hash_one(key);
+        let index = usize::try_from(hash % SHARDS as u64).unwrap_or_default();
+        // Poisoning is ignored: each change leaves the map consistent.
+        self.shards[index]
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Removes the buckets that are full again, or every second one if there are none.
+fn make_space<K: Hash + Eq>(buckets: &mut HashMap<K, SystemTime>, now: SystemTime) {
+    buckets.retain(|_, full_at| *full_at > now);
+    if buckets.len() >= MAX_PER_SHARD {
+        let mut keep = false;
+        buckets.retain(|_, _| {
+            keep = !keep;
+            keep
+        });
+    }
+}
+
+impl<K> fmt::Debug for Buckets<K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Buckets").field(&self.quota).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn buckets(per_minute: u32, burst: u32) -> Buckets<u32> {
+        Buckets::new(Quota::new("test", per_minute, burst))
+    }
+
+    /// So many milliseconds after the tests begin.
+    fn at(milliseconds: u64) -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_millis(milliseconds)
+    }
+
+    #[test]
+    fn a_bucket_holds_its_burst_and_no_more() {
+        let buckets = buckets(60, 3);
+
+        let taken: Vec<_> = (0..3).map(|_| buckets.take(1, at(0)).unwrap()).collect();
+
+        let quota = Quota::new("test", 60, 3);
+        let left = [1, 2, 3].map(|tokens| quota.status(quota.interval() * tokens));
+        assert_eq!(taken, left);
+        let refused = buckets.take(1, at(0)).unwrap_err();
+        assert_eq!(refused.retry_after, Duration::from_secs(1));
+    }
+
+    #[test]
+    fn each_key_has_a_bucket_of_its_own() {
+        let buckets = buckets(60, 1);
+        buckets.take(1, at(0)).unwrap();
+
+        assert!(buckets.take(2, at(0)).is_ok());
+        assert!(buckets.take(1, at(0)).is_err());
+    }
+
+    #[test]
+    fn tokens_come_back_one_by_one_and_not_while_refusals_go_on() {
+        let buckets = buckets(60, 2);
+        buckets.take(1, at(0)).unwrap();
+        buckets.take(1, at(0)).unwrap();
+        assert!(buckets.take(1, at(999)).is_err());
+
+        assert!(buckets.take(1, at(1000)).is_ok());
+        assert!(buckets.take(1, at(1000)).is_err());
+    }
+
+    #[test]
+    fn a_bucket_never_holds_more_than_its_burst() {
+        let (buckets, late) = (buckets(60, 2), at(3_600_000));
+
+        assert!(buckets.take(1, late).is_ok() && buckets.take(1, late).is_ok());
+        assert!(buckets.take(1, late).is_err());
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_costs_no_more_than_one_window() {
+        let buckets = buckets(60, 2);
+        buckets.take(1, at(3_600_000)).unwrap();
+
+        let refused = buckets.take(1, at(0)).unwrap_err();
+
+        assert_eq!(refused.retry_after, Duration::from_secs(1));
+    }
+
+    #[test]
+    fn the_number_of_buckets_is_bounded() {
+        let buckets = buckets(60, 1);
+
+        for key in 0..400_000 {
+            buckets.take(key, at(0)).unwrap();
+        }
+
+        let shards = buckets.shards.iter();
+        let kept: usize = shards.map(|shard| shard.lock().unwrap().len()).sum();
+        assert!(kept <= SHARDS * MAX_PER_SHARD, "{kept}");
+    }
+}
