@@ -209,7 +209,7 @@ impl TestApp {
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-        let response = self.router.respond(request, peer.ip()).await;
+        let response = self.router.respond(request, peer).await;
         let answer = Answer::read(response).await;
         leaks::inspect_reply(answer.status, &answer.text());
         answer.assert_documented(&self.openapi, &method, &path);
