@@ -14,9 +14,10 @@ use crate::{
     config::Settings,
     database::{Database, DatabaseMetrics},
     features::{
+        api_docs::Documentation,
         auth::{self, ActivityWriter, Auth, Events},
         limits::{self, Limits},
-        system::{Documentation, Lifecycle, System},
+        operations::{Lifecycle, Operations},
         users::{HashMetrics, Hasher, PasswordPolicy, Users},
     },
     routes,
@@ -34,11 +35,11 @@ pub struct App {
     pub auth: Auth,
     /// How often one may try.
     pub limits: Limits,
-    /// Probes, facts and metrics.
-    pub system: System,
-    /// What is written about the API.
+    /// Probes, version and metrics.
+    pub operations: Operations,
+    /// The OpenAPI document and the types of problems.
     pub documentation: Documentation,
-    /// Between start and end.
+    /// Whether this replica accepts traffic.
     pub lifecycle: Lifecycle,
     /// The time.
     pub clock: Clock,
@@ -82,7 +83,7 @@ impl App {
             clock.clone(),
         );
         let lifecycle = Lifecycle::default();
-        let system = System::new(
+        let operations = Operations::new(
             database.clone(),
             lifecycle.clone(),
             registry.clone(),
@@ -99,7 +100,7 @@ impl App {
             users,
             auth,
             limits,
-            system,
+            operations,
             lifecycle,
             clock,
             activity,

@@ -6,8 +6,8 @@
 //! 1. [`features`] is what the service does, a room for each subject:
 //!    [`features::users`] knows who exists, [`features::auth`] who is calling,
 //!    [`features::administration`] what may be done to the accounts of others,
-//!    [`features::limits`] how often one may try, [`features::system`] what
-//!    operators ask. In each, `routes.rs` says what there is; then come
+//!    [`features::limits`] how often one may try, [`features::operations`] what
+//!    operators ask, [`features::api_docs`] documents the API. In each, `routes.rs` says what there is; then come
 //!    `handlers.rs`, `service.rs`, `repository.rs` and `domain.rs`.
 //! 2. [`domain`] is what the rooms' own types are made of, [`web`] has the words
 //!    in which rooms state their endpoints, [`database`] the ones in which they

@@ -7,7 +7,7 @@ use utoipa::openapi::OpenApi;
 
 use crate::{
     app::App,
-    features::{self, system, system::Documentation},
+    features::{self, api_docs::Documentation, operations},
     telemetry::VERSION,
     web::{
         Endpoint, Feature, Operation, ProblemType,
@@ -19,21 +19,24 @@ use crate::{
 /// Every room that is open to the public.
 #[must_use]
 pub fn chapters(app: &App, separate_metrics: bool) -> Vec<Feature> {
-    let mut system = system::endpoints(&app.system, &app.documentation, &app.auth);
+    let mut operations = operations::endpoints(&app.operations, &app.auth);
     if !separate_metrics {
-        system.endpoints.push(system::metrics(&app.system));
+        operations
+            .endpoints
+            .push(operations::metrics(&app.operations));
     }
     vec![
         features::auth::endpoints(&app.auth),
         features::administration::endpoints(&app.auth),
-        system,
+        operations,
+        features::api_docs::endpoints(&app.documentation),
     ]
 }
 
 /// What is served on `ADMIN_PORT`.
 #[must_use]
 pub fn admin(app: &App) -> Vec<Endpoint> {
-    vec![system::metrics(&app.system)]
+    vec![operations::metrics(&app.operations)]
 }
 
 /// The OpenAPI document of these rooms.
