@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
-use super::repository;
+use super::tables::rate_limits;
 use crate::{
     database::{Database, DatabaseError},
     telemetry::{self, Tracing},
@@ -40,7 +40,7 @@ pub async fn sweep(database: &Database, stop: &CancellationToken) -> Result<u64,
     let mut total = 0;
     while !stop.is_cancelled() {
         let connection = database.connection().await?;
-        let deleted = repository::delete_full(&connection, BATCH).await?;
+        let deleted = rate_limits::delete_full(&connection, BATCH).await?;
         total += deleted;
         if deleted < u64::from(BATCH) {
             break;
