@@ -21,6 +21,7 @@ use crate::{
         users::{HashMetrics, Hasher, PasswordPolicy, Users},
     },
     routes,
+    tasks::Tasks,
     telemetry::{self, Tracing},
     web::{Endpoint, HttpMetrics, RateMetrics, Site, WebSettings},
 };
@@ -143,20 +144,25 @@ impl App {
         ))
     }
 
-    /// Starts what runs beside the requests until it is stopped.
-    pub fn start_tasks(self, tasks: &TaskTracker, stop: &CancellationToken) {
+    /// Starts the background tasks, which run until they are stopped.
+    pub fn start_tasks(self, tracker: &TaskTracker, stop: &CancellationToken) {
         let (database, clock, tracing) = (self.database, self.clock, self.tracing);
-        tasks.spawn(auth::cleanup::run(
-            database.clone(),
-            clock.clone(),
-            tracing.clone(),
-            stop.clone(),
-        ));
-        tasks.spawn(limits::sweep::run(
-            database.clone(),
-            tracing.clone(),
-            stop.clone(),
-        ));
-        tasks.spawn(self.activity.run(database, clock, tracing, stop.clone()));
+        let tasks = Tasks {
+            tracker,
+            tracing: tracing.clone(),
+            stop,
+        };
+        let handles = (database.clone(), clock.clone());
+        tasks.every(auth::CLEANUP_INTERVAL, "session_cleanup", move |stop| {
+            let (database, clock) = handles.clone();
+            async move { auth::clean_up(&database, &clock, &stop).await }
+        });
+        let handle = database.clone();
+        tasks.every(limits::SWEEP_INTERVAL, "rate_limit_sweep", move |stop| {
+            let database = handle.clone();
+            async move { limits::sweep(&database, &stop).await }
+        });
+        // Not periodic: it drains a channel, and once more after it was stopped.
+        tracker.spawn(self.activity.run(database, clock, tracing, stop.clone()));
     }
 }

@@ -34,5 +34,6 @@ pub mod features;
 mod properties;
 pub mod routes;
 pub mod server;
+pub mod tasks;
 pub mod telemetry;
 pub mod web;

@@ -9,7 +9,7 @@
 //! Endpoints: everything below `/auth`.
 
 mod activity;
-pub mod cleanup;
+mod cleanup;
 mod domain;
 mod error;
 mod events;
@@ -25,6 +25,7 @@ mod tokens;
 
 pub use self::{
     activity::{Activity, ActivityWriter, channel as activity_channel},
+    cleanup::{CLEANUP_INTERVAL, clean_up},
     domain::{
         Presented, REPLAY_WINDOW, RefreshToken, RefreshTokenHash, Revocation, Session, SessionId,
         SignedIn, Verdict,

@@ -14,7 +14,7 @@ mod filter;
 mod key;
 mod service;
 mod settings;
-pub mod sweep;
+mod sweep;
 mod tables;
 
 pub use self::{
@@ -22,4 +22,5 @@ pub use self::{
     key::LimitKey,
     service::Limits,
     settings::{LimitSettings, OnFailure},
+    sweep::{SWEEP_INTERVAL, sweep},
 };

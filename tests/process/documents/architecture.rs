@@ -9,9 +9,9 @@ use super::{files, quoted, read, table};
 
 const PAGE: &str = "docs/architecture.md";
 
-/// What a room lends out as a whole, instead of a few names through its `mod.rs`: two tasks that `app.rs` starts,
-/// and the problems that two rooms answer with.
-const LENT: [&str; 3] = ["auth::cleanup", "limits::sweep", "users::problems"];
+/// What a room lends out as a whole, instead of a few names through its `mod.rs`: the problems that two rooms answer
+/// with.
+const LENT: [&str; 1] = ["users::problems"];
 
 /// One source file and the paths of this crate that it names, from the crate's root on.
 struct Source {
