@@ -13,13 +13,15 @@ use crate::{
     clock::Clock,
     database::{Database, DatabaseMetrics},
     features::{
+        api_docs::Documentation,
         auth::{self, ActivityWriter, Auth, Events},
         limits::{self, Limits},
-        system::{Documentation, Lifecycle, System},
+        operations::{Lifecycle, Operations},
         users::{HashMetrics, Hasher, PasswordPolicy, Users},
     },
     routes,
     settings::Settings,
+    tasks::Tasks,
     telemetry::{self, Incoming, Tracing},
     web::{Endpoint, HttpMetrics, HttpOptions, RateLimitMetrics, Router, WebSettings},
 };
@@ -34,11 +36,11 @@ pub struct App {
     pub auth: Auth,
     /// How often one may try.
     pub limits: Limits,
-    /// Probes, facts and metrics.
-    pub system: System,
-    /// What is written about the API.
+    /// Probes, version and metrics.
+    pub operations: Operations,
+    /// The OpenAPI document and the types of problems.
     pub documentation: Documentation,
-    /// Between start and end.
+    /// Whether this replica accepts traffic.
     pub lifecycle: Lifecycle,
     /// The time.
     pub clock: Clock,
@@ -83,7 +85,7 @@ impl App {
             clock.clone(),
         );
         let lifecycle = Lifecycle::default();
-        let system = System::new(
+        let operations = Operations::new(
             database.clone(),
             lifecycle.clone(),
             registry.clone(),
@@ -100,7 +102,7 @@ impl App {
             users,
             auth,
             limits,
-            system,
+            operations,
             lifecycle,
             clock,
             activity,
@@ -152,20 +154,25 @@ impl App {
         })
     }
 
-    /// Starts what runs beside the requests until it is stopped.
-    pub fn start_tasks(self, tasks: &TaskTracker, stop: &CancellationToken) {
+    /// Starts the background tasks, which run until they are stopped.
+    pub fn start_tasks(self, tracker: &TaskTracker, stop: &CancellationToken) {
         let (database, clock, tracing) = (self.database, self.clock, self.tracing);
-        tasks.spawn(auth::cleanup::run(
-            database.clone(),
-            clock.clone(),
-            tracing.clone(),
-            stop.clone(),
-        ));
-        tasks.spawn(limits::sweep::run(
-            database.clone(),
-            tracing.clone(),
-            stop.clone(),
-        ));
-        tasks.spawn(self.activity.run(database, clock, tracing, stop.clone()));
+        let tasks = Tasks {
+            tracker,
+            tracing: tracing.clone(),
+            stop,
+        };
+        let handles = (database.clone(), clock.clone());
+        tasks.every(auth::CLEANUP_INTERVAL, "session_cleanup", move |stop| {
+            let (database, clock) = handles.clone();
+            async move { auth::clean_up(&database, &clock, &stop).await }
+        });
+        let handle = database.clone();
+        tasks.every(limits::SWEEP_INTERVAL, "rate_limit_sweep", move |stop| {
+            let database = handle.clone();
+            async move { limits::sweep(&database, &stop).await }
+        });
+        // Not periodic: it drains a channel, and once more after it was stopped.
+        tracker.spawn(self.activity.run(database, clock, tracing, stop.clone()));
     }
 }

@@ -6,8 +6,8 @@
 //! 1. [`features`] is what the service does, a room for each subject:
 //!    [`features::users`] knows who exists, [`features::auth`] who is calling,
 //!    [`features::administration`] what may be done to the accounts of others,
-//!    [`features::limits`] how often one may try, [`features::system`] what
-//!    operators ask. In each, `routes.rs` says what there is; then come
+//!    [`features::limits`] how often one may try, [`features::operations`] what
+//!    operators ask, [`features::api_docs`] documents the API. In each, `routes.rs` says what there is; then come
 //!    `handlers.rs`, `service.rs`, `repository.rs` and `domain.rs`.
 //! 2. [`shared`] has the types that several features use, [`web`] is the crate
 //!    [`chassis_http`] with which they define their endpoints, [`database`] the ones in which they
@@ -33,6 +33,7 @@ pub mod routes;
 pub mod server;
 pub mod settings;
 pub mod shared;
+pub mod tasks;
 pub mod telemetry;
 pub mod web;
 

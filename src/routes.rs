@@ -10,7 +10,7 @@ use utoipa::openapi::{
 
 use crate::{
     app::App,
-    features::{self, system, system::Documentation},
+    features::{self, api_docs::Documentation, operations},
     telemetry::VERSION,
     web::{
         Endpoint, Feature, Operation, PROBLEM_TYPE_PREFIX, ProblemType,
@@ -22,21 +22,24 @@ use crate::{
 /// The features of the public listener.
 #[must_use]
 pub fn features(app: &App, separate_metrics: bool) -> Vec<Feature> {
-    let mut system = system::endpoints(&app.system, &app.documentation, &app.auth);
+    let mut operations = operations::endpoints(&app.operations, &app.auth);
     if !separate_metrics {
-        system.endpoints.push(system::metrics(&app.system));
+        operations
+            .endpoints
+            .push(operations::metrics(&app.operations));
     }
     vec![
         features::auth::endpoints(&app.auth),
         features::administration::endpoints(&app.auth),
-        system,
+        operations,
+        features::api_docs::endpoints(&app.documentation),
     ]
 }
 
 /// The endpoints of the listener on `ADMIN_PORT`.
 #[must_use]
 pub fn admin(app: &App) -> Vec<Endpoint> {
-    vec![system::metrics(&app.system)]
+    vec![operations::metrics(&app.operations)]
 }
 
 /// The introduction of the OpenAPI document.

@@ -7,7 +7,8 @@
 //! and handlers may use the guards of [`auth`] from anywhere.
 
 pub mod administration;
+pub mod api_docs;
 pub mod auth;
 pub mod limits;
-pub mod system;
+pub mod operations;
 pub mod users;

@@ -9,9 +9,7 @@ pub mod openapi {
     pub use chassis_http::{openapi::*, schema::*};
 }
 
-pub use self::{
-    settings::{PROBLEM_TYPE_PREFIX, WebSettings},
-};
+pub use self::settings::{PROBLEM_TYPE_PREFIX, WebSettings};
 pub use crate::{
     features::auth::{ClientInfo, client_info},
     shared::{Cursor, ListPage, Page, PageRequest, UnknownCursor, present},

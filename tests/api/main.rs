@@ -7,8 +7,9 @@
 )]
 
 mod administration;
+mod api_docs;
 mod auth;
 mod limits;
+mod operations;
 mod support;
-mod system;
 mod web;

@@ -9,7 +9,7 @@
 //! Endpoints: everything below `/auth`.
 
 mod activity;
-pub mod cleanup;
+mod cleanup;
 mod client_info;
 mod domain;
 mod error;
@@ -26,6 +26,7 @@ mod tokens;
 
 pub use self::{
     activity::{Activity, ActivityWriter, channel as activity_channel},
+    cleanup::{CLEANUP_INTERVAL, clean_up},
     client_info::{ClientInfo, client_info},
     domain::{
         Presented, REPLAY_WINDOW, RefreshToken, RefreshTokenHash, Revocation, Session, SessionId,

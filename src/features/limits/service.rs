@@ -1,4 +1,4 @@
-//! The rules about how often one may try.
+//! Counting attempts: in memory first, then in the table that all replicas share.
 
 use std::{
     fmt,
@@ -10,29 +10,24 @@ use std::{
     time::Duration,
 };
 
-use warp::{Filter, Rejection};
-
 use super::{
-    domain::{LimitKey, OnFailure},
     error::Error,
-    repository,
-    settings::{LimitSettings, Quotas},
+    key::LimitKey,
+    settings::{LimitSettings, OnFailure, Quotas},
+    tables::rate_limits,
 };
 use crate::{
     clock::Clock,
     database::{Database, DatabaseError},
     telemetry,
     web::{
-        Buckets, ClientNetwork, NetworkRateLimit, Problem, Quota, RateLimitClass, RateLimitMetrics,
-        RateLimitStatus, RateLimiter, RequestContext, TakeResult, context,
+        Buckets, ClientNetwork, NetworkRateLimit, Quota, RateLimitMetrics, RateLimitStatus,
+        TakeResult,
     },
 };
 
-/// The class of endpoints that check passwords and tokens: few attempts, counted across replicas.
-const AUTH: RateLimitClass = RateLimitClass::new("auth");
-
-/// How long counting may take. Whoever waits longer waits for a database that is out.
-const PATIENCE: Duration = Duration::from_millis(500);
+/// How long counting in the table may take; after that the database counts as out of reach.
+const DATABASE_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// Counts attempts; clones share everything.
 #[derive(Clone)]
@@ -45,12 +40,12 @@ struct Parts {
     on_failure: OnFailure,
     metrics: RateLimitMetrics,
     clock: Clock,
-    /// Whether the last attempt could be counted, so that an outage is logged once.
+    /// Whether the last attempt was counted in the table, so that an outage is logged once.
     counting: AtomicBool,
 }
 
 impl Limits {
-    /// Limits over this database, or none at all.
+    /// Limits that are shared through this database; none with `RATE_LIMIT=off`.
     #[must_use]
     pub fn new(
         settings: &LimitSettings,
@@ -71,42 +66,22 @@ impl Limits {
         }))
     }
 
-    /// The limit on everything but sign-ins, for the request layer.
+    /// The limit on all requests outside the class `auth`, for the router.
     #[must_use]
     pub fn api(&self) -> Option<NetworkRateLimit> {
         let parts = self.0.as_ref()?;
         let clock = parts.clock.clone();
-        let metrics = parts.metrics.clone();
         Some(NetworkRateLimit::new(
             parts.quotas.api,
-            metrics,
+            parts.metrics.clone(),
             move || clock.now().into(),
         ))
     }
 
-    /// Puts an endpoint into the class `auth`: its source is asked about before anything is read.
-    #[must_use]
-    pub fn per_source(&self) -> RateLimiter {
-        let limits = self.clone();
-        let filter = context().and_then(move |context: Arc<RequestContext>| {
-            let limits = limits.clone();
-            async move { limits.admit(&context).await }
-        });
-        RateLimiter::new(AUTH, filter.untuple_one().boxed())
-    }
-
-    async fn admit(&self, context: &RequestContext) -> Result<(), Rejection> {
-        let status = self.take_source(context.client_ip).await;
-        if let Some(status) = status.map_err(Problem::from)? {
-            context.rate_limit_status.get_or_init(|| status);
-        }
-        Ok(())
-    }
-
-    /// Counts an attempt of class `auth` against where it comes from.
+    /// Counts an attempt of the class `auth` against the client's network.
     ///
-    /// A request that came by a socket file, with no proxy to say for whom,
-    /// has no source that anything could be held against.
+    /// A request over a Unix socket without a trusted proxy's header has no address, and is not
+    /// counted.
     pub async fn take_source(&self, ip: Option<IpAddr>) -> Result<Option<RateLimitStatus>, Error> {
         let (Some(parts), Some(ip)) = (&self.0, ip) else {
             return Ok(None);
@@ -114,26 +89,28 @@ impl Limits {
         let (quota, source) = (&parts.quotas.auth, ClientNetwork::of(ip));
         let here = parts.count(parts.sources.take(source, parts.clock.now().into()));
         let here = here.map_err(Error::Source)?;
-        let everywhere = parts.take(quota, LimitKey::Source(source)).await?;
+        let everywhere = parts
+            .take(quota, LimitKey::new("source", source.address()))
+            .await?;
         let status = everywhere.transpose().map_err(Error::Source)?;
         Ok(Some(status.unwrap_or(here)))
     }
 
-    /// Counts an attempt against whom it is about.
-    pub async fn take(&self, target: LimitKey<'_>) -> Result<(), Error> {
+    /// Counts an attempt against an account, or whatever else the key stands for.
+    pub async fn take(&self, key: LimitKey) -> Result<(), Error> {
         let Some(parts) = &self.0 else { return Ok(()) };
-        let taken = parts.take(&parts.quotas.account, target).await?;
+        let taken = parts.take(&parts.quotas.account, key).await?;
         taken.transpose().map_err(Error::Account)?;
         Ok(())
     }
 }
 
 impl Parts {
-    /// Takes a token that all replicas share. `None` when it could not be counted and goes on all the same.
-    async fn take(&self, quota: &Quota, target: LimitKey<'_>) -> Result<Option<TakeResult>, Error> {
-        let taken = tokio::time::timeout(PATIENCE, async {
+    /// Takes a token from a bucket that all replicas share. `None` when the attempt could not be counted and is allowed.
+    async fn take(&self, quota: &Quota, key: LimitKey) -> Result<Option<TakeResult>, Error> {
+        let taken = tokio::time::timeout(DATABASE_TIMEOUT, async {
             let connection = self.database.connection().await?;
-            repository::take(&connection, &target.key(), quota).await
+            rate_limits::take(&connection, key, quota).await
         });
         let late = DatabaseError::Timeout {
             query: "rate_limits_take",

@@ -2,7 +2,9 @@
 
 use secrecy::SecretString;
 
-use super::{Auth, ClientInfo, Error, Event, LimitKey, Outcome, Revocation, SignedIn, repository};
+use super::{
+    Auth, ClientInfo, Error, Event, LimitKey, Outcome, Revocation, SignedIn, account, repository,
+};
 use crate::features::users::{self, Actor, Email, Password, Proven, User, UserChange, UserId};
 
 impl Auth {
@@ -53,11 +55,11 @@ impl Auth {
     ) -> Result<Proven, Error> {
         let (id, limits) = (caller.user.id, &self.0.limits);
         limits.take_source(client.ip).await?;
-        limits.take(LimitKey::User(id)).await?;
+        limits.take(LimitKey::new("user", id)).await?;
         let outcome = self.0.users.prove_current(id, password).await;
         if let Err(users::Error::WrongPassword) = outcome {
             // Whether there was a token left is for the next sign-in to find out.
-            let _ = limits.take(LimitKey::Account(&caller.user.email)).await;
+            let _ = limits.take(account(&caller.user.email)).await;
         }
         Ok(outcome?)
     }

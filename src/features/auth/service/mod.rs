@@ -50,6 +50,11 @@ struct Parts {
     bounds: Bounds,
 }
 
+/// The bucket of attempts to sign in to this address, whether or not an account has it.
+fn account(email: &Email) -> LimitKey {
+    LimitKey::new("account", email.as_str())
+}
+
 /// How long and how many.
 struct Bounds {
     idle: Duration,
@@ -110,8 +115,7 @@ impl Auth {
 
     /// Makes an account that may do least.
     pub async fn register(&self, email: Email, password: Password) -> Result<User, Error> {
-        self.count(Event::Register, LimitKey::Account(&email))
-            .await?;
+        self.count(Event::Register, account(&email)).await?;
         let outcome = self.0.users.create(email, password, Role::Viewer).await;
         let (noted, user_id) = match &outcome {
             Ok(user) => (Outcome::Success, Some(user.id)),
@@ -128,7 +132,7 @@ impl Auth {
         password: SecretString,
         client: ClientInfo,
     ) -> Result<Grant, Error> {
-        self.count(Event::SignIn, LimitKey::Account(email)).await?;
+        self.count(Event::SignIn, account(email)).await?;
         let opened = match self.0.users.prove(email, password).await? {
             Some(proven) => {
                 let mut connection = self.0.database.connection().await?;
@@ -159,8 +163,8 @@ impl Auth {
     }
 
     /// Counts an attempt against the account it is about, and notes one too many.
-    async fn count(&self, event: Event, target: LimitKey<'_>) -> Result<(), limits::Error> {
-        let counted = self.0.limits.take(target).await;
+    async fn count(&self, event: Event, key: LimitKey) -> Result<(), limits::Error> {
+        let counted = self.0.limits.take(key).await;
         if let Err(limits::Error::Account(_)) = counted {
             self.0.events.note(event, Outcome::Limited, None, None);
         }

@@ -1,0 +1,48 @@
+//! `GET /info`: the name, version and uptime of the process that answers.
+
+use http::StatusCode;
+use serde::Serialize;
+use time::OffsetDateTime;
+use utoipa::ToSchema;
+use warp::reply::Response;
+
+use super::super::operations::Operations;
+use crate::{
+    features::{
+        auth::{Auth, SignedIn, require},
+        users::Role,
+    },
+    telemetry::{REVISION, VERSION},
+    web::{Endpoint, get, json},
+};
+
+/// What is running.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Info)]
+struct InfoView {
+    name: String,
+    version: &'static str,
+    git_revision: &'static str,
+    #[serde(with = "time::serde::rfc3339")]
+    started_at: OffsetDateTime,
+    uptime_seconds: i64,
+}
+
+pub(super) fn endpoint(operations: &Operations, auth: &Auth) -> Endpoint {
+    get("/info", "Say what is running", require(Role::Member, auth))
+        .responds::<InfoView>(StatusCode::OK)
+        .with(operations.clone())
+        .handler(handle)
+}
+
+async fn handle(_caller: SignedIn, operations: Operations) -> Response {
+    let uptime = operations.clock.now() - operations.started_at;
+    let view = InfoView {
+        name: operations.service_name,
+        version: VERSION,
+        git_revision: REVISION,
+        started_at: operations.started_at,
+        uptime_seconds: uptime.whole_seconds(),
+    };
+    json(StatusCode::OK, &view)
+}
