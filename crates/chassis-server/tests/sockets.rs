@@ -237,7 +237,7 @@ async fn a_client_that_reads_nothing_is_cut() {
     let server = start(listener, move |_| warp::service(large), &options);
     let mut stream = connect(address).await;
     stream.write_all(GET).await.unwrap();
-    eventually(|| server.connections() == 1).await;
+    read_until(&mut stream, "HTTP/1.1 200").await;
 
     eventually(|| server.connections() == 0).await;
 
@@ -304,9 +304,9 @@ async fn a_shutdown_finishes_the_request_in_flight_closes_the_rest_and_returns()
     let (listener, address) = listen(&options).await;
     let (arrived, release) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
     let service = gated(Arc::clone(&arrived), Arc::clone(&release));
-    let (shut_down, shutdown) = oneshot::channel::<()>();
+    let (request_stop, stop_requested) = oneshot::channel::<()>();
     let server = tokio::spawn(async move {
-        let shutdown = async { shutdown.await.unwrap() };
+        let shutdown = async { stop_requested.await.unwrap() };
         serve(listener, move |_| service.clone(), &options, shutdown).await
     });
     let mut idle = connect(address).await;
@@ -318,7 +318,7 @@ async fn a_shutdown_finishes_the_request_in_flight_closes_the_rest_and_returns()
     busy.write_all(GET).await.unwrap();
     within_limit(arrived.notified()).await;
 
-    shut_down.send(()).unwrap();
+    request_stop.send(()).unwrap();
     assert_eq!(rest_of(idle).await, "");
     assert!(!server.is_finished());
     release.notify_one();
@@ -339,7 +339,7 @@ async fn a_shutdown_serves_a_first_request_that_is_on_its_way() {
     eventually(|| server.connections() == 1).await;
 
     let (cut, reply) = tokio::join!(server.stop(LIMIT), async {
-        new.write_all(GET).await.unwrap();
+        new.write_all(LAST_GET).await.unwrap();
         rest_of(new).await
     });
 
