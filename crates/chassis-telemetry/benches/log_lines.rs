@@ -74,9 +74,7 @@ fn per_line(time: Duration, threads: u32) -> f64 {
 type Run = fn(u32) -> (Duration, Duration);
 
 const FORMATTING: [(&str, Run); 2] = [
-    ("ours", |threads| {
-        measure(threads, || ((), ours(io::sink)))
-    }),
+    ("ours", |threads| measure(threads, || ((), ours(io::sink)))),
     ("tracing-subscriber's JSON", |threads| {
         measure(threads, || ((), json(io::sink)))
     }),
@@ -166,7 +164,11 @@ fn log() {
 fn processor_time() -> Duration {
     let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
     let fields = stat.rsplit(')').next().unwrap().split_whitespace();
-    let ticks: u64 = fields.skip(11).take(2).map(|ticks| ticks.parse::<u64>().unwrap()).sum();
+    let ticks: u64 = fields
+        .skip(11)
+        .take(2)
+        .map(|ticks| ticks.parse::<u64>().unwrap())
+        .sum();
     // A tick is 10 ms on every Linux that Rust supports.
     Duration::from_millis(ticks * 10)
 }

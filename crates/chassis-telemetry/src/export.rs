@@ -36,9 +36,7 @@ use rustls::{ClientConfig, RootCertStore};
 use tokio::runtime::Handle;
 use uuid::Uuid;
 
-use super::{
-    Batches, Build, Otlp, TelemetryError, TelemetryOptions, chain, internal_logs::is_due,
-};
+use super::{Batches, Build, Otlp, TelemetryError, TelemetryOptions, chain, internal_logs::is_due};
 
 /// The provider that finished spans go through, with as many exporters as the options ask for.
 pub(super) fn provider(
@@ -75,7 +73,9 @@ fn resource(build: Build, options: &TelemetryOptions) -> Vec<(String, String)> {
         ("vcs.ref.head.revision", build.revision.to_owned()),
         ("process.pid", std::process::id().to_string()),
     ];
-    let own = own.map(|(name, value)| (name.to_owned(), value)).into_iter();
+    let own = own
+        .map(|(name, value)| (name.to_owned(), value))
+        .into_iter();
     let own = own.filter(|(name, _)| given.iter().all(|(given, _)| given != name));
     let given = given.iter().filter(|(name, _)| name != "service.name");
     let service = ("service.name".to_owned(), options.service_name.clone());
@@ -146,9 +146,9 @@ fn tls(otlp: &Otlp) -> Result<ClientConfig, TelemetryError> {
     };
     let mut roots = RootCertStore::empty();
     for certificate in rustls_native_certs::load_certs_from_paths(Some(path), None).certs {
-        roots
-            .add(certificate)
-            .map_err(|error| unusable(format!("holds a certificate that cannot be used: {error}")))?;
+        roots.add(certificate).map_err(|error| {
+            unusable(format!("holds a certificate that cannot be used: {error}"))
+        })?;
     }
     if roots.is_empty() {
         return Err(unusable("holds no certificate".to_owned()));
@@ -284,9 +284,15 @@ mod tests {
 
     #[test]
     fn attributes_that_are_given_replace_those_made_here() {
-        let given = [("service.version", "9"), ("team", "blue"), ("service.name", "x")];
+        let given = [
+            ("service.version", "9"),
+            ("team", "blue"),
+            ("service.name", "x"),
+        ];
         let mut options = options();
-        options.resource = given.map(|(name, value)| (name.into(), value.into())).into();
+        options.resource = given
+            .map(|(name, value)| (name.into(), value.into()))
+            .into();
 
         let resource = resource(BUILD, &options);
 

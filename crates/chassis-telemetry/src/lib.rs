@@ -26,6 +26,7 @@ use tracing_subscriber::{
     layer::SubscriberExt,
 };
 
+use self::internal_logs::InternalLogs;
 pub use self::{
     error::{TelemetryError, chain},
     logs::emergency_line,
@@ -37,7 +38,6 @@ pub use self::{
     spans::{Incoming, Tracing, end_request_span, fail, record_user},
     writer::{LogWriter, WriterThread, writer_thread},
 };
-use self::internal_logs::InternalLogs;
 
 /// Keeps logs and traces running; dropping it writes the lines that wait and ends both.
 pub struct Telemetry {

@@ -23,7 +23,12 @@ pub(super) struct Line {
 
 impl Line {
     /// Starts over, with timestamp, level and target.
-    pub(super) fn begin(&mut self, format: LogFormat, now: OffsetDateTime, metadata: &Metadata<'_>) {
+    pub(super) fn begin(
+        &mut self,
+        format: LogFormat,
+        now: OffsetDateTime,
+        metadata: &Metadata<'_>,
+    ) {
         self.format = format;
         self.head.clear();
         self.rest.clear();

@@ -38,7 +38,9 @@ const SPAN_FIELDS: [(&str, &str); 5] = [
 /// Whether lines inside this span have fields of it.
 pub(super) fn adds_fields(span: &Metadata<'_>) -> bool {
     let fields = span.fields();
-    SPAN_FIELDS.iter().any(|(name, _)| fields.field(name).is_some())
+    SPAN_FIELDS
+        .iter()
+        .any(|(name, _)| fields.field(name).is_some())
 }
 
 /// Writes events, one a line.
@@ -78,7 +80,12 @@ impl SpanFields {
     /// Adds the ids of the trace and of the span, which are known only after the span was made.
     pub(super) fn set_ids(&mut self, trace_id: TraceId, span_id: SpanId) {
         let mut ids = Vec::with_capacity(96);
-        write_field(self.format, &mut ids, "trace_id", &format_args!("{trace_id}"));
+        write_field(
+            self.format,
+            &mut ids,
+            "trace_id",
+            &format_args!("{trace_id}"),
+        );
         write_field(self.format, &mut ids, "span_id", &format_args!("{span_id}"));
         self.fields.splice(self.ids_at..self.ids_at, ids);
     }

@@ -10,9 +10,7 @@ pub fn log_panics() {
 /// Makes each panic a log line, and then calls another hook.
 pub fn log_panics_beside(other: Box<dyn Fn(&PanicHookInfo<'_>) + Send + Sync>) {
     std::panic::set_hook(Box::new(move |panic| {
-        let message = panic
-            .payload_as_str()
-            .unwrap_or("a value that is not text");
+        let message = panic.payload_as_str().unwrap_or("a value that is not text");
         let location = panic
             .location()
             .map(ToString::to_string)

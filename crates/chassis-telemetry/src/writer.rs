@@ -89,9 +89,7 @@ pub struct WriterThread {
 /// # Errors
 ///
 /// When the thread cannot be started.
-pub fn writer_thread(
-    stream: impl Write + Send + 'static,
-) -> io::Result<(LogWriter, WriterThread)> {
+pub fn writer_thread(stream: impl Write + Send + 'static) -> io::Result<(LogWriter, WriterThread)> {
     let shared = Arc::new(Shared::default());
     let of_thread = Arc::clone(&shared);
     let thread = thread::Builder::new()

@@ -31,11 +31,14 @@ pub fn watch() {
         let values = Values::from_pairs([("LOG_LEVEL", LOG_LEVEL)]).unwrap();
         let settings = TelemetrySettings::read(&values).unwrap();
         let clock = Clock::system();
-        let (subscriber, provider) =
-            telemetry::subscriber(PROGRAM, &settings, move || clock.now(), LogFormat::Json, || {
-                Watched
-            })
-            .unwrap();
+        let (subscriber, provider) = telemetry::subscriber(
+            PROGRAM,
+            &settings,
+            move || clock.now(),
+            LogFormat::Json,
+            || Watched,
+        )
+        .unwrap();
         tracing::subscriber::set_global_default(subscriber).unwrap();
         telemetry::log_panics_beside(std::panic::take_hook());
         // Its spans are made until the process ends.
