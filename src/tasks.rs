@@ -90,14 +90,10 @@ mod tests {
     };
 
     use super::*;
-    use crate::{
-        config::{Section, Values},
-        telemetry::TelemetrySettings,
-    };
+    use crate::telemetry::TelemetryOptions;
 
     fn tracing() -> Tracing {
-        let values = Values::from_pairs([("", ""); 0]).unwrap();
-        Tracing::new(&TelemetrySettings::read(&values).unwrap())
+        Tracing::new(&TelemetryOptions::new("notes"))
     }
 
     /// Runs a task each millisecond until it ran four times.
