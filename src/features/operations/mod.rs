@@ -4,10 +4,10 @@
 
 mod endpoints;
 mod lifecycle;
-mod operations;
+mod state;
 
 pub use self::{
     endpoints::{endpoints, metrics},
     lifecycle::Lifecycle,
-    operations::Operations,
+    state::Operations,
 };

@@ -6,7 +6,7 @@ use time::OffsetDateTime;
 use utoipa::ToSchema;
 use warp::reply::Response;
 
-use super::super::operations::Operations;
+use super::super::state::Operations;
 use crate::{
     features::{
         auth::{Auth, SignedIn, require},

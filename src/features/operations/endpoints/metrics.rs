@@ -3,7 +3,7 @@
 use http::{HeaderValue, header};
 use warp::reply::Response;
 
-use super::super::operations::Operations;
+use super::super::state::Operations;
 use crate::web::{Endpoint, Problem, get, public};
 
 /// `GET /metrics`, on the public port or on `ADMIN_PORT`.

@@ -5,7 +5,7 @@ mod metrics;
 mod probes;
 
 pub use self::metrics::metrics;
-use super::operations::Operations;
+use super::state::Operations;
 use crate::{features::auth::Auth, web::Feature};
 
 /// All endpoints except [`metrics`], which can be served on a port of its own (`ADMIN_PORT`).

@@ -13,7 +13,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use warp::reply::Response;
 
-use super::super::operations::Operations;
+use super::super::state::Operations;
 use crate::{
     database::{Comparison, DatabaseError},
     migrations::MIGRATIONS,
