@@ -1,29 +1,38 @@
 #![doc = include_str!("../README.md")]
 
+mod connection;
 mod database;
 mod error;
+mod executor;
+mod limits;
 mod metrics;
 mod migrations;
 mod options;
-mod pool;
+mod query;
 mod read_pool;
 #[cfg(feature = "settings")]
 mod settings;
-mod statement;
 mod target;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod tls;
+mod transaction;
+
+pub use tokio_postgres::{Row, types::Type};
 
 #[cfg(feature = "settings")]
 pub use self::settings::{DB_NAME, DB_USER, DatabaseSettings};
 pub use self::{
+    connection::Connection,
     database::{ConnectError, Database, connect},
     error::{ConstraintKind, DatabaseError, Message},
+    executor::{ReadExecutor, WriteExecutor},
     metrics::DatabaseMetrics,
     migrations::{Applied, Comparison, MigrationError, Migrations, Status, Step},
     options::PostgresOptions,
-    pool::{Connection, Transaction},
+    query::{Operation, Parameters, ReadQuery, WriteQuery},
     read_pool::ReadPool,
-    statement::{Executor, Parameters, Query},
     target::{ConnectionDefaults, ConnectionTarget, InvalidUrl, TlsMode, UnknownTlsMode},
     tls::TlsError,
+    transaction::Transaction,
 };
