@@ -117,7 +117,8 @@ impl App {
     #[must_use]
     pub fn site_with(&self, further: Vec<Endpoint>) -> Arc<Site> {
         let chapters = routes::chapters(self, self.separate_metrics);
-        routes::write_documentation(&chapters, &self.documentation);
+        let public_url = self.web.public_url.as_ref();
+        routes::write_documentation(&chapters, public_url, &self.documentation);
         let mut endpoints: Vec<_> = chapters
             .into_iter()
             .flat_map(|chapter| chapter.endpoints)

@@ -3,14 +3,14 @@
 //! What is listed here is served, documented, printed by `routes`, and gone
 //! through by the tests that look at every endpoint.
 
-use utoipa::openapi::OpenApi;
+use utoipa::openapi::{OpenApi, Server};
 
 use crate::{
     app::App,
     features::{self, system, system::Documentation},
     telemetry::VERSION,
     web::{
-        Endpoint, Operation, ProblemType, Room,
+        Endpoint, Operation, ProblemType, PublicUrl, Room,
         openapi::{self, Chapter},
         problem,
     },
@@ -36,9 +36,9 @@ pub fn admin(app: &App) -> Vec<Endpoint> {
     vec![system::metrics(&app.system)]
 }
 
-/// The OpenAPI document of these rooms.
+/// The OpenAPI document of these rooms, with the address of the service where that is known.
 #[must_use]
-pub fn document(rooms: &[Room]) -> OpenApi {
+pub fn document(rooms: &[Room], public_url: Option<&PublicUrl>) -> OpenApi {
     let chapters: Vec<_> = rooms
         .iter()
         .map(|room| Chapter {
@@ -47,7 +47,9 @@ pub fn document(rooms: &[Room]) -> OpenApi {
             operations: room.endpoints.iter().map(Endpoint::operation).collect(),
         })
         .collect();
-    openapi::document(env!("CARGO_PKG_NAME"), VERSION, &chapters)
+    let mut document = openapi::document(env!("CARGO_PKG_NAME"), VERSION, &chapters);
+    document.servers = public_url.map(|url| vec![Server::new(url.as_str())]);
+    document
 }
 
 /// Writes down what these rooms are and how they may fail.
@@ -55,8 +57,12 @@ pub fn document(rooms: &[Room]) -> OpenApi {
 /// # Panics
 ///
 /// When the document does not serialize: it is made of strings.
-pub fn write_documentation(rooms: &[Room], documentation: &Documentation) {
-    let json = document(rooms)
+pub fn write_documentation(
+    rooms: &[Room],
+    public_url: Option<&PublicUrl>,
+    documentation: &Documentation,
+) {
+    let json = document(rooms, public_url)
         .to_json()
         .expect("the document is made of strings");
     let operations = rooms

@@ -18,6 +18,7 @@ pub mod openapi;
 mod page;
 mod patch;
 pub mod problem;
+mod public_url;
 mod query;
 mod rate;
 mod settings;
@@ -43,6 +44,7 @@ pub use self::{
     page::{Cursor, ListPage, Page, PageRequest, PageView, UnknownCursor},
     patch::present,
     problem::{FieldError, Problem, ProblemType},
+    public_url::PublicUrl,
     query::{parse_query, query},
     rate::{
         ApiLimit, Buckets, Quota, Rate, RateMetrics, Refusal, Source, Standing, Taken, Throttle,

@@ -5,6 +5,7 @@ use std::time::Duration;
 use http::HeaderValue;
 use ipnet::IpNet;
 
+use super::public_url::PublicUrl;
 use crate::config::{Section, Setting, SettingError, Values};
 
 /// What a request may take, and whom to believe about it.
@@ -22,6 +23,8 @@ pub struct WebSettings {
     pub cors_allowed_origins: Vec<HeaderValue>,
     /// How long browsers are to insist on TLS; `None` says nothing about it.
     pub hsts_max_age: Option<Duration>,
+    /// Where clients reach the service: what links to it are built from.
+    pub public_url: Option<PublicUrl>,
 }
 
 impl Section for WebSettings {
@@ -56,13 +59,26 @@ impl Section for WebSettings {
             "0",
             "seconds for which browsers are to insist on TLS, when it is in front; 0: no header",
         ),
+        Setting::new(
+            "PUBLIC_URL",
+            "",
+            "the origin clients reach the service at, like https://api.example.com; links are built from it",
+        ),
     ];
 
     fn read(values: &Values) -> Result<Self, SettingError> {
         let hsts_max_age = Duration::from_secs(values.number("HSTS_MAX_AGE", 0, 63_072_000)?);
         let origins = values.list("CORS_ALLOWED_ORIGINS");
         let origins: Option<_> = origins.iter().map(|item| parse_origin(item)).collect();
+        let public_url = match values.text("PUBLIC_URL") {
+            None => None,
+            Some(text) => Some(
+                PublicUrl::parse(&text)
+                    .ok_or_else(|| values.unusable("PUBLIC_URL", PublicUrl::EXPECTED))?,
+            ),
+        };
         Ok(Self {
+            public_url,
             cors_allowed_origins: origins.ok_or_else(|| {
                 values.unusable(
                     "CORS_ALLOWED_ORIGINS",
