@@ -30,6 +30,7 @@ pub mod config;
 pub mod database;
 pub mod domain;
 pub mod features;
+pub mod grants;
 #[cfg(test)]
 mod properties;
 pub mod routes;

@@ -7,11 +7,15 @@
 use std::{collections::BTreeMap, fmt};
 
 use include_dir::{Dir, File, include_dir};
-use refinery::{Migration, Runner};
+use refinery_core::{
+    AsyncMigrate, Migration, Runner,
+    traits::r#async::{AsyncQuery, AsyncTransaction},
+};
 use tokio_postgres::{Client, Row, error::SqlState};
 
 use super::{
     error::DatabaseError,
+    grants::Grants,
     statement::{Executor, Query},
 };
 
@@ -293,31 +297,74 @@ fn compare(applied: Vec<Applied>) -> Result<Status, MigrationError> {
     })
 }
 
-/// Applies what is pending, in order, each in a transaction. Returns what was applied.
-pub async fn up(client: &mut Client) -> Result<Vec<String>, MigrationError> {
+/// Applies what is pending, in order, each in a transaction that ends with the grants. With nothing
+/// pending, grants all the same. Returns what was applied.
+pub async fn up(client: &mut Client, grants: &Grants<'_>) -> Result<Vec<String>, MigrationError> {
     lock(client).await?;
-    let outcome = up_locked(client).await;
+    let outcome = up_locked(client, grants).await;
     unlock(client, outcome).await
 }
 
-async fn up_locked(client: &mut Client) -> Result<Vec<String>, MigrationError> {
+async fn up_locked(
+    client: &mut Client,
+    grants: &Grants<'_>,
+) -> Result<Vec<String>, MigrationError> {
     // Another replica may have been first while we waited for the lock.
     let status = status(client).await?;
+    let mut granting = Granting { client, grants };
     if status.pending.is_empty() {
+        granting.execute(std::iter::empty()).await?;
         return Ok(Vec::new());
     }
     let migrations: Vec<_> = steps()?.into_iter().map(|step| step.migration).collect();
     Runner::new(&migrations)
         .set_abort_divergent(true)
         .set_abort_missing(false)
-        .run_async(client)
+        .run_async(&mut granting)
         .await
         .map_err(|error| MigrationError::Failed(explain(&error)))?;
     Ok(status.pending)
 }
 
+/// A connection whose transactions end with the grants.
+///
+/// refinery makes a transaction for each migration, of its text and its line in the history, and
+/// leaves how to run one to the connection. So the grants are part of it without being part of the
+/// text, whose checksum stays what it was for databases that are already there.
+struct Granting<'a> {
+    client: &'a mut Client,
+    grants: &'a Grants<'a>,
+}
+
+impl AsyncTransaction for Granting<'_> {
+    type Error = tokio_postgres::Error;
+
+    async fn execute<'a, T: Iterator<Item = &'a str> + Send + 'a>(
+        &'a mut self,
+        queries: T,
+    ) -> Result<usize, Self::Error> {
+        let transaction = self.client.transaction().await?;
+        let mut count = 0;
+        for query in queries {
+            transaction.batch_execute(query).await?;
+            count += 1;
+        }
+        self.grants.apply(&transaction).await?;
+        transaction.commit().await?;
+        Ok(count)
+    }
+}
+
+impl AsyncQuery<Vec<Migration>> for Granting<'_> {
+    async fn query(&mut self, query: &str) -> Result<Vec<Migration>, Self::Error> {
+        AsyncQuery::query(self.client, query).await
+    }
+}
+
+impl AsyncMigrate for Granting<'_> {}
+
 /// refinery's message, and PostgreSQL's below it.
-fn explain(error: &refinery::Error) -> String {
+fn explain(error: &refinery_core::Error) -> String {
     let cause = std::error::Error::source(error)
         .and_then(|cause| cause.downcast_ref::<tokio_postgres::Error>());
     cause.map_or_else(|| error.to_string(), describe)

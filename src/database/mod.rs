@@ -6,6 +6,7 @@
 //! bounded in time on the way.
 
 mod error;
+pub mod grants;
 mod metrics;
 pub mod migrations;
 mod pool;

@@ -56,6 +56,12 @@ impl Target {
             .unwrap_or_default()
     }
 
+    /// The role to connect as. `None` means that of the operating system's user, whose name is not known here.
+    #[must_use]
+    pub fn role(&self) -> Option<&str> {
+        self.config.get_user()
+    }
+
     /// Host, port and database, for a person. Never the password.
     #[must_use]
     pub fn describe(&self) -> String {
@@ -107,9 +113,10 @@ impl DatabaseSettings {
         left.max(self.pool_timeout)
     }
 
-    /// Where the service connects, and where migrations do when that is somewhere else.
+    /// Where the service connects, and where migrations do when that is another database, or another role.
     pub fn targets(&self) -> impl Iterator<Item = &Target> {
-        let other = self.migration_target.describe() != self.target.describe();
+        let seen = |target: &Target| (target.describe(), target.role().map(str::to_owned));
+        let other = seen(&self.migration_target) != seen(&self.target);
         [&self.target]
             .into_iter()
             .chain(other.then_some(&self.migration_target))
@@ -136,7 +143,7 @@ impl Section for DatabaseSettings {
         Setting::new(
             "MIGRATE_DATABASE_URL",
             "",
-            "a direct connection for migrations, when the service goes through a pooler",
+            "for migrations: a direct connection past a pooler, or the role that owns the tables",
         )
         .secret(),
         Setting::new(

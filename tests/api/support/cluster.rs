@@ -8,13 +8,23 @@ use std::{
 
 use tokio::sync::OnceCell;
 use tokio_postgres::{Client, NoTls};
-use warp_skeleton::database::migrations;
+use warp_skeleton::{
+    database::{grants::Grants, migrations},
+    grants,
+};
+
+/// The role that the service has in a cluster of ours. The one of the tests themselves is a superuser.
+pub const SERVICE: &str = "warp_skeleton";
+
+/// The role that owns the databases and tables of a cluster of ours.
+pub const OWNER: &str = "warp_skeleton_owner";
 
 /// Where the databases of this run are.
 struct Cluster {
     url: String,
-    /// Lives as long as the pipe to its standard input does, which is as long as this process.
-    _server: Option<Child>,
+    /// Lives as long as the pipe to its standard input does, which is as long as this process. `None` for a server of
+    /// another's, which has one role for everything.
+    server: Option<Child>,
 }
 
 static CLUSTER: OnceCell<Cluster> = OnceCell::const_new();
@@ -32,6 +42,33 @@ pub async fn empty_database() -> String {
     clone_of(cluster, "template0").await
 }
 
+/// The same database, as the role that the service has. A prepared server has one role for everything.
+pub fn as_service(url: &str) -> String {
+    let cluster = CLUSTER.get().expect("the address is one of this cluster's");
+    cluster.address_as(url, SERVICE)
+}
+
+impl Cluster {
+    fn has_two_roles(&self) -> bool {
+        self.server.is_some()
+    }
+
+    fn address_as(&self, url: &str, role: &str) -> String {
+        if self.has_two_roles() {
+            return url.replacen("://postgres@", &format!("://{role}@"), 1);
+        }
+        url.to_owned()
+    }
+
+    /// What a new database is created with.
+    fn owned(&self) -> String {
+        if self.has_two_roles() {
+            return format!("OWNER {OWNER}");
+        }
+        String::new()
+    }
+}
+
 /// `TEST_DATABASE_URL` when somebody prepared a server, else one that this process starts.
 async fn start() -> Cluster {
     #[expect(
@@ -40,9 +77,14 @@ async fn start() -> Cluster {
     )]
     let prepared = std::env::var("TEST_DATABASE_URL").ok();
     let cluster = match prepared {
-        Some(url) => Cluster { url, _server: None },
+        Some(url) => Cluster { url, server: None },
         None => start_server(),
     };
+    if cluster.has_two_roles() {
+        let admin = connect(&cluster.url).await;
+        let roles = format!("CREATE ROLE {OWNER} LOGIN; CREATE ROLE {SERVICE} LOGIN");
+        admin.batch_execute(&roles).await.unwrap();
+    }
     make_template(&cluster).await;
     cluster
 }
@@ -66,7 +108,7 @@ fn start_server() -> Cluster {
     );
     Cluster {
         url: url.trim().to_owned(),
-        _server: Some(server),
+        server: Some(server),
     }
 }
 
@@ -89,11 +131,14 @@ async fn make_template(cluster: &Cluster) {
             .await
             .unwrap();
         admin
-            .batch_execute(&format!("CREATE DATABASE {building}"))
+            .batch_execute(&format!("CREATE DATABASE {building} {}", cluster.owned()))
             .await
             .unwrap();
-        let mut client = connect(&address_of(&cluster.url, &building)).await;
-        migrations::up(&mut client).await.unwrap();
+        let url = address_of(&cluster.url, &building);
+        let mut client = connect(&cluster.address_as(&url, OWNER)).await;
+        let role = cluster.has_two_roles().then_some(SERVICE);
+        let grants = Grants::new(role, grants::TABLES);
+        migrations::up(&mut client, &grants).await.unwrap();
         drop(client);
         // The driver closes behind our back; a database in use cannot be renamed.
         let rename = format!("ALTER DATABASE {building} RENAME TO {name}");
@@ -125,7 +170,10 @@ async fn clone_of(cluster: &Cluster, template: &str) -> String {
         .await
         .unwrap();
     admin
-        .batch_execute(&format!("CREATE DATABASE {name} TEMPLATE {template}"))
+        .batch_execute(&format!(
+            "CREATE DATABASE {name} TEMPLATE {template} {}",
+            cluster.owned()
+        ))
         .await
         .unwrap();
     address_of(&cluster.url, &name)
