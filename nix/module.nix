@@ -11,6 +11,8 @@ let
   inherit (lib) mkOption types;
   cfg = config.services.warp-skeleton;
   name = "warp-skeleton";
+  # Owns the tables and migrates; the service itself has data access only.
+  owner = "${name}_owner";
 
   replicas = lib.range 1 cfg.replicas;
   unitOf = number: "${name}-${toString number}";
@@ -73,6 +75,7 @@ let
   };
 
   database = lib.optionals cfg.database.createLocally [ "postgresql.target" ];
+  roles = lib.optionals cfg.database.createLocally [ "${name}-roles.service" ];
 in
 {
   options.services.warp-skeleton = {
@@ -145,9 +148,9 @@ in
       type = types.bool;
       default = true;
       description = ''
-        Whether to run PostgreSQL on this machine, with a role and a database named
-        `warp-skeleton`, reached by a unix socket and told apart by the operating system's user, so
-        that there is no password. Otherwise {option}`services.warp-skeleton.settings` says where
+        Whether to run PostgreSQL on this machine, with a database and a role named
+        `warp-skeleton` and a role `warp-skeleton_owner` for migrations, reached by a unix socket
+        and told apart by the operating system's user, so that there is no password. Otherwise {option}`services.warp-skeleton.settings` says where
         the database is.
       '';
     };
@@ -188,15 +191,49 @@ in
     ];
 
     systemd.services = {
+      "${name}-roles" = lib.mkIf cfg.database.createLocally {
+        description = "Roles of ${name} in PostgreSQL";
+        after = database;
+        wants = database;
+        path = [ config.services.postgresql.package ];
+        serviceConfig = {
+          Type = "oneshot";
+          RemainAfterExit = true;
+          User = "postgres";
+          Group = "postgres";
+        };
+        # A new database is the administrator's, and becomes the owner's. One that was made before
+        # there were two roles is the service's: its owner may act for the service, so that it can
+        # migrate what is there, until docs/how-to/use-two-database-roles.md is followed.
+        script = ''
+          psql --no-psqlrc -q -v ON_ERROR_STOP=1 -d postgres <<'SQL'
+          SELECT 'ALTER DATABASE "${name}" OWNER TO "${owner}"'
+          FROM pg_database
+          WHERE datname = '${name}' AND pg_get_userbyid(datdba) = current_user \gexec
+          SELECT 'GRANT "${name}" TO "${owner}"'
+          FROM pg_database
+          WHERE datname = '${name}' AND pg_get_userbyid(datdba) = '${name}' \gexec
+          SQL
+        '';
+      };
       "${name}-migrate" = {
         description = "Schema of ${name}";
-        after = [ "network.target" ] ++ database;
+        after = [ "network.target" ] ++ database ++ roles;
         # Wanted, not required: a restart of PostgreSQL would otherwise take everything with it.
-        wants = database;
-        inherit environment;
+        wants = database ++ roles;
+        environment =
+          environment
+          // lib.optionalAttrs cfg.database.createLocally {
+            MIGRATE_DATABASE_URL = "host=/run/postgresql dbname=${name} user=${owner}";
+          };
         serviceConfig =
           confined
           // secrets
+          // lib.optionalAttrs cfg.database.createLocally {
+            # PostgreSQL knows its peer by it.
+            User = owner;
+            Group = owner;
+          }
           // {
             Type = "oneshot";
             RemainAfterExit = true;
@@ -234,10 +271,8 @@ in
       enable = true;
       ensureDatabases = [ name ];
       ensureUsers = [
-        {
-          inherit name;
-          ensureDBOwnership = true;
-        }
+        { inherit name; }
+        { name = owner; }
       ];
     };
 

@@ -32,6 +32,12 @@ with subtest("the units are confined and have no password to the database"):
     machine.fail("systemctl show -P Environment warp-skeleton-1 | grep -q DB_PASSWORD")
     machine.fail("curl -fsS http://localhost/metrics")
 
+with subtest("the service has data access only, and migrations a role of their own"):
+    psql = "runuser -u postgres -- psql -At -d warp-skeleton -c "
+    owner = "SELECT DISTINCT tableowner FROM pg_tables WHERE schemaname = 'public'"
+    assert machine.succeed(psql + f'"{owner}"').strip() == "warp-skeleton_owner"
+    machine.fail(psql + '"SET ROLE \\"warp-skeleton\\"; CREATE TABLE mine (id int)"')
+
 with subtest("a replica is restarted under load and no request fails"):
     machine.succeed(
         "oha --no-tui --output-format json -z 15s -c 8 -H 'Authorization: Bearer "

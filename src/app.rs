@@ -120,7 +120,8 @@ impl App {
     #[must_use]
     pub fn router_with(&self, further: Vec<Endpoint>) -> Arc<Router> {
         let features = routes::features(self, self.separate_metrics);
-        routes::write_documentation(&features, &self.documentation);
+        let public_url = self.web.public_url.as_ref();
+        routes::write_documentation(&features, public_url, &self.documentation);
         let mut endpoints: Vec<_> = features
             .into_iter()
             .flat_map(|feature| feature.endpoints)

@@ -26,6 +26,7 @@
 pub mod app;
 pub mod cli;
 pub mod features;
+pub mod grants;
 pub mod migrations;
 #[cfg(test)]
 mod properties;

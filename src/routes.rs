@@ -4,7 +4,7 @@
 //! look at every endpoint. The OpenAPI document begins with what is said here about the API as a whole.
 
 use utoipa::openapi::{
-    OpenApi,
+    OpenApi, Server,
     security::{Flow, Http, HttpAuthScheme, OAuth2, Password, Scopes, SecurityScheme},
 };
 
@@ -13,7 +13,7 @@ use crate::{
     features::{self, api_docs::Documentation, operations},
     telemetry::VERSION,
     web::{
-        Endpoint, Feature, Operation, PROBLEM_TYPE_PREFIX, ProblemType,
+        Endpoint, Feature, Operation, PROBLEM_TYPE_PREFIX, ProblemType, PublicUrl,
         openapi::{self, ApiInfo, Tag},
         problem,
     },
@@ -49,9 +49,9 @@ Times are RFC 3339 in UTC, ids are UUIDs. Every reply carries `X-Correlation-ID`
 stable `code`, explained at `/problems/{code}`. `HEAD` works wherever `GET` does, and `OPTIONS` lists the methods \
 of an address. A field or query parameter that is not listed here is refused.";
 
-/// The OpenAPI document of these features.
+/// The OpenAPI document of these features, with the address of the service where that is known.
 #[must_use]
-pub fn document(features: &[Feature]) -> OpenApi {
+pub fn document(features: &[Feature], public_url: Option<&PublicUrl>) -> OpenApi {
     let features: Vec<_> = features
         .iter()
         .map(|feature| Tag {
@@ -60,7 +60,7 @@ pub fn document(features: &[Feature]) -> OpenApi {
             operations: feature.endpoints.iter().map(Endpoint::operation).collect(),
         })
         .collect();
-    openapi::document(
+    let mut document = openapi::document(
         &ApiInfo {
             title: env!("CARGO_PKG_NAME"),
             version: VERSION,
@@ -70,7 +70,9 @@ pub fn document(features: &[Feature]) -> OpenApi {
             problem_type_prefix: PROBLEM_TYPE_PREFIX,
         },
         &features,
-    )
+    );
+    document.servers = public_url.map(|url| vec![Server::new(url.as_str())]);
+    document
 }
 
 fn bearer_scheme() -> SecurityScheme {
@@ -93,8 +95,12 @@ fn password_scheme() -> SecurityScheme {
 /// # Panics
 ///
 /// When the document does not serialize: it is made of strings.
-pub fn write_documentation(features: &[Feature], documentation: &Documentation) {
-    let json = document(features)
+pub fn write_documentation(
+    features: &[Feature],
+    public_url: Option<&PublicUrl>,
+    documentation: &Documentation,
+) {
+    let json = document(features, public_url)
         .to_json()
         .expect("the document is made of strings");
     let operations = features

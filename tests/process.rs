@@ -18,6 +18,8 @@ mod collector;
 mod commands;
 #[path = "process/connections.rs"]
 mod connections;
+#[path = "process/credentials.rs"]
+mod credentials;
 #[path = "process/documents/mod.rs"]
 mod documents;
 #[path = "process/faults/mod.rs"]
@@ -28,6 +30,8 @@ mod lifecycle;
 mod marks;
 #[path = "process/outage.rs"]
 mod outage;
+#[path = "process/roles.rs"]
+mod roles;
 #[path = "process/schema.rs"]
 mod schema;
 #[path = "process/settings.rs"]

@@ -10,6 +10,7 @@ use super::healthcheck;
 use crate::{
     clock::Clock,
     database::{ConnectionTarget, MigrationError},
+    grants,
     migrations::{MIGRATIONS, advise},
     server::{self, ServerSettings},
     settings::Settings,
@@ -38,6 +39,9 @@ pub(super) async fn run(settings: &Settings) -> anyhow::Result<ExitCode> {
     ];
     for target in settings.database.targets() {
         findings.push(("database", database(settings, target).await));
+    }
+    if let Ok(client) = super::reach(&settings.database, &settings.database.target).await {
+        findings.push(("role", role(settings, &client).await));
     }
     if let Ok(client) = super::connect(settings).await {
         findings.push(("schema", schema(&client).await));
@@ -76,8 +80,26 @@ fn secret(settings: &Settings) -> Finding {
 
 async fn database(settings: &Settings, target: &ConnectionTarget) -> Finding {
     match super::reach(&settings.database, target).await {
-        Ok(_) => Fine(format!("{} answers", target.describe())),
+        Ok(_) => {
+            let role = target.role().unwrap_or("the system's user");
+            Fine(format!("{} answers {role}", target.describe()))
+        }
         Err(error) => Fault(format!("{error:#}")),
+    }
+}
+
+/// The service's role reads and writes rows; one that can do more is worth a word, whatever the environment.
+async fn role(settings: &Settings, client: &Client) -> Finding {
+    match grants::of(&settings.database).excess(client).await {
+        Err(_) => Note("the database does not tell what the role may do".to_owned()),
+        Ok(excess) if excess.reasons.is_empty() => {
+            Fine(format!("{} has data access only", excess.role))
+        }
+        Ok(excess) => Note(format!(
+            "{} {}; docs/how-to/use-two-database-roles.md gives the service a lesser one",
+            excess.role,
+            excess.reasons.join(" and ")
+        )),
     }
 }
 

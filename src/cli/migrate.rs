@@ -11,6 +11,8 @@ use anyhow::Context;
 use tokio_postgres::Client;
 
 use crate::{
+    database::Grants,
+    grants,
     migrations::{MIGRATIONS, advise},
     settings::Settings,
 };
@@ -37,7 +39,10 @@ pub(super) enum Migrate {
 impl Migrate {
     pub(super) async fn run(self, settings: &Settings) -> anyhow::Result<ExitCode> {
         match self {
-            Self::Up => up(&mut super::connect(settings).await?).await?,
+            Self::Up => {
+                let grants = grants::of(&settings.database);
+                up(&mut super::connect(settings).await?, &grants).await?;
+            }
             Self::Down { count } => down(&mut super::connect(settings).await?, count).await?,
             Self::Status => status(&super::connect(settings).await?).await?,
             Self::Create { name } => create(Path::new("migrations"), &name)?,
@@ -46,8 +51,13 @@ impl Migrate {
     }
 }
 
-async fn up(client: &mut Client) -> anyhow::Result<()> {
-    let applied = MIGRATIONS.up(client).await.map_err(advise)?;
+async fn up(client: &mut Client, grants: &Grants<'_>) -> anyhow::Result<()> {
+    if let Some(role) = grants.unknown_role(client).await? {
+        eprintln!(
+            "warning: there is no role {role}, so nothing is granted to it; DATABASE_URL or DB_USER says which role the service has"
+        );
+    }
+    let applied = MIGRATIONS.up(client, grants).await.map_err(advise)?;
     if applied.is_empty() {
         say!("nothing to apply");
     }

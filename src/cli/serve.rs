@@ -10,7 +10,9 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     app::App,
     clock::Clock,
-    database::{self, ConnectionTarget, DatabaseSettings, MigrationError},
+    config::AppEnv,
+    database::{self, ConnectionTarget, DatabaseSettings, Grants, MigrationError},
+    grants,
     migrations::{MIGRATIONS, advise},
     server::{self, ServerHandle, ServerOptions, ShutdownSignals},
     settings::Settings,
@@ -66,7 +68,7 @@ impl Serve {
         let servers = listen(settings, &app).await?;
 
         let ready = tokio::select! {
-            prepared = prepare(&settings.database, self.migrate) => Some(prepared),
+            prepared = prepare(settings, self.migrate) => Some(prepared),
             () = signals.recv() => None,
         };
         let tasks = TaskTracker::new();
@@ -157,16 +159,23 @@ fn connection(router: &Arc<Router>, peer: server::Peer) -> impl server::HttpServ
 }
 
 /// Finds the database and sees that its schema is the one this program works with.
-async fn prepare(settings: &DatabaseSettings, migrate: bool) -> anyhow::Result<()> {
+async fn prepare(settings: &Settings, migrate: bool) -> anyhow::Result<()> {
+    let (app_env, settings) = (settings.app_env, &settings.database);
+    let grants = grants::of(settings);
     let started = Instant::now();
     // When migrations go another way, that is the last one.
     let mut client = None;
     for target in settings.targets() {
-        client = Some(find(settings, target, started).await?);
+        let found = find(settings, target, started).await?;
+        if client.is_none() && app_env == AppEnv::Production {
+            let within = settings.attempt_after(started.elapsed());
+            warn_of_privileges(&grants, &found, within).await;
+        }
+        client = Some(found);
     }
     let mut client = client.context("there is always a database to find")?;
     if migrate {
-        for migration in MIGRATIONS.up(&mut client).await.map_err(advise)? {
+        for migration in MIGRATIONS.up(&mut client, &grants).await.map_err(advise)? {
             tracing::info!(migration, "migration_applied");
         }
     }
@@ -182,6 +191,21 @@ async fn prepare(settings: &DatabaseSettings, migrate: bool) -> anyhow::Result<(
         tracing::warn!(migration, "migration_is_newer_than_this_program");
     }
     Ok(())
+}
+
+/// Says when the service's role could do more damage than its job needs. It serves all the same, also when the database
+/// does not tell in time: what cannot go on without an answer asks again.
+async fn warn_of_privileges(grants: &Grants<'_>, client: &Client, within: Duration) {
+    let Ok(Ok(excess)) = tokio::time::timeout(within, grants.excess(client)).await else {
+        return;
+    };
+    if !excess.reasons.is_empty() {
+        tracing::warn!(
+            role = excess.role,
+            reason = excess.reasons.join(", "),
+            "database_role_is_privileged"
+        );
+    }
 }
 
 /// A connection to this database, tried for until `DB_CONNECT_TIMEOUT_MS` have passed.

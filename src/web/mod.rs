@@ -1,5 +1,6 @@
 //! HTTP as features use it: the crate `chassis_http`, and the service's settings of it.
 
+mod public_url;
 mod settings;
 
 pub use chassis_http::*;
@@ -9,7 +10,10 @@ pub mod openapi {
     pub use chassis_http::{openapi::*, schema::*};
 }
 
-pub use self::settings::{PROBLEM_TYPE_PREFIX, WebSettings};
+pub use self::{
+    public_url::PublicUrl,
+    settings::{PROBLEM_TYPE_PREFIX, WebSettings},
+};
 pub use crate::{
     features::auth::{ClientInfo, client_info},
     shared::{Cursor, ListPage, Page, PageRequest, UnknownCursor, present},

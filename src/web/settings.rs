@@ -4,10 +4,13 @@ use std::time::Duration;
 
 use chassis_http::HttpOptions;
 use chassis_settings::{
-    Declaration, Section, SettingError, Values, list, millis, number, parse_with, seconds, settings,
+    Declaration, Section, SettingError, Values, list, millis, number, optional, parse_with,
+    seconds, settings,
 };
 use http::HeaderValue;
 use ipnet::IpNet;
+
+use super::public_url::PublicUrl;
 
 settings! {
     /// how long an answer may take before it is a 503
@@ -29,6 +32,9 @@ settings! {
 
     /// seconds for which browsers are to insist on TLS, when it is in front; 0: no header
     HSTS_MAX_AGE: Duration = "0", seconds(0..=63_072_000);
+
+    /// the origin clients reach the service at, like https://api.example.com; links are built from it
+    PUBLIC_URL: Option<PublicUrl>, optional(parse_with(PublicUrl::parse, PublicUrl::EXPECTED));
 }
 
 /// Where the pages about problems are: `/problems/{code}`.
@@ -49,6 +55,8 @@ pub struct WebSettings {
     pub cors_allowed_origins: Vec<HeaderValue>,
     /// How long browsers are to insist on TLS; `None` says nothing about it.
     pub hsts_max_age: Option<Duration>,
+    /// Where clients reach the service: what links to it are built from.
+    pub public_url: Option<PublicUrl>,
 }
 
 impl From<&WebSettings> for HttpOptions {
@@ -72,6 +80,7 @@ impl Section for WebSettings {
     fn read(values: &Values) -> Result<Self, SettingError> {
         let hsts_max_age = values.read(&HSTS_MAX_AGE)?;
         Ok(Self {
+            public_url: values.read(&PUBLIC_URL)?,
             cors_allowed_origins: values.read(&CORS_ALLOWED_ORIGINS)?,
             hsts_max_age: Some(hsts_max_age).filter(|age| !age.is_zero()),
             request_timeout: values.read(&REQUEST_TIMEOUT_MS)?,

@@ -4,6 +4,7 @@ mod connection;
 mod database;
 mod error;
 mod executor;
+mod grants;
 mod limits;
 mod metrics;
 mod migrations;
@@ -27,6 +28,7 @@ pub use self::{
     database::{ConnectError, Database, connect},
     error::{ConstraintKind, DatabaseError, Message},
     executor::{ReadExecutor, WriteExecutor},
+    grants::{Excess, Grants, Privilege, TableGrant},
     metrics::DatabaseMetrics,
     migrations::{Applied, Comparison, MigrationError, Migrations, Status, Step},
     options::PostgresOptions,

@@ -31,7 +31,7 @@ settings! {
     #[secret]
     DATABASE_URL: Option<SecretString>, optional(secret());
 
-    /// a direct connection for migrations, when the service goes through a pooler
+    /// for migrations: a direct connection past a pooler, or the role that owns the tables
     #[secret]
     MIGRATE_DATABASE_URL: Option<SecretString>, optional(secret());
 
@@ -128,9 +128,11 @@ impl DatabaseSettings {
         left.max(self.pool_timeout)
     }
 
-    /// Where the service connects, and where migrations do when that is somewhere else.
+    /// Where the service connects, and where migrations do when that is another database, or another role.
     pub fn targets(&self) -> impl Iterator<Item = &ConnectionTarget> {
-        let other = self.migration_target.describe() != self.target.describe();
+        let seen =
+            |target: &ConnectionTarget| (target.describe(), target.role().map(str::to_owned));
+        let other = seen(&self.migration_target) != seen(&self.target);
         [&self.target]
             .into_iter()
             .chain(other.then_some(&self.migration_target))

@@ -150,6 +150,12 @@ impl ConnectionTarget {
             .unwrap_or_default()
     }
 
+    /// The role to connect as. `None` is the operating system's user, whose name is not known here.
+    #[must_use]
+    pub fn role(&self) -> Option<&str> {
+        self.config.get_user()
+    }
+
     /// Database, hosts and ports, for a person. Never the password.
     #[must_use]
     pub fn describe(&self) -> String {

@@ -17,7 +17,7 @@ use std::{
 use tokio::sync::OnceCell;
 use tokio_postgres::{Client, NoTls};
 
-use crate::Migrations;
+use crate::{Grants, Migrations, TableGrant};
 
 /// Makes databases with a schema. Keep it in a `static`: its server lives as long as it does.
 #[derive(Debug)]
@@ -25,8 +25,16 @@ pub struct TestDatabases {
     script: &'static str,
     prefix: &'static str,
     migrations: &'static Migrations,
+    roles: Option<Roles>,
     cluster: OnceCell<Cluster>,
     next: AtomicU32,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Roles {
+    owner: &'static str,
+    service: &'static str,
+    tables: &'static [TableGrant],
 }
 
 #[derive(Debug)]
@@ -34,7 +42,7 @@ struct Cluster {
     /// Where the databases are.
     url: String,
     /// Ends when the pipe to its standard input closes, which is when this process ends.
-    _server: Option<Child>,
+    server: Option<Child>,
 }
 
 impl TestDatabases {
@@ -53,9 +61,50 @@ impl TestDatabases {
             script,
             prefix,
             migrations,
+            roles: None,
             cluster: OnceCell::const_new(),
             next: AtomicU32::new(0),
         }
+    }
+
+    /// Gives a server that this process starts two roles: `owner` owns the databases and migrates them, and `service`
+    /// gets these privileges. Both names are made of lower case letters and underscores.
+    #[must_use]
+    pub const fn with_roles(
+        mut self,
+        owner: &'static str,
+        service: &'static str,
+        tables: &'static [TableGrant],
+    ) -> Self {
+        self.roles = Some(Roles {
+            owner,
+            service,
+            tables,
+        });
+        self
+    }
+
+    /// The URL of the same database for the role of the service; on a server with one role, the URL itself.
+    ///
+    /// # Panics
+    ///
+    /// When no database was made yet.
+    #[must_use]
+    pub fn as_service(&self, url: &str) -> String {
+        let cluster = self.cluster.get().expect("the URL is one of this server's");
+        let roles = self.roles(cluster);
+        roles.map_or_else(|| url.to_owned(), |roles| address_as(url, roles.service))
+    }
+
+    /// The two roles of a server of ours.
+    fn roles(&self, cluster: &Cluster) -> Option<Roles> {
+        self.roles.filter(|_| cluster.server.is_some())
+    }
+
+    /// How a new database is created.
+    fn owned(&self, cluster: &Cluster) -> String {
+        let roles = self.roles(cluster);
+        roles.map_or_else(String::new, |roles| format!("OWNER {}", roles.owner))
     }
 
     /// The URL of a new database with the whole schema.
@@ -84,9 +133,15 @@ impl TestDatabases {
 
     async fn start(&self) -> Cluster {
         let cluster = match prepared_server() {
-            Some(url) => Cluster { url, _server: None },
+            Some(url) => Cluster { url, server: None },
             None => start_server(self.script),
         };
+        if let Some(roles) = self.roles(&cluster) {
+            let admin = connect(&cluster.url).await;
+            for role in [roles.owner, roles.service] {
+                run(&admin, &format!("CREATE ROLE {role} LOGIN")).await;
+            }
+        }
         self.make_template(&cluster).await;
         cluster
     }
@@ -103,9 +158,16 @@ impl TestDatabases {
         if exists.is_none() {
             let building = format!("{name}_building");
             run(&admin, &format!("DROP DATABASE IF EXISTS {building}")).await;
-            run(&admin, &format!("CREATE DATABASE {building}")).await;
-            let mut client = connect(&address_of(&cluster.url, &building)).await;
-            let migrated = self.migrations.up(&mut client).await;
+            let owned = self.owned(cluster);
+            run(&admin, &format!("CREATE DATABASE {building} {owned}")).await;
+            let mut url = address_of(&cluster.url, &building);
+            let mut grants = Grants::none();
+            if let Some(roles) = self.roles(cluster) {
+                url = address_as(&url, roles.owner);
+                grants = Grants::new(Some(roles.service), roles.tables);
+            }
+            let mut client = connect(&url).await;
+            let migrated = self.migrations.up(&mut client, &grants).await;
             migrated.expect("the migrations can be applied");
             drop(client);
             // The driver closes the connection in the background; a database in use cannot be renamed.
@@ -131,11 +193,9 @@ impl TestDatabases {
         let name = format!("{}_test_{}_{number}", self.prefix, std::process::id());
         let admin = connect(&cluster.url).await;
         run(&admin, &format!("DROP DATABASE IF EXISTS {name}")).await;
-        run(
-            &admin,
-            &format!("CREATE DATABASE {name} TEMPLATE {template}"),
-        )
-        .await;
+        let owned = self.owned(cluster);
+        let create = format!("CREATE DATABASE {name} TEMPLATE {template} {owned}");
+        run(&admin, &create).await;
         address_of(&cluster.url, &name)
     }
 }
@@ -167,7 +227,7 @@ fn start_server(script: &str) -> Cluster {
     );
     Cluster {
         url: url.trim().to_owned(),
-        _server: Some(server),
+        server: Some(server),
     }
 }
 
@@ -180,6 +240,11 @@ async fn run(client: &Client, sql: &str) {
 fn address_of(url: &str, database: &str) -> String {
     let (server, _) = url.rsplit_once('/').expect("a URL names a database");
     format!("{server}/{database}")
+}
+
+/// The same database, for another role than the superuser's.
+fn address_as(url: &str, role: &str) -> String {
+    url.replacen("://postgres@", &format!("://{role}@"), 1)
 }
 
 /// A connection of the test's own, to look at what a database holds.

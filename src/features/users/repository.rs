@@ -293,6 +293,60 @@ pub(super) async fn update_hash(
     Ok(db.execute(&UPDATE_HASH, &parameters).await? == 1)
 }
 
+static UPDATE_HASH_OF_SAME_PASSWORD: WriteQuery = WriteQuery::update(
+    "users_update_hash_of_same_password",
+    "
+UPDATE users
+SET password_hash = $3, updated_at = $4
+WHERE id = $1 AND password_hash = $2
+RETURNING (
+    SELECT changed_at
+    FROM credentials
+    WHERE user_id = $1 AND kind = 'password'
+) AS changed_at",
+    &[Type::UUID, Type::TEXT, Type::TEXT, Type::TIMESTAMPTZ],
+);
+
+static RESTORE_CHANGED_AT: WriteQuery = WriteQuery::update(
+    "credentials_restore_changed_at",
+    "
+UPDATE credentials
+SET changed_at = $3
+WHERE user_id = $1 AND kind = 'password' AND secret = $2",
+    &[Type::UUID, Type::TEXT, Type::TIMESTAMPTZ],
+);
+
+/// Replaces this hash by another one of the same password, unless it was replaced in the meantime.
+///
+/// The trigger on users takes every new hash for a new password and moves the credential's
+/// `changed_at`, which what was issued for the password depends on, so it is put back. The first
+/// statement returns it as it was: the trigger runs after the statement, whose subquery sees the
+/// rows from before it. One statement cannot do both, because the trigger would have the last word.
+/// Within a transaction, or others see the moved time in between.
+pub(super) async fn update_hash_of_same_password(
+    db: &impl WriteExecutor,
+    id: UserId,
+    old: &PasswordHash,
+    new: &PasswordHash,
+    now: OffsetDateTime,
+) -> Result<bool, DatabaseError> {
+    let parameters: [&(dyn tokio_postgres::types::ToSql + Sync); 4] =
+        [id.as_uuid(), &old.as_str(), &new.as_str(), &now];
+    let row = db
+        .returning_optional(&UPDATE_HASH_OF_SAME_PASSWORD, &parameters)
+        .await?;
+    let Some(row) = row else {
+        return Ok(false);
+    };
+    let changed_at: OffsetDateTime = row.try_get("changed_at")?;
+    db.execute(
+        &RESTORE_CHANGED_AT,
+        &[id.as_uuid(), &new.as_str(), &changed_at],
+    )
+    .await?;
+    Ok(true)
+}
+
 static DELETE: WriteQuery = WriteQuery::delete(
     "users_delete",
     "

@@ -134,10 +134,14 @@ impl Users {
             Err(HashError::Busy) => return Ok(proven),
             Err(error) => return Err(error.into()),
         };
-        let id = proven.user.id;
-        let connection = self.database.connection().await?;
+        let (id, now) = (proven.user.id, self.clock.now());
+        let transaction = self.database.begin().await?;
+        let old = &proven.hash;
+        let replaced =
+            repository::update_hash_of_same_password(&transaction, id, old, &hash, now).await?;
+        transaction.commit().await?;
         // When somebody was faster, the proof is against a hash that is gone, as it would be anyway.
-        if repository::update_hash(&connection, id, &proven.hash, &hash, self.clock.now()).await? {
+        if replaced {
             return Ok(Proven { hash, ..proven });
         }
         Ok(proven)

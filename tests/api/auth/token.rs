@@ -415,6 +415,22 @@ async fn signing_in_makes_an_outdated_hash_anew() {
 }
 
 #[tokio::test]
+async fn a_password_that_is_hashed_anew_was_not_changed() {
+    let app = TestApp::start().await;
+    let user = app.user().create().await;
+    let made = app.credential_of(&user).await;
+    let dearer = app.replica_with(&[("SCRYPT_LOG_N", "3")]);
+    app.advance(Duration::hours(1));
+
+    dearer.sign_in(&user).await;
+
+    let (secret, changed_at) = app.credential_of(&user).await;
+    assert!(secret.starts_with("$scrypt$ln=3,"), "{secret}");
+    assert_eq!(secret, app.password_hash_of(&user).await);
+    assert_eq!(changed_at, made.1);
+}
+
+#[tokio::test]
 async fn beyond_the_limit_the_oldest_session_ends() {
     let app = TestApp::with(&[("MAX_SESSIONS_PER_USER", "2")]).await;
     let (user, other) = (app.user().create().await, app.user().create().await);

@@ -55,9 +55,11 @@ impl TestApp {
     /// The same with endpoints that only the test has.
     pub async fn with_endpoints(settings: &[(&str, &str)], further: Vec<Endpoint>) -> Self {
         let url = cluster::new_database().await;
+        // The service has a role of its own, which may do less than that of the test.
+        let service_url = cluster::as_service(&url);
         let mut pairs: Vec<(String, String)> = [
             ("APP_ENV", "test"),
-            ("DATABASE_URL", url.as_str()),
+            ("DATABASE_URL", service_url.as_str()),
             ("JWT_SECRET_KEY", SECRET),
             // The cheapest hash there is: tests are about what is done with it.
             ("SCRYPT_LOG_N", "1"),
@@ -120,7 +122,9 @@ impl TestApp {
         let router = app.router_with(further);
         app.lifecycle.serve();
         let features = warp_skeleton::routes::features(&app, false);
-        let openapi = serde_json::to_value(warp_skeleton::routes::document(&features)).unwrap();
+        let public_url = settings.web.public_url.as_ref();
+        let document = warp_skeleton::routes::document(&features, public_url);
+        let openapi = serde_json::to_value(document).unwrap();
         Self {
             auth: app.auth.clone(),
             app,

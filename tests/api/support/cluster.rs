@@ -1,15 +1,22 @@
 //! One throw-away PostgreSQL for the whole run, and a database of its own for each test.
 
 use chassis_postgres::testing::TestDatabases;
-use warp_skeleton::migrations::MIGRATIONS;
+use warp_skeleton::{grants, migrations::MIGRATIONS};
 
 pub use chassis_postgres::testing::connect;
+
+/// The role that the service has in a cluster of ours. The one of the tests themselves is a superuser.
+pub const SERVICE: &str = "warp_skeleton";
+
+/// The role that owns the databases and tables of a cluster of ours.
+pub const OWNER: &str = "warp_skeleton_owner";
 
 static DATABASES: TestDatabases = TestDatabases::new(
     concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/postgres"),
     "warp_skeleton",
     &MIGRATIONS,
-);
+)
+.with_roles(OWNER, SERVICE, grants::TABLES);
 
 /// The URL of a new database with the whole schema.
 pub async fn new_database() -> String {
@@ -19,4 +26,9 @@ pub async fn new_database() -> String {
 /// The URL of a new, empty database.
 pub async fn empty_database() -> String {
     DATABASES.empty_database().await
+}
+
+/// The same database, as the role that the service has. A prepared server has one role for everything.
+pub fn as_service(url: &str) -> String {
+    DATABASES.as_service(url)
 }

@@ -1,5 +1,6 @@
 //! What the database holds.
 
+use time::OffsetDateTime;
 use tokio_postgres::types::{FromSqlOwned, ToSql};
 
 use super::{TestApp, TestUser};
@@ -24,6 +25,17 @@ WHERE user_id = $1";
     pub async fn password_hash_of(&self, user: &TestUser) -> String {
         let sql = "SELECT password_hash FROM users WHERE id = $1";
         self.value(sql, &[user.id.as_uuid()]).await
+    }
+
+    /// What this user's password is checked against, and when the user chose it.
+    pub async fn credential_of(&self, user: &TestUser) -> (String, OffsetDateTime) {
+        let sql = "
+SELECT secret, changed_at
+FROM credentials
+WHERE user_id = $1 AND kind = 'password'";
+        let database = self.database().await;
+        let row = database.query_one(sql, &[user.id.as_uuid()]).await.unwrap();
+        (row.get("secret"), row.get("changed_at"))
     }
 
     /// The role of this user, and whether it is active.

@@ -34,6 +34,21 @@ fn walk<'a>(value: &'a Value, place: &str, see: &mut impl FnMut(&str, &'a Value)
 }
 
 #[tokio::test]
+async fn the_address_of_the_service_is_that_of_the_settings_and_never_the_host_of_a_request() {
+    let app = TestApp::start().await;
+    let public = app.replica_with(&[("PUBLIC_URL", "https://api.example.com")]);
+
+    let unknown = served(&app).await;
+    let known = served(&public).await;
+
+    assert_eq!(unknown.get("servers"), None);
+    assert_eq!(
+        known["servers"],
+        serde_json::json!([{"url": "https://api.example.com"}])
+    );
+}
+
+#[tokio::test]
 async fn the_document_describes_exactly_the_endpoints_that_are_served() {
     let app = TestApp::start().await;
 

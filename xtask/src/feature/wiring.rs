@@ -86,6 +86,12 @@ fn lines(names: &Names, fields: &[Field]) -> Vec<Line> {
             "        system,",
         ),
         line(
+            "src/grants.rs",
+            format!("    TableGrant::new(\"{plural}\", &[Select, Insert, Update, Delete]),"),
+            Side::Below,
+            "pub static TABLES",
+        ),
+        line(
             "tests/api/main.rs",
             format!("mod {plural};"),
             Side::Below,
@@ -123,11 +129,12 @@ fn lines(names: &Names, fields: &[Field]) -> Vec<Line> {
 }
 
 /// The files that are wired, each once.
-pub(super) fn files() -> [&'static str; 7] {
+pub(super) fn files() -> [&'static str; 8] {
     [
         "src/features/mod.rs",
         "src/app.rs",
         "src/routes.rs",
+        "src/grants.rs",
         "tests/api/main.rs",
         "README.md",
         "docs/api.http",

@@ -12,7 +12,8 @@
 //!    session, not to a transaction, because each step is a transaction of its own. It needs a direct connection: a
 //!    pooler in transaction mode would give lock and statements to different sessions.
 //! 3. History and folder are compared only now, because another replica may have migrated while this one waited.
-//! 4. Each pending step runs in a transaction together with its row of the history.
+//! 4. Each pending step runs in a transaction together with its row of the history and the privileges of the service's
+//!    role ([`Grants`](crate::Grants)).
 //! 5. `pg_advisory_unlock(key)`, also after a failure. If the run is cancelled or the process dies, the session ends and
 //!    the lock with it; a step that was under way is rolled back.
 //!

@@ -1,0 +1,3 @@
+DROP TRIGGER users_copy_password ON users;
+DROP FUNCTION users_copy_password();
+DROP TABLE credentials;
