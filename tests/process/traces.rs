@@ -18,12 +18,14 @@ const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
 const CALLER: &str = "b7ad6b7169203331";
 
 /// The spans of a sign-in: the server's, and inside it those of hashing and of SQL.
-const SIGN_IN: [&str; 5] = [
+const SIGN_IN: [&str; 7] = [
     "POST /auth/token",
+    "begin",
+    "commit",
     "password_hash",
-    "rate_limits_take",
     "sessions_open",
     "users_find_by_email",
+    "users_lock",
 ];
 
 /// Sends spans at once.

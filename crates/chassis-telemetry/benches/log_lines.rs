@@ -141,7 +141,7 @@ fn measure<G>(threads: u32, start: impl FnOnce() -> (G, Dispatch)) -> (Duration,
     let wall = started.elapsed();
     drop(dispatch);
     drop(guard);
-    (wall, processor_time() - processor)
+    (wall, processor_time().saturating_sub(processor))
 }
 
 /// Requests of two lines each.

@@ -72,7 +72,7 @@ mod tests {
     use std::sync::{Arc, Mutex};
 
     use tracing::{Id, info_span, span::Attributes, subscriber::with_default};
-    use tracing_subscriber::{Layer, layer::SubscriberExt};
+    use tracing_subscriber::{Layer, layer::SubscriberExt, registry::Scope};
 
     use super::*;
     use crate::{Tracing, tests::options};
@@ -84,7 +84,7 @@ mod tests {
     impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Made {
         fn on_new_span(&self, _: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
             let scope = context.span_scope(id).into_iter();
-            let path = scope.flat_map(|scope| scope.from_root());
+            let path = scope.flat_map(Scope::from_root);
             let names: Vec<_> = path.map(|span| span.name()).collect();
             self.0.lock().unwrap().push(names.join(" > "));
         }

@@ -138,14 +138,24 @@ impl Shared {
     fn write_to(&self, mut stream: impl Write) {
         let mut lines = Vec::new();
         let mut failing = false;
+        let mut partial = false;
         while self.take(&mut lines) {
+            if partial {
+                lines.insert(0, b'\n');
+            }
             match self.write_lines(&mut stream, &lines) {
-                Ok(()) => failing = false,
+                Ok(()) => {
+                    failing = false;
+                    partial = false;
+                    self.report();
+                }
                 Err((error, written)) => {
                     let rest = lines.get(written..).unwrap_or_default();
-                    self.lock().dropped += count_lines(rest);
-                    if written > 0 && lines.get(written - 1) != Some(&b'\n') {
-                        self.end_partial_line();
+                    // The break that ends the partial line is no line of its own.
+                    let added = u64::from(partial && written == 0);
+                    self.lock().dropped += count_lines(rest) - added;
+                    if let Some(last) = written.checked_sub(1) {
+                        partial = lines.get(last) != Some(&b'\n');
                     }
                     if !failing {
                         // Standard error may be closed, too.
@@ -155,9 +165,6 @@ impl Shared {
                 }
             }
             lines.clear();
-            if !failing {
-                self.report();
-            }
         }
     }
 
@@ -200,11 +207,6 @@ impl Shared {
             }
         }
         stream.flush().map_err(|error| (error, written))
-    }
-
-    /// Puts a line break before the next line.
-    fn end_partial_line(&self) {
-        self.lock().waiting.splice(0..0, *b"\n");
     }
 
     /// Logs how many lines were dropped, if any.
@@ -398,11 +400,15 @@ mod tests {
         while disk.0.lock().unwrap().0 > 0 || thread.shared.lock().dropped == 0 {
             thread::yield_now();
         }
+        writeln!(&mut &writer, "second").unwrap();
+        while thread.shared.lock().dropped < 2 {
+            thread::yield_now();
+        }
         disk.0.lock().unwrap().0 = 100;
 
-        writeln!(&mut &writer, "second").unwrap();
+        writeln!(&mut &writer, "third").unwrap();
         drop(thread);
 
-        assert_eq!(disk.0.lock().unwrap().1, b"fir\nsecond\n");
+        assert_eq!(disk.0.lock().unwrap().1, b"fir\nthird\n");
     }
 }
