@@ -24,7 +24,7 @@ static WATCH: Once = Once::new();
 /// Every log line of this process goes through here from now on.
 pub fn watch() {
     WATCH.call_once(|| {
-        let values = Values::from_pairs([("LOG_LEVEL", "info,warp_skeleton=trace")]).unwrap();
+        let values = Values::from_pairs([("LOG_LEVEL", "info,warp_skeleton=trace,chassis_http=trace")]).unwrap();
         let settings = TelemetrySettings::read(&values).unwrap();
         let (subscriber, provider) =
             telemetry::subscriber(&settings, Clock::system(), LogFormat::Json, || Watched).unwrap();
