@@ -1,6 +1,6 @@
 //! Bodies that are parsed: the media type, and JSON.
 //!
-//! JSON is read more strictly than serde_json does it by itself, because what two parsers read differently
+//! JSON is read more strictly than `serde_json` does it by itself, because what two parsers read differently
 //! can be used to get one thing past a check and another thing into the service:
 //!
 //! - the document is one object; serde would also fill a struct from an array, in the order of its fields;

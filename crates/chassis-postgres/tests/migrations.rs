@@ -12,8 +12,17 @@ async fn up_applies_and_down_undoes_newest_first() {
     let url = DATABASES.empty_database().await;
     let mut client = connect(&url).await;
 
-    assert_eq!(MIGRATIONS.up(&mut client, &Grants::none()).await.unwrap(), ALL);
-    assert!(MIGRATIONS.up(&mut client, &Grants::none()).await.unwrap().is_empty());
+    assert_eq!(
+        MIGRATIONS.up(&mut client, &Grants::none()).await.unwrap(),
+        ALL
+    );
+    assert!(
+        MIGRATIONS
+            .up(&mut client, &Grants::none())
+            .await
+            .unwrap()
+            .is_empty()
+    );
     assert_eq!(MIGRATIONS.down(&mut client, 1).await.unwrap(), [ALL[1]]);
     assert_eq!(MIGRATIONS.status(&client).await.unwrap().pending, [ALL[1]]);
     assert_eq!(count(&client, TABLES).await, 1);
@@ -26,7 +35,11 @@ async fn runs_at_once_apply_each_step_once() {
     let url = DATABASES.empty_database().await;
     let runs = (0..4).map(|_| async {
         let mut client = connect(&url).await;
-        MIGRATIONS.up(&mut client, &Grants::none()).await.unwrap().len()
+        MIGRATIONS
+            .up(&mut client, &Grants::none())
+            .await
+            .unwrap()
+            .len()
     });
 
     let applied = futures_util::future::join_all(runs).await;
@@ -41,7 +54,10 @@ async fn a_run_releases_its_lock_after_a_failure() {
     let in_the_way = "CREATE TABLE items (name text)";
     client.batch_execute(in_the_way).await.unwrap();
 
-    let failed = MIGRATIONS.up(&mut client, &Grants::none()).await.unwrap_err();
+    let failed = MIGRATIONS
+        .up(&mut client, &Grants::none())
+        .await
+        .unwrap_err();
 
     assert!(failed.to_string().contains("42P07"), "{failed}");
     let locks = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND database =
@@ -56,7 +72,10 @@ async fn an_applied_step_that_changed_is_refused() {
     let tamper = "UPDATE refinery_schema_history SET checksum = '1' WHERE version = 2";
     client.batch_execute(tamper).await.unwrap();
 
-    let refused = MIGRATIONS.up(&mut client, &Grants::none()).await.unwrap_err();
+    let refused = MIGRATIONS
+        .up(&mut client, &Grants::none())
+        .await
+        .unwrap_err();
 
     assert!(matches!(refused, MigrationError::Diverged(name) if name == ALL[1]));
     let database = open(&options(&url));
