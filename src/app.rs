@@ -14,10 +14,11 @@ use crate::{
     config::Settings,
     database::{Database, DatabaseMetrics},
     features::{
-        auth::{self, ActivityWriter, Auth, Events},
+        identity::{
+            self, ActivityWriter, Auth, Events, HashMetrics, Hasher, PasswordPolicy, Users,
+        },
         limits::{self, Limits},
         system::{Documentation, Lifecycle, System},
-        users::{HashMetrics, Hasher, PasswordPolicy, Users},
     },
     routes,
     telemetry::{self, Tracing},
@@ -71,7 +72,7 @@ impl App {
             RateMetrics::new(&registry),
             clock.clone(),
         );
-        let (seen, activity) = auth::activity_channel();
+        let (seen, activity) = identity::activity_channel();
         let auth = Auth::new(
             &settings.auth,
             database.clone(),
@@ -145,7 +146,7 @@ impl App {
     /// Starts what runs beside the requests until it is stopped.
     pub fn start_tasks(self, tasks: &TaskTracker, stop: &CancellationToken) {
         let (database, clock, tracing) = (self.database, self.clock, self.tracing);
-        tasks.spawn(auth::cleanup::run(
+        tasks.spawn(identity::cleanup::run(
             database.clone(),
             clock.clone(),
             tracing.clone(),

@@ -27,7 +27,10 @@ use secrecy::SecretString;
 
 use crate::{
     database::DatabaseSettings,
-    features::{auth::AuthSettings, limits::LimitSettings, users::PasswordSettings},
+    features::{
+        identity::{AuthSettings, PasswordSettings},
+        limits::LimitSettings,
+    },
     server::ServerSettings,
     telemetry::TelemetrySettings,
     web::WebSettings,

@@ -24,8 +24,8 @@ pub fn chapters(app: &App, separate_metrics: bool) -> Vec<Room> {
         system.endpoints.push(system::metrics(&app.system));
     }
     vec![
-        features::auth::endpoints(&app.auth),
-        features::administration::endpoints(&app.auth),
+        features::identity::own_endpoints(&app.auth),
+        features::identity::users_endpoints(&app.auth),
         system,
     ]
 }

@@ -11,7 +11,7 @@ use serde_json::Value;
 use time::{Duration, OffsetDateTime};
 use warp_skeleton::{
     config::{Section, Values},
-    features::auth::{AuthSettings, Tokens},
+    features::identity::{AuthSettings, Tokens},
 };
 
 const SECRET: &str = "0123456789abcdef0123456789abcdef";

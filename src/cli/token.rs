@@ -6,7 +6,7 @@ use time::format_description::well_known::Rfc3339;
 
 use crate::{
     config::{AppEnv, Settings},
-    features::users::{Actor, Email, Error, Password, Role, UserChange},
+    features::identity::{Actor, Email, Error, Password, Role, UserChange},
 };
 
 #[derive(Debug, clap::Args)]
@@ -77,7 +77,7 @@ impl Token {
 }
 
 /// A password that is forgotten at once: the user signs in by this command, or gets one by `user set-password`.
-fn nobodys_password(email: &Email, policy: &crate::features::users::PasswordPolicy) -> Password {
+fn nobodys_password(email: &Email, policy: &crate::features::identity::PasswordPolicy) -> Password {
     let random = format!("{}{}", uuid::Uuid::new_v4(), uuid::Uuid::new_v4());
     Password::parse(&random.into(), email, policy).expect("72 random characters meet any policy")
 }

@@ -11,7 +11,7 @@ use secrecy::{ExposeSecret, SecretString};
 use crate::{
     app::App,
     config::Settings,
-    features::users::{self, Actor, Email, Password, Role, UserChange, UserFilter},
+    features::identity::{self, Actor, Email, Password, Role, UserChange, UserFilter},
     web::PageRequest,
 };
 
@@ -126,16 +126,16 @@ async fn change_user(app: &App, email: &Email, change: UserChange) -> anyhow::Re
     Ok(())
 }
 
-async fn find(app: &App, email: &Email) -> anyhow::Result<users::User> {
+async fn find(app: &App, email: &Email) -> anyhow::Result<identity::User> {
     match app.users.find_by_email(email).await {
-        Err(users::Error::NotFound) => {
+        Err(identity::Error::NotFound) => {
             anyhow::bail!("no account has the address {}", email.as_str())
         }
         other => Ok(other?),
     }
 }
 
-fn show(user: &users::User) {
+fn show(user: &identity::User) {
     let state = if user.is_active { "active" } else { "disabled" };
     say!(
         "{}  {:6}  {:8}  {}",

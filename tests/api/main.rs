@@ -6,8 +6,7 @@
     reason = "a test that cannot go on should stop"
 )]
 
-mod administration;
-mod auth;
+mod identity;
 mod limits;
 mod support;
 mod system;

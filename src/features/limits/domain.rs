@@ -5,7 +5,7 @@ use std::str::FromStr;
 use sha2::{Digest, Sha256};
 
 use crate::{
-    features::users::{Email, UserId},
+    features::identity::{Email, UserId},
     web::Source,
 };
 

@@ -9,7 +9,7 @@ use super::{
     service::System,
 };
 use crate::{
-    features::auth::SignedIn,
+    features::identity::SignedIn,
     web::{Problem, json},
 };
 

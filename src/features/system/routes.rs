@@ -10,10 +10,7 @@ use super::{
     service::System,
 };
 use crate::{
-    features::{
-        auth::{Auth, require},
-        users::Role,
-    },
+    features::identity::{Auth, Role, require},
     web::{Endpoint, Room, anyone, endpoint, openapi, with},
 };
 

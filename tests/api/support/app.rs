@@ -19,7 +19,7 @@ use warp_skeleton::{
     app::App,
     clock::Clock,
     config::{Settings, Values},
-    features::auth::Auth,
+    features::identity::Auth,
     web::{Endpoint, Peer, Site},
 };
 

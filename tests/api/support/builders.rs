@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use serde_json::json;
-use warp_skeleton::features::users::{Actor, Email, Password, Role, UserChange, UserId};
+use warp_skeleton::features::identity::{Actor, Email, Password, Role, UserChange, UserId};
 
 use super::{Answer, TestApp};
 

@@ -7,7 +7,7 @@ use prometheus::proto::{Metric, MetricFamily, MetricType};
 use serde_json::json;
 use warp_skeleton::{
     config::{Setting, catalogue},
-    features::users::Role,
+    features::identity::Role,
 };
 
 use super::panicking_endpoint;

@@ -10,7 +10,7 @@ use super::{
     service::Notes,
 };
 use crate::{
-    features::auth::{self, SignedIn},
+    features::identity::{self, SignedIn},
     web::{Fields, ListPage, Problem, created, json, no_content},
 };
 

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     database::{DatabaseError, Executor, Parameters, Query},
-    features::users::UserId,
+    features::identity::UserId,
     web::PageRequest,
 };
 

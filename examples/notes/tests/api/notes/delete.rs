@@ -1,7 +1,7 @@
 //! `DELETE /notes/{id}`
 
 use uuid::Uuid;
-use warp_skeleton::features::users::{Actor, Role};
+use warp_skeleton::features::identity::{Actor, Role};
 
 use super::{create, path_of};
 use crate::support::{Answer, TestApp};

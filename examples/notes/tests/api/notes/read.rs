@@ -1,7 +1,7 @@
 //! `GET /notes/{id}`
 
 use uuid::Uuid;
-use warp_skeleton::features::users::{Actor, Role, UserChange};
+use warp_skeleton::features::identity::{Actor, Role, UserChange};
 
 use super::{create, path_of};
 use crate::support::TestApp;

@@ -1,0 +1,5 @@
+//! SQL, one file per table.
+
+pub(super) mod refresh_tokens;
+pub(super) mod sessions;
+pub(super) mod users;

@@ -1,0 +1,308 @@
+//! The table `users`.
+
+use time::OffsetDateTime;
+use tokio_postgres::{Row, types::Type};
+
+use crate::{
+    database::{DatabaseError, Executor, Query},
+    features::identity::{Email, Error, PasswordHash, Role, User, UserFilter, UserId},
+    web::PageRequest,
+};
+
+impl TryFrom<&Row> for User {
+    type Error = DatabaseError;
+
+    fn try_from(row: &Row) -> Result<Self, DatabaseError> {
+        let email: &str = row.try_get("email")?;
+        let role: &str = row.try_get("role")?;
+        Ok(Self {
+            id: UserId::from(row.try_get::<_, uuid::Uuid>("id")?),
+            email: Email::parse(email).map_err(|_| DatabaseError::Unreadable("email"))?,
+            role: role
+                .parse()
+                .map_err(|_| DatabaseError::Unreadable("role"))?,
+            is_active: row.try_get("is_active")?,
+            created_at: row.try_get("created_at")?,
+            updated_at: row.try_get("updated_at")?,
+        })
+    }
+}
+
+static INSERT: Query = Query {
+    name: "users_insert",
+    sql: "
+INSERT INTO users (id, email, password_hash, role, is_active, created_at, updated_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7)",
+    types: &[
+        Type::UUID,
+        Type::TEXT,
+        Type::TEXT,
+        Type::TEXT,
+        Type::BOOL,
+        Type::TIMESTAMPTZ,
+        Type::TIMESTAMPTZ,
+    ],
+};
+
+/// Adds a user.
+pub(in crate::features::identity) async fn insert(
+    db: &impl Executor,
+    user: &User,
+    hash: &PasswordHash,
+) -> Result<(), Error> {
+    let inserted = db
+        .execute(
+            &INSERT,
+            &[
+                user.id.as_uuid(),
+                &user.email.as_str(),
+                &hash.as_str(),
+                &user.role.as_str(),
+                &user.is_active,
+                &user.created_at,
+                &user.updated_at,
+            ],
+        )
+        .await;
+    inserted.map_err(taken)?;
+    Ok(())
+}
+
+fn taken(error: DatabaseError) -> Error {
+    if error.breaks("users_email_key") {
+        return Error::EmailTaken;
+    }
+    error.into()
+}
+
+static FIND_BY_EMAIL: Query = Query {
+    name: "users_find_by_email",
+    sql: "
+SELECT id, email, password_hash, role, is_active, created_at, updated_at
+FROM users
+WHERE email = $1",
+    types: &[Type::TEXT],
+};
+
+/// The user of this address, with the hash to compare a password with.
+pub(in crate::features::identity) async fn find_by_email(
+    db: &impl Executor,
+    email: &Email,
+) -> Result<Option<(User, PasswordHash)>, DatabaseError> {
+    let row = db.optional(&FIND_BY_EMAIL, &[&email.as_str()]).await?;
+    row.as_ref().map(with_hash).transpose()
+}
+
+fn with_hash(row: &Row) -> Result<(User, PasswordHash), DatabaseError> {
+    Ok((
+        row.try_into()?,
+        PasswordHash::new(row.try_get("password_hash")?),
+    ))
+}
+
+static FIND: Query = Query {
+    name: "users_find",
+    sql: "
+SELECT id, email, password_hash, role, is_active, created_at, updated_at
+FROM users
+WHERE id = $1",
+    types: &[Type::UUID],
+};
+
+/// The user of this id, with the hash to compare a password with.
+pub(in crate::features::identity) async fn find(
+    db: &impl Executor,
+    id: UserId,
+) -> Result<Option<(User, PasswordHash)>, DatabaseError> {
+    let row = db.optional(&FIND, &[id.as_uuid()]).await?;
+    row.as_ref().map(with_hash).transpose()
+}
+
+static LOCK: Query = Query {
+    name: "users_lock",
+    sql: "
+SELECT id, email, password_hash, role, is_active, created_at, updated_at
+FROM users
+WHERE id = $1
+FOR UPDATE",
+    types: &[Type::UUID],
+};
+
+/// The user of this id with the hash, as they are once nobody else holds them, held until the transaction ends.
+pub(in crate::features::identity) async fn lock(
+    db: &impl Executor,
+    id: UserId,
+) -> Result<Option<(User, PasswordHash)>, DatabaseError> {
+    let row = db.optional(&LOCK, &[id.as_uuid()]).await?;
+    row.as_ref().map(with_hash).transpose()
+}
+
+static LOCK_ACTIVE_OWNERS: Query = Query {
+    name: "users_lock_active_owners",
+    sql: "
+SELECT id
+FROM users
+WHERE role = 'OWNER' AND is_active
+ORDER BY id
+FOR UPDATE",
+    types: &[],
+};
+
+/// Every active owner, held until the transaction ends. Always in the same order, so that two cannot wait for each other.
+pub(in crate::features::identity) async fn lock_active_owners(
+    db: &impl Executor,
+) -> Result<Vec<UserId>, DatabaseError> {
+    let rows = db.rows(&LOCK_ACTIVE_OWNERS, &[]).await?;
+    rows.iter()
+        .map(|row| Ok(UserId::from(row.try_get::<_, uuid::Uuid>("id")?)))
+        .collect()
+}
+
+static LIST: Query = Query {
+    name: "users_list",
+    sql: "
+SELECT id, email, role, is_active, created_at, updated_at
+FROM users
+WHERE id > $1
+  AND ($2::text IS NULL OR role = $2)
+  AND ($3::boolean IS NULL OR is_active = $3)
+ORDER BY id
+LIMIT $4",
+    types: &[Type::UUID, Type::TEXT, Type::BOOL, Type::INT8],
+};
+
+static LIST_BY_PREFIX: Query = Query {
+    name: "users_list_by_prefix",
+    sql: "
+SELECT id, email, role, is_active, created_at, updated_at
+FROM users
+WHERE email >= $5 AND email < $6
+  AND id > $1
+  AND ($2::text IS NULL OR role = $2)
+  AND ($3::boolean IS NULL OR is_active = $3)
+ORDER BY id
+LIMIT $4",
+    types: &[
+        Type::UUID,
+        Type::TEXT,
+        Type::BOOL,
+        Type::INT8,
+        Type::TEXT,
+        Type::TEXT,
+    ],
+};
+
+/// The rows for this page, oldest first.
+///
+/// A prefix is a range in an index in byte order: from itself up to itself and
+/// the last character of ASCII, which no address holds. Unlike `LIKE` it needs
+/// no escaping, and a prepared statement finds the index, too.
+pub(in crate::features::identity) async fn list(
+    db: &impl Executor,
+    filter: &UserFilter,
+    request: PageRequest,
+) -> Result<Vec<User>, DatabaseError> {
+    let (after, limit) = (request.after(), request.rows());
+    let role = filter.role.map(Role::as_str);
+    let is_active = filter.is_active;
+    let rows = match &filter.email_prefix {
+        None => db.rows(&LIST, &[&after, &role, &is_active, &limit]).await?,
+        Some(prefix) => {
+            let end = format!("{prefix}\u{7f}");
+            let parameters: [&(dyn tokio_postgres::types::ToSql + Sync); 6] =
+                [&after, &role, &is_active, &limit, prefix, &end];
+            db.rows(&LIST_BY_PREFIX, &parameters).await?
+        }
+    };
+    rows.iter().map(User::try_from).collect()
+}
+
+static UPDATE_ROLE_AND_STATE: Query = Query {
+    name: "users_update_role_and_state",
+    sql: "
+UPDATE users
+SET role = $2, is_active = $3, updated_at = $4
+WHERE id = $1",
+    types: &[Type::UUID, Type::TEXT, Type::BOOL, Type::TIMESTAMPTZ],
+};
+
+/// Writes role and state.
+pub(in crate::features::identity) async fn update_role_and_state(
+    db: &impl Executor,
+    user: &User,
+) -> Result<(), DatabaseError> {
+    db.execute(
+        &UPDATE_ROLE_AND_STATE,
+        &[
+            user.id.as_uuid(),
+            &user.role.as_str(),
+            &user.is_active,
+            &user.updated_at,
+        ],
+    )
+    .await?;
+    Ok(())
+}
+
+static UPDATE_EMAIL: Query = Query {
+    name: "users_update_email",
+    sql: "
+UPDATE users
+SET email = $2, updated_at = $3
+WHERE id = $1
+RETURNING id, email, role, is_active, created_at, updated_at",
+    types: &[Type::UUID, Type::TEXT, Type::TIMESTAMPTZ],
+};
+
+/// Writes the address.
+pub(in crate::features::identity) async fn update_email(
+    db: &impl Executor,
+    id: UserId,
+    email: &Email,
+    now: OffsetDateTime,
+) -> Result<Option<User>, Error> {
+    let row = db
+        .optional(&UPDATE_EMAIL, &[id.as_uuid(), &email.as_str(), &now])
+        .await
+        .map_err(taken)?;
+    Ok(row.as_ref().map(User::try_from).transpose()?)
+}
+
+static UPDATE_HASH: Query = Query {
+    name: "users_update_hash",
+    sql: "
+UPDATE users
+SET password_hash = $3, updated_at = $4
+WHERE id = $1 AND password_hash = $2",
+    types: &[Type::UUID, Type::TEXT, Type::TEXT, Type::TIMESTAMPTZ],
+};
+
+/// Replaces this hash by another, unless somebody else did in the meantime.
+pub(in crate::features::identity) async fn update_hash(
+    db: &impl Executor,
+    id: UserId,
+    old: &PasswordHash,
+    new: &PasswordHash,
+    now: OffsetDateTime,
+) -> Result<bool, DatabaseError> {
+    let parameters: [&(dyn tokio_postgres::types::ToSql + Sync); 4] =
+        [id.as_uuid(), &old.as_str(), &new.as_str(), &now];
+    Ok(db.execute(&UPDATE_HASH, &parameters).await? == 1)
+}
+
+static DELETE: Query = Query {
+    name: "users_delete",
+    sql: "
+DELETE FROM users
+WHERE id = $1",
+    types: &[Type::UUID],
+};
+
+/// Removes a user, and by the schema's rule everything that is theirs.
+pub(in crate::features::identity) async fn delete(
+    db: &impl Executor,
+    id: UserId,
+) -> Result<(), DatabaseError> {
+    db.execute(&DELETE, &[id.as_uuid()]).await?;
+    Ok(())
+}
