@@ -10,7 +10,7 @@ use crate::{
     features::{self, system, system::Documentation},
     telemetry::VERSION,
     web::{
-        Endpoint, Operation, ProblemType, Room,
+        Endpoint, Feature, Operation, ProblemType,
         openapi::{self, Chapter},
         problem,
     },
@@ -18,7 +18,7 @@ use crate::{
 
 /// Every room that is open to the public.
 #[must_use]
-pub fn chapters(app: &App, separate_metrics: bool) -> Vec<Room> {
+pub fn chapters(app: &App, separate_metrics: bool) -> Vec<Feature> {
     let mut system = system::endpoints(&app.system, &app.documentation, &app.auth);
     if !separate_metrics {
         system.endpoints.push(system::metrics(&app.system));
@@ -38,12 +38,12 @@ pub fn admin(app: &App) -> Vec<Endpoint> {
 
 /// The OpenAPI document of these rooms.
 #[must_use]
-pub fn document(rooms: &[Room]) -> OpenApi {
+pub fn document(rooms: &[Feature]) -> OpenApi {
     let chapters: Vec<_> = rooms
         .iter()
         .map(|room| Chapter {
             name: room.name,
-            about: room.about,
+            about: room.description,
             operations: room.endpoints.iter().map(Endpoint::operation).collect(),
         })
         .collect();
@@ -55,7 +55,7 @@ pub fn document(rooms: &[Room]) -> OpenApi {
 /// # Panics
 ///
 /// When the document does not serialize: it is made of strings.
-pub fn write_documentation(rooms: &[Room], documentation: &Documentation) {
+pub fn write_documentation(rooms: &[Feature], documentation: &Documentation) {
     let json = document(rooms)
         .to_json()
         .expect("the document is made of strings");

@@ -1,9 +1,9 @@
-//! An endpoint, stated once.
+//! The definition of an endpoint.
 //!
-//! The statement names method, path template, purpose, who may call it, and
-//! what goes in and out. From it follow the filter that serves it, the label
-//! of its spans and metrics, the answers to other methods, its place in the
-//! OpenAPI document, the `routes` listing and the role-by-route test.
+//! A definition names method, path template, purpose, who may call the endpoint, and its inputs and
+//! outputs. Everything else is derived from it: the filter that serves requests, the labels of spans
+//! and metrics, the answers to other methods, the entry in the OpenAPI document, the line that the
+//! `routes` command prints, and the test that calls each route as each role.
 
 use std::{convert::Infallible, str::FromStr, sync::Arc};
 
@@ -30,29 +30,30 @@ use warp::{
 use super::{
     body::{RequestBody, json_body},
     context::{RequestContext, context},
-    guard::{Access, Guard},
+    guard::{Access, Guard, ReadGuard, WriteGuard},
+    handler::{Append, RefuseQuery, Serve, into_problem},
     openapi,
     problem::{
         BODY_TIMEOUT, BODY_TOO_LARGE, INTERNAL_ERROR, INVALID_REQUEST, MALFORMED_JSON, NOT_FOUND,
         Problem, ProblemType, REQUEST_TIMEOUT, TOO_MANY_REQUESTS, UNAVAILABLE,
         UNSUPPORTED_MEDIA_TYPE, VALIDATION_FAILED,
     },
-    query::{no_query, query},
+    query::query,
     rate::{Rate, Throttle},
 };
 
-/// What is stated about an endpoint.
+/// The definition of an endpoint, without the filter that serves it.
 #[derive(Clone)]
 pub struct Operation {
     /// The method; `HEAD` follows from `GET`.
     pub method: Method,
     /// The path, with `{name}` where a value goes.
     pub template: &'static str,
-    /// Its purpose, in a line.
+    /// Its purpose, in one line.
     pub summary: &'static str,
     /// Who may call it.
     pub access: Access,
-    /// How eagerly.
+    /// The class of its rate limit.
     pub rate: Rate,
     pub(super) parameters: Vec<Parameter>,
     pub(super) body: Option<BodyDoc>,
@@ -62,121 +63,199 @@ pub struct Operation {
 }
 
 impl Operation {
-    /// Every status it may answer with.
+    /// Every status of its responses.
     pub fn statuses(&self) -> impl Iterator<Item = StatusCode> {
         let replies = self.replies.iter().map(|(status, _)| *status);
         replies.chain(self.problems.iter().map(|kind| kind.status))
     }
 
-    /// Every kind of problem it may answer with.
+    /// Every type of problem among its responses.
     #[must_use]
     pub fn problems(&self) -> &[&'static ProblemType] {
         &self.problems
     }
 }
 
-type Serve = dyn Fn(Request<RequestBody>) -> BoxFuture<'static, Response> + Send + Sync;
+type ServeRequest = dyn Fn(Request<RequestBody>) -> BoxFuture<'static, Response> + Send + Sync;
 
-/// An endpoint: its statement, and the filter that serves it.
+/// An endpoint: its definition, and the filter that serves its requests.
 #[derive(Clone)]
 pub struct Endpoint {
     pub(super) operation: Operation,
-    pub(super) serve: Arc<Serve>,
+    pub(super) serve: Arc<ServeRequest>,
 }
 
 impl Endpoint {
-    /// What was stated.
+    /// The definition.
     #[must_use]
     pub fn operation(&self) -> &Operation {
         &self.operation
     }
 }
 
-/// The endpoints of one room, with the words the documentation introduces it by.
-pub struct Room {
-    /// The room's name.
+/// The endpoints of one feature, and how the documentation introduces them.
+pub struct Feature {
+    /// The feature's name: the tag of its endpoints in the OpenAPI document.
     pub name: &'static str,
-    /// What it is for.
-    pub about: &'static str,
-    /// What it serves.
+    /// What the feature is for, in one line.
+    pub description: &'static str,
+    /// Its endpoints.
     pub endpoints: Vec<Endpoint>,
 }
 
-/// Begins to state an endpoint. Whom the guard rejects is rejected before the body and the query are looked at.
+/// Defines a `GET` endpoint, which only reads; it also answers `HEAD`.
+///
+/// The guard rejects a caller before the query or the body is looked at.
 ///
 /// ```
-/// use http::{Method, StatusCode};
-/// use warp::Filter;
-/// use warp_skeleton::web::{anyone, endpoint};
+/// use warp_skeleton::web::{get, public};
 ///
-/// let hello = endpoint(Method::GET, "/hello", "Greet", anyone())
-///     .replies_text("text/plain")
-///     .handled_by(|request| request.map(|| "hello"));
+/// async fn hello() -> &'static str {
+///     "hello"
+/// }
 ///
-/// assert_eq!(hello.operation().template, "/hello");
+/// let endpoint = get("/hello", "Greet", public())
+///     .responds_text("text/plain")
+///     .handler(hello);
+///
+/// assert_eq!(endpoint.operation().template, "/hello");
 /// ```
 ///
-/// Without a word on who may call it there is no endpoint:
+/// There is no endpoint without a guard:
 ///
 /// ```compile_fail
-/// # use http::Method;
-/// # use warp::Filter;
-/// # use warp_skeleton::web::endpoint;
-/// endpoint(Method::GET, "/hello", "Greet").handled_by(|request| request.map(|| "hello"));
+/// # use warp_skeleton::web::get;
+/// # async fn hello() -> &'static str { "hello" }
+/// get("/hello", "Greet").handler(hello);
 /// ```
-pub fn endpoint<F>(
-    method: Method,
+pub fn get<F>(
     template: &'static str,
     summary: &'static str,
-    guard: Guard<F>,
-) -> Draft<F> {
-    let mut problems: Vec<&'static ProblemType> = vec![
-        &INVALID_REQUEST,
-        &VALIDATION_FAILED,
-        &INTERNAL_ERROR,
-        &UNAVAILABLE,
-        &REQUEST_TIMEOUT,
-    ];
-    problems.extend(guard.problems);
-    Draft {
-        operation: Operation {
-            method,
-            template,
-            summary,
-            access: guard.access,
-            rate: Rate::Api,
-            parameters: Vec::new(),
-            body: None,
-            replies: Vec::new(),
-            problems,
-            schemas: Vec::new(),
-        },
-        request: guard.filter,
-        takes_query: false,
-    }
+    guard: impl Into<ReadGuard<F>>,
+) -> EndpointBuilder<F> {
+    EndpointBuilder::new(Method::GET, template, summary, guard.into().into())
 }
 
-/// An endpoint being stated. `F` is the filter so far: what it extracts is what the handler gets.
+/// Defines a `POST` endpoint.
+///
+/// Endpoints that write take a guard for writing:
+///
+/// ```
+/// use warp::Filter;
+/// use warp_skeleton::web::{Access, WriteGuard, post};
+///
+/// async fn create() -> &'static str {
+///     "created"
+/// }
+///
+/// let guard = WriteGuard::new(Access::SignedIn, &[], warp::any().boxed());
+/// post("/notes", "Create a note", guard).handler(create);
+/// ```
+///
+/// A guard for reading is not enough:
+///
+/// ```compile_fail
+/// use warp::Filter;
+/// use warp_skeleton::web::{Access, ReadGuard, post};
+///
+/// async fn create() -> &'static str {
+///     "created"
+/// }
+///
+/// let guard = ReadGuard::new(Access::SignedIn, &[], warp::any().boxed());
+/// post("/notes", "Create a note", guard).handler(create);
+/// ```
+pub fn post<F>(
+    template: &'static str,
+    summary: &'static str,
+    guard: impl Into<WriteGuard<F>>,
+) -> EndpointBuilder<F> {
+    EndpointBuilder::new(Method::POST, template, summary, guard.into().into())
+}
+
+/// Defines a `PUT` endpoint; see [`post`].
+pub fn put<F>(
+    template: &'static str,
+    summary: &'static str,
+    guard: impl Into<WriteGuard<F>>,
+) -> EndpointBuilder<F> {
+    EndpointBuilder::new(Method::PUT, template, summary, guard.into().into())
+}
+
+/// Defines a `PATCH` endpoint; see [`post`].
+pub fn patch<F>(
+    template: &'static str,
+    summary: &'static str,
+    guard: impl Into<WriteGuard<F>>,
+) -> EndpointBuilder<F> {
+    EndpointBuilder::new(Method::PATCH, template, summary, guard.into().into())
+}
+
+/// Defines a `DELETE` endpoint; see [`post`].
+pub fn delete<F>(
+    template: &'static str,
+    summary: &'static str,
+    guard: impl Into<WriteGuard<F>>,
+) -> EndpointBuilder<F> {
+    EndpointBuilder::new(Method::DELETE, template, summary, guard.into().into())
+}
+
+/// An endpoint that is being defined.
+///
+/// `F` is the filter so far and `S` the values of [`with`](Self::with). The handler's parameters
+/// are what `F` extracts (guard, path, query, body, in the order in which they were added) and
+/// then the values of `S`.
 #[must_use]
-pub struct Draft<F> {
+pub struct EndpointBuilder<F, S = ()> {
     operation: Operation,
     request: F,
+    state: S,
     takes_query: bool,
 }
 
-impl<F> Draft<F> {
-    /// Never refuses it for coming too eagerly: for probes and documentation.
+impl<F> EndpointBuilder<F> {
+    fn new(method: Method, template: &'static str, summary: &'static str, guard: Guard<F>) -> Self {
+        let mut problems: Vec<&'static ProblemType> = vec![
+            &INVALID_REQUEST,
+            &VALIDATION_FAILED,
+            &INTERNAL_ERROR,
+            &UNAVAILABLE,
+            &REQUEST_TIMEOUT,
+        ];
+        problems.extend(guard.problems);
+        Self {
+            operation: Operation {
+                method,
+                template,
+                summary,
+                access: guard.access,
+                rate: Rate::Api,
+                parameters: Vec::new(),
+                body: None,
+                replies: Vec::new(),
+                problems,
+                schemas: Vec::new(),
+            },
+            request: guard.filter,
+            state: (),
+            takes_query: false,
+        }
+    }
+}
+
+impl<F, S> EndpointBuilder<F, S> {
+    /// Exempts the endpoint from rate limits: for probes and documentation.
     pub fn exempt(mut self) -> Self {
         self.operation.rate = Rate::Exempt;
         self
     }
 
-    /// Takes the value that the path holds at `{name}`. One that does not parse is not found.
+    /// Takes the value at the next `{name}` of the path. A value that does not parse is answered by a 404.
     ///
     /// # Panics
     ///
     /// When the template has fewer names than values are taken from it: a mistake in the program.
-    pub fn path_value<T>(mut self, about: &str) -> Draft<F::Longer>
+    pub fn path_value<T>(mut self, description: &str) -> EndpointBuilder<F::Longer, S>
     where
         F: Append<T>,
         T: FromStr + ToSchema + Send + 'static,
@@ -185,7 +264,7 @@ impl<F> Draft<F> {
         let index = self.operation.parameters.iter().filter(taken).count();
         let name = openapi::name_in_path(self.operation.template, index)
             .expect("the template has a {name} for each value that is taken from it");
-        let parameter = openapi::path_parameter(name, about, T::schema());
+        let parameter = openapi::path_parameter(name, description, T::schema());
         self.operation.parameters.push(parameter);
         self.operation.problems.push(&NOT_FOUND);
         let value = context().and_then(move |context: Arc<RequestContext>| async move {
@@ -193,11 +272,11 @@ impl<F> Draft<F> {
             let value = text.and_then(|text| text.parse().ok());
             value.ok_or_else(|| Rejection::from(Problem::not_found()))
         });
-        self.extend(value.boxed())
+        self.extract(value.boxed())
     }
 
-    /// Takes the query string.
-    pub fn query<T>(mut self) -> Draft<F::Longer>
+    /// Takes the query string. An endpoint that does not take it rejects every query string.
+    pub fn query<T>(mut self) -> EndpointBuilder<F::Longer, S>
     where
         F: Append<T>,
         T: DeserializeOwned + IntoParams + Send + 'static,
@@ -205,21 +284,25 @@ impl<F> Draft<F> {
         self.takes_query = true;
         let parameters = T::into_params(|| Some(ParameterIn::Query));
         self.operation.parameters.extend(parameters);
-        self.extend(query())
+        self.extract(query())
     }
 
     /// Takes a JSON body.
-    pub fn body<T>(self) -> Draft<F::Longer>
+    pub fn body<T>(self) -> EndpointBuilder<F::Longer, S>
     where
         F: Append<T>,
         T: DeserializeOwned + ToSchema + Send + 'static,
     {
         let doc = openapi::json_body::<T>();
-        self.with_schema::<T>().body_by(json_body(), doc)
+        self.with_schema::<T>().body_with(json_body(), doc)
     }
 
-    /// Takes a body by a filter of the room's own, with the words for it.
-    pub fn body_by<T>(mut self, filter: BoxedFilter<(T,)>, doc: BodyDoc) -> Draft<F::Longer>
+    /// Takes a body through the feature's own filter, with its description.
+    pub fn body_with<T>(
+        mut self,
+        filter: BoxedFilter<(T,)>,
+        doc: BodyDoc,
+    ) -> EndpointBuilder<F::Longer, S>
     where
         F: Append<T>,
     {
@@ -230,58 +313,167 @@ impl<F> Draft<F> {
             &BODY_TOO_LARGE,
             &UNSUPPORTED_MEDIA_TYPE,
         ]);
-        self.extend(filter)
+        self.extract(filter)
     }
 
-    /// Adds a schema to the document that a body of one's own refers to.
+    /// Takes something else of the request, headers for example, through any filter.
+    pub fn extract<T>(self, filter: BoxedFilter<(T,)>) -> EndpointBuilder<F::Longer, S>
+    where
+        F: Append<T>,
+    {
+        EndpointBuilder {
+            operation: self.operation,
+            request: self.request.append(filter),
+            state: self.state,
+            takes_query: self.takes_query,
+        }
+    }
+
+    /// Passes a clone of this value to the handler on each request, after all that was extracted.
+    pub fn with<T>(self, value: T) -> EndpointBuilder<F, (S, T)> {
+        EndpointBuilder {
+            operation: self.operation,
+            request: self.request,
+            state: (self.state, value),
+            takes_query: self.takes_query,
+        }
+    }
+
+    /// Adds a schema to the document to which the description of a body or a response refers.
     pub fn with_schema<T: ToSchema>(mut self) -> Self {
         openapi::collect::<T>(&mut self.operation.schemas);
         self
     }
 
-    /// Answers with JSON.
-    pub fn replies<T: ToSchema>(self, status: StatusCode) -> Self {
+    /// Documents a JSON response.
+    pub fn responds<T: ToSchema>(self, status: StatusCode) -> Self {
         let doc = openapi::json_reply::<T>(status);
-        self.with_schema::<T>().replies_by(status, doc)
+        self.with_schema::<T>().responds_with(status, doc)
     }
 
-    /// Answers without a body.
-    pub fn replies_empty(self, status: StatusCode) -> Self {
+    /// Documents a response without a body.
+    pub fn responds_empty(self, status: StatusCode) -> Self {
         let doc = openapi::empty_reply(status);
-        self.replies_by(status, doc)
+        self.responds_with(status, doc)
     }
 
-    /// Answers with text of this media type.
-    pub fn replies_text(self, media_type: &str) -> Self {
+    /// Documents a response (200) with text of this media type.
+    pub fn responds_text(self, media_type: &str) -> Self {
         let doc = openapi::text_reply(media_type);
-        self.replies_by(StatusCode::OK, doc)
+        self.responds_with(StatusCode::OK, doc)
     }
 
-    /// Answers with something that the other ways do not describe.
-    pub fn replies_by(mut self, status: StatusCode, doc: ReplyDoc) -> Self {
+    /// Documents a response that the other methods do not describe.
+    pub fn responds_with(mut self, status: StatusCode, doc: ReplyDoc) -> Self {
         self.operation.replies.push((status, doc));
         self
     }
 
-    /// May also fail in these ways, besides those that follow from its parts.
-    pub fn fails(mut self, problems: &[&'static ProblemType]) -> Self {
+    /// Documents problems besides those that follow from the guard, the path, the query and the body.
+    pub fn problems(mut self, problems: &[&'static ProblemType]) -> Self {
         self.operation.problems.extend(problems);
         self
     }
 
-    fn extend<T>(self, filter: BoxedFilter<(T,)>) -> Draft<F::Longer>
+    /// Completes the endpoint with an async function that takes what was extracted and then the values of
+    /// [`with`](Self::with).
+    pub fn handler<H>(self, handler: H) -> Endpoint
+    where
+        F: RefuseQuery + Serve<S, H>,
+    {
+        let request = if self.takes_query {
+            self.request
+        } else {
+            self.request.refuse_query()
+        };
+        complete(self.operation, request.serve(self.state, handler))
+    }
+}
+
+impl EndpointBuilder<BoxedFilter<()>> {
+    /// Puts the endpoint into the class of this limiter, which is asked before the request is read.
+    pub fn rate_limited(mut self, limiter: Throttle) -> Self {
+        self.operation.rate = limiter.rate;
+        self.request = self.request.and(limiter.filter).boxed();
+        self
+    }
+}
+
+fn complete(mut operation: Operation, filter: BoxedFilter<(Response,)>) -> Endpoint {
+    let service = warp::service(filter);
+    let serve = move |request| {
+        let mut service = service.clone();
+        // Called when it is first polled, so that a panic in it is caught with those of the handler.
+        let answer = async move {
+            let answered = service.call(request).await;
+            answered.unwrap_or_else(|never: Infallible| match never {})
+        };
+        Box::pin(answer) as BoxFuture<'static, Response>
+    };
+    if operation.rate != Rate::Exempt {
+        operation.problems.push(&TOO_MANY_REQUESTS);
+    }
+    operation
+        .problems
+        .sort_by_key(|kind| (kind.status.as_u16(), kind.code));
+    operation.problems.dedup();
+    Endpoint {
+        operation,
+        serve: Arc::new(serve),
+    }
+}
+
+// The former names, as long as features use them.
+
+/// Defines an endpoint with any method and any guard; [`get`], [`post`] and the others replace it.
+pub fn endpoint<F>(
+    method: Method,
+    template: &'static str,
+    summary: &'static str,
+    guard: impl Into<Guard<F>>,
+) -> EndpointBuilder<F> {
+    EndpointBuilder::new(method, template, summary, guard.into())
+}
+
+/// [`EndpointBuilder`].
+pub type Draft<F> = EndpointBuilder<F>;
+
+impl<F> EndpointBuilder<F> {
+    /// [`body_with`](Self::body_with).
+    pub fn body_by<T>(self, filter: BoxedFilter<(T,)>, doc: BodyDoc) -> EndpointBuilder<F::Longer>
     where
         F: Append<T>,
     {
-        Draft {
-            operation: self.operation,
-            request: self.request.append(filter),
-            takes_query: self.takes_query,
-        }
+        self.body_with(filter, doc)
     }
 
-    /// Completes the endpoint: what was extracted, then whatever the closure adds, goes to the handler.
-    pub fn handled_by<G, R>(self, complete: impl FnOnce(F) -> G) -> Endpoint
+    /// [`responds`](Self::responds).
+    pub fn replies<T: ToSchema>(self, status: StatusCode) -> Self {
+        self.responds::<T>(status)
+    }
+
+    /// [`responds_empty`](Self::responds_empty).
+    pub fn replies_empty(self, status: StatusCode) -> Self {
+        self.responds_empty(status)
+    }
+
+    /// [`responds_text`](Self::responds_text).
+    pub fn replies_text(self, media_type: &str) -> Self {
+        self.responds_text(media_type)
+    }
+
+    /// [`responds_with`](Self::responds_with).
+    pub fn replies_by(self, status: StatusCode, doc: ReplyDoc) -> Self {
+        self.responds_with(status, doc)
+    }
+
+    /// [`problems`](Self::problems).
+    pub fn fails(self, problems: &[&'static ProblemType]) -> Self {
+        self.problems(problems)
+    }
+
+    /// Completes the endpoint with a filter; [`handler`](Self::handler) replaces it.
+    pub fn handled_by<G, R>(self, finish: impl FnOnce(F) -> G) -> Endpoint
     where
         F: RefuseQuery,
         G: Filter<Extract = (R,), Error = Rejection> + Clone + Send + Sync + 'static,
@@ -292,115 +484,18 @@ impl<F> Draft<F> {
         } else {
             self.request.refuse_query()
         };
-        let filter = complete(request)
+        let filter = finish(request)
             .map(Reply::into_response)
             .recover(into_problem)
             .unify()
             .boxed();
-        let service = warp::service(filter);
-        let serve = move |request| {
-            let mut service = service.clone();
-            // Called when it is first polled, so that nothing of it can panic before.
-            let answer = async move {
-                let answered = service.call(request).await;
-                answered.unwrap_or_else(|never: Infallible| match never {})
-            };
-            Box::pin(answer) as BoxFuture<'static, Response>
-        };
-        let mut operation = self.operation;
-        if operation.rate != Rate::Exempt {
-            operation.problems.push(&TOO_MANY_REQUESTS);
-        }
-        operation
-            .problems
-            .sort_by_key(|kind| (kind.status.as_u16(), kind.code));
-        operation.problems.dedup();
-        Endpoint {
-            operation,
-            serve: Arc::new(serve),
-        }
+        complete(self.operation, filter)
     }
 }
 
-impl Draft<BoxedFilter<()>> {
-    /// Puts it into the class of this throttle, which is asked before anything of the request is read.
-    pub fn throttled(mut self, throttle: Throttle) -> Self {
-        self.operation.rate = throttle.rate;
-        self.request = self.request.and(throttle.filter).boxed();
-        self
+impl EndpointBuilder<BoxedFilter<()>> {
+    /// [`rate_limited`](Self::rate_limited).
+    pub fn throttled(self, limiter: Throttle) -> Self {
+        self.rate_limited(limiter)
     }
 }
-
-/// The one place where a rejection becomes a reply.
-///
-/// Ours carry their problem. Of warp's own, those that only say "not mine"
-/// mean that a filter inside the endpoint did not match.
-async fn into_problem(rejection: Rejection) -> Result<Response, Infallible> {
-    use warp::reject;
-
-    let problem = if let Some(problem) = rejection.find::<Problem>() {
-        problem.clone()
-    } else if rejection.is_not_found() {
-        Problem::not_found()
-    } else if rejection.find::<reject::InvalidQuery>().is_some() {
-        Problem::new(&INVALID_REQUEST, "the query string cannot be read")
-    } else if rejection.find::<reject::MissingHeader>().is_some()
-        || rejection.find::<reject::InvalidHeader>().is_some()
-    {
-        Problem::new(&INVALID_REQUEST, "a header is missing or cannot be read")
-    } else {
-        Problem::internal(UnknownRejection(format!("{rejection:?}")))
-    };
-    Ok(problem.into_response())
-}
-
-#[derive(Debug, thiserror::Error)]
-#[error("a filter rejected the request in a way nobody translates: {0}")]
-struct UnknownRejection(String);
-
-/// A filter that can be made to extract one thing more.
-///
-/// warp keeps its arithmetic on tuples to itself, so it is spelled out here
-/// for as many values as an endpoint takes: caller, path, query, body.
-pub trait Append<T> {
-    /// The filter that extracts `T` as well.
-    type Longer;
-
-    /// Runs `next` after this one and keeps what both extract.
-    fn append(self, next: BoxedFilter<(T,)>) -> Self::Longer;
-}
-
-/// A filter that can be made to refuse a query string.
-pub trait RefuseQuery {
-    /// Rejects what has a query string, after everything else was looked at.
-    #[must_use]
-    fn refuse_query(self) -> Self;
-}
-
-macro_rules! tuples {
-    ($($name:ident)*) => {
-        impl<$($name,)* Next> Append<Next> for BoxedFilter<($($name,)*)>
-        where
-            $($name: Send + 'static,)*
-            Next: Send + 'static,
-        {
-            type Longer = BoxedFilter<($($name,)* Next,)>;
-
-            fn append(self, next: BoxedFilter<(Next,)>) -> Self::Longer {
-                self.and(next).boxed()
-            }
-        }
-
-        impl<$($name: Send + 'static,)*> RefuseQuery for BoxedFilter<($($name,)*)> {
-            fn refuse_query(self) -> Self {
-                self.and(no_query()).boxed()
-            }
-        }
-    };
-}
-
-tuples!();
-tuples!(A);
-tuples!(A B);
-tuples!(A B C);
-tuples!(A B C D);

@@ -1,4 +1,10 @@
-//! Who may call an endpoint.
+//! Guards: the filter that decides who may call an endpoint, and what the handler learns about the caller.
+//!
+//! The type of a guard says what the endpoint may do with its result. A [`ReadGuard`] yields
+//! something to read with and is taken by `get`; a [`WriteGuard`] yields something to write with
+//! and is taken by `post`, `put`, `patch` and `delete`. There is no conversion between the two, so
+//! an endpoint that changes something cannot be built on a check that was made for reading.
+//! [`public`] and [`presented_token`] check nothing themselves and convert into both.
 
 use std::fmt;
 
@@ -6,21 +12,21 @@ use warp::{Filter, filters::BoxedFilter};
 
 use super::problem::ProblemType;
 
-/// Who may call an endpoint, as it is listed and documented.
+/// Who may call an endpoint, as the `routes` command lists it and the OpenAPI document states it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Access {
-    /// Nobody is asked who they are.
+    /// Every client; no credentials are read.
     Anyone,
-    /// Whoever holds the thing that the request carries in its body.
+    /// Every client that sends a valid token in the request body; the handler checks the token.
     Holder,
-    /// Any account with a live session.
+    /// Every account with a live session.
     SignedIn,
-    /// Accounts of this role and the ones above it.
+    /// Accounts with this role or a higher one.
     AtLeast(&'static str),
 }
 
 impl Access {
-    /// Whether a bearer token is asked for.
+    /// Whether the endpoint requires a bearer token in the `Authorization` header.
     #[must_use]
     pub fn needs_token(self) -> bool {
         matches!(self, Self::SignedIn | Self::AtLeast(_))
@@ -38,10 +44,7 @@ impl fmt::Display for Access {
     }
 }
 
-/// A filter that lets the right callers through, with the words for it.
-///
-/// An endpoint cannot be stated without one. Apart from [`anyone`] and
-/// [`holder`], guards are made by the room that knows who is calling.
+/// A filter that rejects callers without permission, with its description for the documentation.
 #[derive(Debug, Clone)]
 pub struct Guard<F> {
     pub(super) access: Access,
@@ -49,25 +52,98 @@ pub struct Guard<F> {
     pub(super) filter: F,
 }
 
-impl<F> Guard<F> {
-    /// A guard that admits whom the filter does not reject, and rejects with these problems.
+/// A guard for endpoints that only read. What its filter extracts is the handler's first argument.
+///
+/// Guards are made by the feature that knows who is calling.
+#[derive(Debug, Clone)]
+pub struct ReadGuard<F>(Guard<F>);
+
+impl<F> ReadGuard<F> {
+    /// A guard that rejects with one of `problems`, or extracts what a handler may read with.
     pub fn new(access: Access, problems: &'static [&'static ProblemType], filter: F) -> Self {
-        Self {
+        Self(Guard {
             access,
             problems,
             filter,
-        }
+        })
     }
 }
 
-/// Lets everybody through.
-#[must_use]
-pub fn anyone() -> Guard<BoxedFilter<()>> {
-    Guard::new(Access::Anyone, &[], warp::any().boxed())
+/// A guard for endpoints that write. What its filter extracts is the handler's first argument.
+///
+/// Guards are made by the feature that knows who is calling.
+#[derive(Debug, Clone)]
+pub struct WriteGuard<F>(Guard<F>);
+
+impl<F> WriteGuard<F> {
+    /// A guard that rejects with one of `problems`, or extracts what a handler may write with.
+    pub fn new(access: Access, problems: &'static [&'static ProblemType], filter: F) -> Self {
+        Self(Guard {
+            access,
+            problems,
+            filter,
+        })
+    }
 }
 
-/// Lets everybody through to a handler that looks for itself at what they hold.
+/// A guard that admits every request and extracts nothing: see [`public`] and [`presented_token`].
+#[derive(Debug, Clone, Copy)]
+pub struct PublicGuard(Access);
+
+/// Admits every request. For endpoints that need no caller: registration, sign-in, documentation.
 #[must_use]
-pub fn holder() -> Guard<BoxedFilter<()>> {
-    Guard::new(Access::Holder, &[], warp::any().boxed())
+pub fn public() -> PublicGuard {
+    PublicGuard(Access::Anyone)
+}
+
+/// Admits every request to a handler that checks a token from the request body itself.
+///
+/// It checks as little as [`public`] does; only the documented access differs.
+#[must_use]
+pub fn presented_token() -> PublicGuard {
+    PublicGuard(Access::Holder)
+}
+
+impl From<PublicGuard> for ReadGuard<BoxedFilter<()>> {
+    fn from(PublicGuard(access): PublicGuard) -> Self {
+        Self::new(access, &[], warp::any().boxed())
+    }
+}
+
+impl From<PublicGuard> for WriteGuard<BoxedFilter<()>> {
+    fn from(PublicGuard(access): PublicGuard) -> Self {
+        Self::new(access, &[], warp::any().boxed())
+    }
+}
+
+impl<F> From<ReadGuard<F>> for Guard<F> {
+    fn from(ReadGuard(guard): ReadGuard<F>) -> Self {
+        guard
+    }
+}
+
+impl<F> From<WriteGuard<F>> for Guard<F> {
+    fn from(WriteGuard(guard): WriteGuard<F>) -> Self {
+        guard
+    }
+}
+
+// For `endpoint()`, which takes every kind of guard and goes with it.
+
+impl From<PublicGuard> for Guard<BoxedFilter<()>> {
+    fn from(guard: PublicGuard) -> Self {
+        ReadGuard::from(guard).into()
+    }
+}
+
+/// [`public`].
+#[must_use]
+pub fn anyone() -> PublicGuard {
+    public()
+}
+
+/// [`presented_token`].
+#[must_use]
+pub fn holder() -> PublicGuard {
+    presented_token()
 }

@@ -11,6 +11,7 @@ mod endpoint;
 mod fields;
 mod forwarded;
 mod guard;
+mod handler;
 mod headers;
 mod host;
 mod metrics;
@@ -36,9 +37,15 @@ use warp::{
 pub use self::{
     body::{BodyError, MediaType, RequestBody, json_body, parse_json, raw_body},
     context::{CORRELATION_HEADER, Client, CorrelationId, Peer, RequestContext, client, context},
-    endpoint::{Append, Draft, Endpoint, Operation, RefuseQuery, Room, endpoint},
+    endpoint::{
+        Draft, Endpoint, EndpointBuilder, Feature, Operation, delete, endpoint, get, patch, post,
+        put,
+    },
     fields::{BrokenRule, Fields},
-    guard::{Access, Guard, anyone, holder},
+    guard::{
+        Access, Guard, PublicGuard, ReadGuard, WriteGuard, anyone, holder, presented_token, public,
+    },
+    handler::{Append, Handler, Push, RefuseQuery, Serve, State},
     metrics::HttpMetrics,
     page::{Cursor, ListPage, Page, PageRequest, PageView, UnknownCursor},
     patch::present,

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     telemetry,
-    web::{Access, Guard, Problem, ProblemType, problem::INVALID_REQUEST, with},
+    web::{Access, Problem, ProblemType, ReadGuard, problem::INVALID_REQUEST, with},
 };
 
 static SIGNED_IN: [&ProblemType; 3] = [&INVALID_REQUEST, &UNAUTHENTICATED, &INVALID_TOKEN];
@@ -23,20 +23,20 @@ static ROLE: [&ProblemType; 4] = [
 
 /// Admits whoever has a live session, and tells who it is.
 #[must_use]
-pub fn signed_in(auth: &Auth) -> Guard<BoxedFilter<(SignedIn,)>> {
-    Guard::new(Access::SignedIn, &SIGNED_IN, caller(auth))
+pub fn signed_in(auth: &Auth) -> ReadGuard<BoxedFilter<(SignedIn,)>> {
+    ReadGuard::new(Access::SignedIn, &SIGNED_IN, caller(auth))
 }
 
 /// Admits whoever has a live session and at least this role.
 #[must_use]
-pub fn require(role: Role, auth: &Auth) -> Guard<BoxedFilter<(SignedIn,)>> {
+pub fn require(role: Role, auth: &Auth) -> ReadGuard<BoxedFilter<(SignedIn,)>> {
     let admitted = caller(auth).and_then(move |caller: SignedIn| async move {
         if caller.user.role >= role {
             return Ok(caller);
         }
         Err(Rejection::from(insufficient(role)))
     });
-    Guard::new(Access::AtLeast(role.as_str()), &ROLE, admitted.boxed())
+    ReadGuard::new(Access::AtLeast(role.as_str()), &ROLE, admitted.boxed())
 }
 
 fn caller(auth: &Auth) -> BoxedFilter<(SignedIn,)> {

@@ -11,15 +11,15 @@ use super::{
 };
 use crate::{
     features::identity::{Auth, Role, require},
-    web::{Endpoint, Room, anyone, endpoint, openapi, with},
+    web::{Endpoint, Feature, anyone, endpoint, openapi, with},
 };
 
 /// Every endpoint of this room, except [`metrics`].
 #[must_use]
-pub fn endpoints(system: &System, documentation: &Documentation, auth: &Auth) -> Room {
-    Room {
+pub fn endpoints(system: &System, documentation: &Documentation, auth: &Auth) -> Feature {
+    Feature {
         name: "system",
-        about: "Probes, facts and documentation",
+        description: "Probes, facts and documentation",
         endpoints: vec![
             live(),
             ready(system.clone()),

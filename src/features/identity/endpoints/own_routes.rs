@@ -21,17 +21,17 @@ use crate::{
         problems::{EMAIL_TAKEN, INVALID_CREDENTIALS, INVALID_TOKEN, WRONG_PASSWORD},
     },
     web::{
-        Endpoint, MediaType, Room, anyone, client, endpoint, holder, openapi::reference, raw_body,
-        with,
+        Endpoint, Feature, MediaType, anyone, client, endpoint, holder, openapi::reference,
+        raw_body, with,
     },
 };
 
 /// Every endpoint of this room.
 #[must_use]
-pub fn endpoints(auth: &Auth) -> Room {
-    Room {
+pub fn endpoints(auth: &Auth) -> Feature {
+    Feature {
         name: "auth",
-        about: "Sign up, sign in, and look after one's own account",
+        description: "Sign up, sign in, and look after one's own account",
         endpoints: vec![
             register(auth.clone()),
             token(auth.clone()),

@@ -13,15 +13,15 @@ use crate::{
         guard::require,
         problems::{INSUFFICIENT_LEVEL, LAST_OWNER},
     },
-    web::{Endpoint, PageView, Room, endpoint, with},
+    web::{Endpoint, Feature, PageView, endpoint, with},
 };
 
 /// Every endpoint of this room.
 #[must_use]
-pub fn endpoints(auth: &Auth) -> Room {
-    Room {
+pub fn endpoints(auth: &Auth) -> Feature {
+    Feature {
         name: "users",
-        about: "Administer accounts",
+        description: "Administer accounts",
         endpoints: vec![
             list(auth.clone()),
             read(auth.clone()),

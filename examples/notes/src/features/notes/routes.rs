@@ -13,15 +13,15 @@ use crate::{
     features::{
         identity::{Auth, Role, require, signed_in},
     },
-    web::{Endpoint, ListPage, PageView, Room, endpoint, with},
+    web::{Endpoint, ListPage, PageView, Feature, endpoint, with},
 };
 
 /// Every endpoint of this room.
 #[must_use]
-pub fn endpoints(notes: &Notes, auth: &Auth) -> Room {
-    Room {
+pub fn endpoints(notes: &Notes, auth: &Auth) -> Feature {
+    Feature {
         name: "notes",
-        about: "Keep notes of one's own",
+        description: "Keep notes of one's own",
         endpoints: vec![
             create(notes.clone(), auth),
             list(notes.clone(), auth),
