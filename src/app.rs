@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use futures_util::future::{BoxFuture, FutureExt, ready};
 use prometheus::Registry;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -15,7 +16,8 @@ use crate::{
     database::{Database, DatabaseMetrics},
     features::{
         identity::{
-            self, ActivityWriter, Auth, Events, HashMetrics, Hasher, PasswordPolicy, Users,
+            self, AccessTokens, ActivityWriter, Auth, AuthEvents, Error, Event, HashMetrics,
+            Hasher, PasswordPolicy, SessionLifetimes, Subscribers, WriteTransaction,
         },
         limits::{self, Limits},
         system::{Documentation, Lifecycle, System},
@@ -29,9 +31,7 @@ use crate::{
 pub struct App {
     /// The database.
     pub database: Database,
-    /// Accounts.
-    pub users: Users,
-    /// Sessions.
+    /// Accounts and sessions.
     pub auth: Auth,
     /// How often one may try.
     pub limits: Limits,
@@ -63,9 +63,6 @@ impl App {
     pub fn build(settings: &Settings, clock: Clock) -> anyhow::Result<Self> {
         let registry = telemetry::new_registry();
         let database = Database::new(&settings.database, DatabaseMetrics::new(&registry))?;
-        let hasher = Hasher::new(&settings.passwords, HashMetrics::new(&registry));
-        let policy = PasswordPolicy::new(settings.passwords.min_length);
-        let users = Users::new(database.clone(), hasher, policy, clock.clone());
         let limits = Limits::new(
             &settings.limits,
             database.clone(),
@@ -73,15 +70,19 @@ impl App {
             clock.clone(),
         );
         let (seen, activity) = identity::activity_channel();
-        let auth = Auth::new(
-            &settings.auth,
-            database.clone(),
-            users.clone(),
-            limits.clone(),
-            seen,
-            Events::new(&registry),
-            clock.clone(),
-        );
+        let events = AuthEvents::new(&registry);
+        let auth = Auth::new(identity::Parts {
+            database: database.clone(),
+            hasher: Hasher::new(&settings.passwords, HashMetrics::new(&registry)),
+            policy: PasswordPolicy::new(settings.passwords.min_length),
+            limits: limits.clone(),
+            tokens: AccessTokens::new(&settings.auth),
+            activity: seen,
+            events: events.clone(),
+            subscribers: subscribers(events),
+            clock: clock.clone(),
+            lifetimes: SessionLifetimes::from(&settings.auth),
+        });
         let lifecycle = Lifecycle::default();
         let system = System::new(
             database.clone(),
@@ -97,7 +98,6 @@ impl App {
             separate_metrics: settings.server.admin_port.is_some(),
             documentation: Documentation::default(),
             database,
-            users,
             auth,
             limits,
             system,
@@ -159,4 +159,20 @@ impl App {
         ));
         tasks.spawn(self.activity.run(database, clock, tracing, stop.clone()));
     }
+}
+
+/// Who is told what happens to accounts and sessions.
+fn subscribers(events: AuthEvents) -> Subscribers {
+    Subscribers {
+        observe,
+        committed: Arc::new(move |event| events.committed(event)),
+    }
+}
+
+/// Calls each sink that writes inside the transaction of an event. There is none yet.
+fn observe<'a>(
+    _transaction: &'a WriteTransaction,
+    _event: &'a Event,
+) -> BoxFuture<'a, Result<(), Error>> {
+    ready(Ok(())).boxed()
 }

@@ -7,7 +7,10 @@ use utoipa::openapi::OpenApi;
 
 use crate::{
     app::App,
-    features::{self, system, system::Documentation},
+    features::{
+        identity,
+        system::{self, Documentation},
+    },
     telemetry::VERSION,
     web::{
         Endpoint, Feature, Operation, ProblemType,
@@ -23,11 +26,9 @@ pub fn chapters(app: &App, separate_metrics: bool) -> Vec<Feature> {
     if !separate_metrics {
         system.endpoints.push(system::metrics(&app.system));
     }
-    vec![
-        features::identity::own_endpoints(&app.auth),
-        features::identity::users_endpoints(&app.auth),
-        system,
-    ]
+    let mut features = Vec::from(identity::endpoints(&app.auth));
+    features.push(system);
+    features
 }
 
 /// What is served on `ADMIN_PORT`.

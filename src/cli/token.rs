@@ -6,7 +6,7 @@ use time::format_description::well_known::Rfc3339;
 
 use crate::{
     config::{AppEnv, Settings},
-    features::identity::{Actor, Email, Error, Password, Role, UserChange},
+    features::identity::{Email, Error, Password, Role, UserChange},
 };
 
 #[derive(Debug, clap::Args)]
@@ -38,11 +38,11 @@ impl Token {
             "a session lasts at most {longest} hours (SESSION_MAX_DAYS)"
         );
         let app = super::connected(settings).await?;
-        let existing = match app.users.find_by_email(&self.email).await {
+        let existing = match app.auth.find_by_email(&self.email).await {
             Err(Error::NotFound) => {
-                let password = nobodys_password(&self.email, app.users.policy());
-                app.users
-                    .create(self.email.clone(), password, self.role)
+                let password = nobodys_password(&self.email, app.auth.policy());
+                app.auth
+                    .create_user(self.email.clone(), password, self.role)
                     .await?
             }
             other => other?,
@@ -51,10 +51,7 @@ impl Token {
             role: Some(self.role),
             is_active: Some(true),
         };
-        let user = app
-            .auth
-            .change_user(Actor::Operator, existing.id, change)
-            .await?;
+        let user = app.auth.change_user(existing.id, change).await?;
         let length = time::Duration::hours(self.hours);
         let (session, token) = app.auth.open_for_operator(&user, length).await?;
         if self.quiet {

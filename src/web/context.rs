@@ -98,28 +98,6 @@ pub fn context() -> impl Filter<Extract = (Arc<RequestContext>,), Error = Reject
     warp::ext::get::<Arc<RequestContext>>()
 }
 
-/// Where a request comes from, for a session's record.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Client {
-    /// The address, when it came over TCP.
-    pub ip: Option<IpAddr>,
-    /// The first 256 characters of what the client calls itself.
-    pub user_agent: Option<String>,
-}
-
-/// Hands over who is asking.
-#[must_use]
-pub fn client() -> impl Filter<Extract = (Client,), Error = Rejection> + Clone {
-    let describe = |context: Arc<RequestContext>, headers: HeaderMap| Client {
-        ip: context.client_ip,
-        user_agent: headers
-            .get(http::header::USER_AGENT)
-            .map(|value| String::from_utf8_lossy(value.as_bytes()))
-            .map(|name| name.chars().filter(|c| !c.is_control()).take(256).collect()),
-    };
-    context().and(warp::header::headers_cloned()).map(describe)
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

@@ -36,7 +36,7 @@ use warp::{
 
 pub use self::{
     body::{BodyError, MediaType, RequestBody, json_body, parse_json, raw_body},
-    context::{CORRELATION_HEADER, Client, CorrelationId, Peer, RequestContext, client, context},
+    context::{CORRELATION_HEADER, CorrelationId, Peer, RequestContext, context},
     endpoint::{
         Draft, Endpoint, EndpointBuilder, Feature, Operation, delete, endpoint, get, patch, post,
         put,

@@ -37,7 +37,7 @@ struct Claims {
 
 /// What a token proves once its signature and times are right.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Bearer {
+pub struct AccessClaims {
     /// The user it was made for.
     pub user_id: UserId,
     /// The session it belongs to: whether that still lives is another question.
@@ -62,7 +62,7 @@ pub struct InvalidToken;
 
 /// Signs and verifies; clones share the keys.
 #[derive(Clone)]
-pub struct Tokens(Arc<Keys>);
+pub struct AccessTokens(Arc<Keys>);
 
 struct Keys {
     signing: EncodingKey,
@@ -74,7 +74,7 @@ struct Keys {
     max_lifetime: Duration,
 }
 
-impl Tokens {
+impl AccessTokens {
     /// Keys from the settings; a random one when they have none, as in tests.
     ///
     /// # Panics
@@ -167,7 +167,7 @@ impl Tokens {
     /// The signature comes first, by the one algorithm there is: of what somebody else made up,
     /// nothing is parsed, not even which algorithm it asks for. (`jsonwebtoken::decode` does, and
     /// parses header and claims twice.)
-    pub fn verify(&self, token: &str, now: OffsetDateTime) -> Result<Bearer, InvalidToken> {
+    pub fn verify(&self, token: &str, now: OffsetDateTime) -> Result<AccessClaims, InvalidToken> {
         if token.len() > MAX_LENGTH {
             return Err(InvalidToken);
         }
@@ -194,7 +194,7 @@ impl Tokens {
         if !is_current || lifetime > keys.max_lifetime.whole_seconds() {
             return Err(InvalidToken);
         }
-        Ok(Bearer {
+        Ok(AccessClaims {
             user_id: claims.sub.into(),
             session_id: claims.sid.into(),
             expires_at: OffsetDateTime::from_unix_timestamp(claims.exp)
@@ -217,9 +217,9 @@ fn is_plain(header: &Header) -> bool {
         && header.x5c.is_none()
 }
 
-impl fmt::Debug for Tokens {
+impl fmt::Debug for AccessTokens {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Tokens")
+        f.write_str("AccessTokens")
     }
 }
 
@@ -239,9 +239,9 @@ mod tests {
     const NOW: i64 = 1_800_000_000;
     const SECRET: &str = "0123456789abcdef0123456789abcdef";
 
-    fn tokens(pairs: &[(&str, &str)]) -> Tokens {
+    fn tokens(pairs: &[(&str, &str)]) -> AccessTokens {
         let values = Values::from_pairs(pairs.iter().copied()).unwrap();
-        Tokens::new(&AuthSettings::read(&values).unwrap())
+        AccessTokens::new(&AuthSettings::read(&values).unwrap())
     }
 
     fn at(seconds: i64) -> OffsetDateTime {

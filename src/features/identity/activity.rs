@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 use uuid::Uuid;
 
-use super::{SessionId, tables::sessions};
+use super::{SessionId, tables::sessions, transaction::SingleStatement};
 use crate::{
     clock::Clock,
     database::Database,
@@ -76,8 +76,8 @@ impl ActivityWriter {
         }
         let ids: Vec<Uuid> = seen.into_iter().collect();
         let written = async {
-            let connection = database.connection().await?;
-            sessions::touch(&connection, &ids, clock.now()).await
+            let statement = SingleStatement::for_task(database).await?;
+            sessions::touch(&statement, &ids, clock.now()).await
         };
         let span = tracing.task("session_activity");
         if let Err(error) = written.instrument(span.clone()).await {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
-use super::tables::sessions;
+use super::{tables::sessions, transaction::SingleStatement};
 use crate::{
     clock::Clock,
     database::{Database, DatabaseError},
@@ -51,9 +51,9 @@ pub async fn clean_up(
     let mut total = 0;
     while !stop.is_cancelled() {
         let begun = Instant::now();
-        let connection = database.connection().await?;
-        let deleted = sessions::delete_dead(&connection, now, BATCH).await?;
-        drop(connection);
+        let statement = SingleStatement::for_task(database).await?;
+        let deleted = sessions::delete_dead(&statement, now, BATCH).await?;
+        drop(statement);
         total += deleted;
         if deleted == 0 {
             break;

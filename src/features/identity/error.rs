@@ -1,6 +1,6 @@
 //! What can go wrong with accounts and sessions.
 
-use super::hasher::HashError;
+use super::{Role, hasher::HashError, policy::Denied};
 use crate::{database::DatabaseError, features::limits};
 
 /// What can go wrong with accounts and sessions.
@@ -24,12 +24,12 @@ pub enum Error {
     /// There is no such user.
     #[error("there is no such user")]
     NotFound,
-    /// The user, or the role it would get, is above the one who asks.
-    #[error("nobody edits or grants above their own level")]
-    AboveOwnLevel,
-    /// No active owner would be left.
-    #[error("the last active owner stays")]
-    LastOwner,
+    /// The caller's role is below the one that the endpoint requires.
+    #[error("this takes the role {0} or above")]
+    InsufficientRole(Role),
+    /// The policy denies it.
+    #[error(transparent)]
+    Denied(#[from] Denied),
     /// The current password that was sent with a change is wrong.
     #[error("the current password is wrong")]
     WrongPassword,

@@ -1,16 +1,20 @@
-//! The guards: who is calling, and whether their role will do.
+//! The guards: who is calling, and whether the role is enough.
+
+use std::sync::Arc;
 
 use http::{HeaderMap, HeaderValue, header};
 use warp::{Filter, Rejection, filters::BoxedFilter};
 
 use super::{
-    Role, SignedIn,
+    Auth, Caller, ClientInfo, Principal, Role,
     problems::{INSUFFICIENT_ROLE, INVALID_CREDENTIALS, INVALID_TOKEN, UNAUTHENTICATED},
-    service::Auth,
 };
 use crate::{
     telemetry,
-    web::{Access, Problem, ProblemType, ReadGuard, problem::INVALID_REQUEST, with},
+    web::{
+        Access, Problem, ProblemType, ReadGuard, RequestContext, WriteGuard, context,
+        problem::INVALID_REQUEST, with,
+    },
 };
 
 static SIGNED_IN: [&ProblemType; 3] = [&INVALID_REQUEST, &UNAUTHENTICATED, &INVALID_TOKEN];
@@ -21,34 +25,68 @@ static ROLE: [&ProblemType; 4] = [
     &INSUFFICIENT_ROLE,
 ];
 
-/// Admits whoever has a live session, and tells who it is.
+/// For reading: admits an active user with a live session.
 #[must_use]
-pub fn signed_in(auth: &Auth) -> ReadGuard<BoxedFilter<(SignedIn,)>> {
-    ReadGuard::new(Access::SignedIn, &SIGNED_IN, caller(auth))
+pub fn signed_in(auth: &Auth) -> ReadGuard<BoxedFilter<(Principal,)>> {
+    ReadGuard::new(Access::SignedIn, &SIGNED_IN, authenticated(auth, None))
 }
 
-/// Admits whoever has a live session and at least this role.
+/// For reading: admits an active user with a live session and at least this role.
 #[must_use]
-pub fn require(role: Role, auth: &Auth) -> ReadGuard<BoxedFilter<(SignedIn,)>> {
-    let admitted = caller(auth).and_then(move |caller: SignedIn| async move {
-        if caller.user.role >= role {
-            return Ok(caller);
-        }
-        Err(Rejection::from(insufficient(role)))
-    });
-    ReadGuard::new(Access::AtLeast(role.as_str()), &ROLE, admitted.boxed())
+pub fn require(role: Role, auth: &Auth) -> ReadGuard<BoxedFilter<(Principal,)>> {
+    let access = Access::AtLeast(role.as_str());
+    ReadGuard::new(access, &ROLE, authenticated(auth, Some(role)))
 }
 
-fn caller(auth: &Auth) -> BoxedFilter<(SignedIn,)> {
+/// For writing: admits an active user with a live session, to be checked again by [`Caller::begin`].
+#[must_use]
+pub fn caller(auth: &Auth) -> WriteGuard<BoxedFilter<(Caller,)>> {
+    WriteGuard::new(Access::SignedIn, &SIGNED_IN, calling(auth, None))
+}
+
+/// For writing: admits an active user with a live session and at least this role, all of which
+/// [`Caller::begin`] checks again.
+#[must_use]
+pub fn caller_with(role: Role, auth: &Auth) -> WriteGuard<BoxedFilter<(Caller,)>> {
+    let access = Access::AtLeast(role.as_str());
+    WriteGuard::new(access, &ROLE, calling(auth, Some(role)))
+}
+
+fn authenticated(auth: &Auth, required: Option<Role>) -> BoxedFilter<(Principal,)> {
     warp::header::headers_cloned()
         .and(with(auth.clone()))
-        .and_then(|headers: HeaderMap, auth: Auth| async move {
-            let token = bearer_token(&headers)?;
-            let caller = auth.authenticate(token).await.map_err(Problem::from)?;
-            telemetry::note_caller(caller.user.id);
-            Ok::<_, Rejection>(caller)
+        .and_then(move |headers: HeaderMap, auth: Auth| async move {
+            let principal = authenticate(&auth, &headers, required).await;
+            principal.map_err(Rejection::from)
         })
         .boxed()
+}
+
+fn calling(auth: &Auth, required: Option<Role>) -> BoxedFilter<(Caller,)> {
+    context()
+        .and(warp::header::headers_cloned())
+        .and(with(auth.clone()))
+        .and_then(
+            move |context: Arc<RequestContext>, headers: HeaderMap, auth: Auth| async move {
+                let principal = authenticate(&auth, &headers, required).await?;
+                let client = ClientInfo::of(&context, &headers);
+                Ok::<_, Rejection>(Caller::new(principal, required, client, auth))
+            },
+        )
+        .boxed()
+}
+
+async fn authenticate(
+    auth: &Auth,
+    headers: &HeaderMap,
+    required: Option<Role>,
+) -> Result<Principal, Problem> {
+    let principal = auth.authenticate(bearer_token(headers)?).await?;
+    telemetry::note_caller(principal.id());
+    match required.filter(|role| principal.user.role < *role) {
+        Some(role) => Err(insufficient_role(role)),
+        None => Ok(principal),
+    }
 }
 
 /// The token of the one `Authorization: Bearer` header (RFC 6750, section 2.1).
@@ -94,7 +132,7 @@ pub(super) fn invalid_token() -> Problem {
         .header(header::WWW_AUTHENTICATE, challenge)
 }
 
-fn insufficient(role: Role) -> Problem {
+pub(super) fn insufficient_role(role: Role) -> Problem {
     let challenge = HeaderValue::from_static("Bearer realm=\"api\", error=\"insufficient_scope\"");
     Problem::new(
         &INSUFFICIENT_ROLE,

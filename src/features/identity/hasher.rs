@@ -71,7 +71,7 @@ pub enum HashError {
 
 /// Whether a password was the right one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
+pub enum PasswordMatch {
     /// It was not.
     Wrong,
     /// It was.
@@ -114,7 +114,7 @@ impl Hasher {
         &self,
         password: SecretString,
         hash: Option<PasswordHash>,
-    ) -> Result<Verdict, HashError> {
+    ) -> Result<PasswordMatch, HashError> {
         // A password this long was never taken. Hashing what fits of it costs as much as any other.
         let fits = password.expose_secret().len() <= PasswordPolicy::MAX_BYTES;
         let known = hash.is_some() && fits;
@@ -127,10 +127,10 @@ impl Hasher {
                 .map_err(|error| HashError::Failed(error.to_string()))?;
             let matches = Scrypt::new().verify_password(password, &parsed).is_ok();
             if !(matches && known) {
-                return Ok(Verdict::Wrong);
+                return Ok(PasswordMatch::Wrong);
             }
             let outdated = cost_of(&parsed).is_none_or(|made_at| made_at.is_below(cost));
-            Ok(Verdict::Right { outdated })
+            Ok(PasswordMatch::Right { outdated })
         })
         .await
     }
@@ -264,15 +264,15 @@ mod tests {
             .await
             .unwrap();
 
-        assert_eq!(right, Verdict::Right { outdated: false });
-        assert_eq!(wrong, Verdict::Wrong);
+        assert_eq!(right, PasswordMatch::Right { outdated: false });
+        assert_eq!(wrong, PasswordMatch::Wrong);
     }
 
     #[tokio::test]
     async fn without_a_hash_everything_is_wrong() {
         assert_eq!(
             hasher(4).verify("anything".into(), None).await.unwrap(),
-            Verdict::Wrong
+            PasswordMatch::Wrong
         );
     }
 
@@ -291,7 +291,10 @@ mod tests {
             .await
             .unwrap();
 
-        assert_eq!((longer, endless), (Verdict::Wrong, Verdict::Wrong));
+        assert_eq!(
+            (longer, endless),
+            (PasswordMatch::Wrong, PasswordMatch::Wrong)
+        );
     }
 
     #[tokio::test]
@@ -307,8 +310,8 @@ mod tests {
             .await
             .unwrap();
 
-        assert_eq!(grown, Verdict::Right { outdated: true });
-        assert_eq!(shrunk, Verdict::Right { outdated: false });
+        assert_eq!(grown, PasswordMatch::Right { outdated: true });
+        assert_eq!(shrunk, PasswordMatch::Right { outdated: false });
     }
 
     #[tokio::test]

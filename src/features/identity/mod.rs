@@ -12,40 +12,54 @@
 //! Endpoints: everything below `/auth`, `/users` and `/users/{id}`.
 
 mod access_token;
+mod accounts;
 mod activity;
+mod auth;
+mod authentication;
 pub mod cleanup;
+mod client_info;
 mod email;
 mod endpoints;
 mod error;
-mod events;
+pub mod event;
 mod guard;
 mod hasher;
+mod limit_keys;
+mod owned_transaction;
 mod password;
 mod password_settings;
+pub mod policy;
+mod principal;
 mod problems;
 mod refresh_token;
 mod role;
-mod service;
 mod session;
+mod session_tokens;
 mod settings;
 mod tables;
+mod transaction;
 mod user;
 
 pub use self::{
-    access_token::{AccessToken, Bearer, InvalidToken, Tokens},
+    access_token::{AccessClaims, AccessToken, AccessTokens, InvalidToken},
     activity::{Activity, ActivityWriter, channel as activity_channel},
+    auth::{Auth, Parts, SessionLifetimes},
+    authentication::VerifiedUser,
+    client_info::ClientInfo,
     email::{Email, EmailError},
-    endpoints::{UserView, own_endpoints, role_schema, users_endpoints},
+    endpoints::{UserView, endpoints, role_schema},
     error::Error,
-    events::{Event, Events, Outcome},
-    guard::{require, signed_in},
+    event::{AuthEvents, Change, Event, Subscribers},
+    guard::{caller, caller_with, require, signed_in},
     hasher::{HashError, HashMetrics, Hasher},
     password::{Password, PasswordError, PasswordHash, PasswordPolicy},
     password_settings::{Cost, PasswordSettings},
-    refresh_token::{Presented, REPLAY_WINDOW, RefreshToken, RefreshTokenHash, Verdict},
+    principal::{Caller, Credential, Principal},
+    refresh_token::{Presented, REPLAY_WINDOW, RefreshToken, RefreshTokenHash, RotationDecision},
     role::{Role, UnknownRole},
-    service::{Auth, Grant, Proven, Users},
-    session::{Revocation, Session, SessionId, SignedIn},
+    session::{Revocation, Session, SessionId},
+    session_tokens::TokenPair,
     settings::AuthSettings,
-    user::{Actor, User, UserChange, UserFilter, UserId},
+    transaction::{Locks, WriteTransaction},
+    user::{User, UserChange, UserFilter, UserId},
 };

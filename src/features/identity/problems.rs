@@ -1,16 +1,11 @@
-//! The kinds of problem that only this feature has, and which failure is which.
+//! The types of problem that only this feature has, and its rules about fields.
 
 use std::borrow::Cow;
 
 use http::StatusCode;
 
-use super::{
-    EmailError, PasswordError, UnknownRole,
-    error::Error,
-    guard::{invalid_credentials, invalid_token},
-    hasher::HashError,
-};
-use crate::web::{BrokenRule, Problem, ProblemType};
+use super::{EmailError, PasswordError, UnknownRole};
+use crate::web::{BrokenRule, ProblemType};
 
 pub(super) static EMAIL_TAKEN: ProblemType = ProblemType {
     code: "email_taken",
@@ -72,30 +67,6 @@ pub(super) static INSUFFICIENT_ROLE: ProblemType = ProblemType {
     title: "Insufficient role",
     about: "You are signed in, but your role is below the one this address asks for.",
 };
-
-/// The one table from this feature's failures to what a client may know.
-impl From<Error> for Problem {
-    fn from(error: Error) -> Self {
-        match error {
-            Error::InvalidCredentials => invalid_credentials(),
-            Error::InvalidRefreshToken | Error::InvalidAccessToken => invalid_token(),
-            Error::EmailTaken => {
-                Problem::new(&EMAIL_TAKEN, "another account has this e-mail address")
-            }
-            Error::NotFound | Error::SessionNotFound => Problem::not_found(),
-            Error::AboveOwnLevel => Problem::new(
-                &INSUFFICIENT_LEVEL,
-                "nobody edits or grants above their own level",
-            ),
-            Error::LastOwner => Problem::new(&LAST_OWNER, "the last active owner stays"),
-            Error::WrongPassword => Problem::new(&WRONG_PASSWORD, "the current password is wrong"),
-            Error::Limits(error) => error.into(),
-            Error::Hash(error @ HashError::Busy) => Problem::unavailable(error),
-            Error::Hash(error @ HashError::Failed(_)) => Problem::internal(error),
-            Error::Database(error) => error.into(),
-        }
-    }
-}
 
 impl BrokenRule for EmailError {
     fn code(&self) -> &'static str {

@@ -77,7 +77,7 @@ pub struct Presented {
 
 /// What to do with a refresh token that somebody presents.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
+pub enum RotationDecision {
     /// It is the live one: a new one follows it.
     Rotate,
     /// The reply that carried its successor was lost: a new one takes that one's place.
@@ -91,17 +91,17 @@ pub enum Verdict {
 impl Presented {
     /// The rule of rotation (RFC 9700, section 4.14.2, with a window for lost replies).
     #[must_use]
-    pub fn judge(self, now: OffsetDateTime) -> Verdict {
+    pub fn judge(self, now: OffsetDateTime) -> RotationDecision {
         if self.is_superseded {
-            return Verdict::Refused;
+            return RotationDecision::Refused;
         }
         let Some(used_at) = self.used_at else {
-            return Verdict::Rotate;
+            return RotationDecision::Rotate;
         };
         if self.successor_used == Some(false) && now - used_at <= REPLAY_WINDOW {
-            return Verdict::Replace;
+            return RotationDecision::Replace;
         }
-        Verdict::Reused
+        RotationDecision::Reused
     }
 }
 
@@ -127,23 +127,23 @@ mod tests {
             successor_used: None,
         };
 
-        assert_eq!(fresh.judge(USED_AT), Verdict::Rotate);
+        assert_eq!(fresh.judge(USED_AT), RotationDecision::Rotate);
     }
 
     #[test]
     fn a_lost_reply_is_forgiven_for_ten_seconds() {
         assert_eq!(
             used(Some(false)).judge(USED_AT + REPLAY_WINDOW),
-            Verdict::Replace
+            RotationDecision::Replace
         );
         let late = USED_AT + REPLAY_WINDOW + Duration::microseconds(1);
-        assert_eq!(used(Some(false)).judge(late), Verdict::Reused);
+        assert_eq!(used(Some(false)).judge(late), RotationDecision::Reused);
     }
 
     #[test]
     fn once_the_successor_was_used_nothing_is_forgiven() {
-        assert_eq!(used(Some(true)).judge(USED_AT), Verdict::Reused);
-        assert_eq!(used(None).judge(USED_AT), Verdict::Reused);
+        assert_eq!(used(Some(true)).judge(USED_AT), RotationDecision::Reused);
+        assert_eq!(used(None).judge(USED_AT), RotationDecision::Reused);
     }
 
     #[test]
@@ -154,7 +154,7 @@ mod tests {
             successor_used: None,
         };
 
-        assert_eq!(superseded.judge(USED_AT), Verdict::Refused);
+        assert_eq!(superseded.judge(USED_AT), RotationDecision::Refused);
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use time::OffsetDateTime;
 
-use super::{User, UserId};
+use super::UserId;
 use crate::domain::id;
 
 id! {
@@ -31,15 +31,6 @@ pub struct Session {
     pub ip: Option<IpAddr>,
     /// What they signed in with.
     pub user_agent: Option<String>,
-}
-
-/// Who is calling: a user with a live session.
-#[derive(Debug, Clone)]
-pub struct SignedIn {
-    /// The user, as of this request.
-    pub user: User,
-    /// The session the token belongs to.
-    pub session_id: SessionId,
 }
 
 /// Why a session ended before its time.

@@ -36,15 +36,6 @@ pub struct UserChange {
     pub is_active: Option<bool>,
 }
 
-/// On whose behalf accounts are administered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Actor {
-    /// A signed-in user, bound by the role it had when its request was let in.
-    User(UserId, Role),
-    /// Whoever runs the program on the server: bound only by there having to be an owner.
-    Operator,
-}
-
 /// Which users a page shows.
 #[derive(Debug, Clone, Default)]
 pub struct UserFilter {

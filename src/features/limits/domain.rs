@@ -4,31 +4,29 @@ use std::str::FromStr;
 
 use sha2::{Digest, Sha256};
 
-use crate::{
-    features::identity::{Email, UserId},
-    web::Source,
-};
+use crate::web::Source;
 
 /// Whose bucket a token is taken from.
-#[derive(Debug, Clone, Copy)]
-pub enum Target<'a> {
-    /// Where an attempt comes from.
-    Source(Source),
-    /// The address that somebody tries to get in with, whether or not an account has it.
-    Account(&'a Email),
-    /// Somebody who is signed in and proves that they know their password.
-    User(UserId),
-}
+///
+/// A hash, because the table has no use for addresses. Buckets of different kinds are different ones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct LimitKey([u8; 32]);
 
-impl Target<'_> {
-    /// The bucket's name: a hash, because the table has no use for addresses.
-    pub(super) fn key(&self) -> [u8; 32] {
-        let (kind, name) = match self {
-            Self::Source(source) => ("source", source.address().to_string()),
-            Self::Account(email) => ("account", email.as_str().to_owned()),
-            Self::User(id) => ("user", id.to_string()),
-        };
-        Sha256::digest(format!("{kind} {name}")).into()
+impl LimitKey {
+    /// The bucket of this name among those of this kind. The kind must not contain a space.
+    #[must_use]
+    pub fn new(kind: &'static str, name: &str) -> Self {
+        Self(Sha256::digest(format!("{kind} {name}")).into())
+    }
+
+    /// The bucket of a client network.
+    pub(super) fn source(source: Source) -> Self {
+        Self::new("source", &source.address().to_string())
+    }
+
+    /// As the table knows it.
+    pub(super) fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
     }
 }
 
@@ -61,20 +59,16 @@ mod tests {
 
     #[test]
     fn buckets_of_different_kinds_and_names_are_different() {
-        let emails = ["a@example.com", "b@example.com"].map(|text| Email::parse(text).unwrap());
-        let source = |ip: &str| Target::Source(Source::of(ip.parse().unwrap()));
+        let source = |ip: &str| LimitKey::source(Source::of(ip.parse().unwrap()));
 
-        let keys: BTreeSet<_> = [
+        let keys = BTreeSet::from([
             source("192.0.2.1"),
             source("192.0.2.2"),
-            Target::Account(&emails[0]),
-            Target::Account(&emails[1]),
-            Target::User(UserId::generate()),
-            Target::User(UserId::generate()),
-        ]
-        .iter()
-        .map(Target::key)
-        .collect();
+            LimitKey::new("account", "a@example.com"),
+            LimitKey::new("account", "b@example.com"),
+            LimitKey::new("account", "192.0.2.1"),
+            LimitKey::new("user", "a@example.com"),
+        ]);
 
         assert_eq!(keys.len(), 6);
     }

@@ -18,7 +18,7 @@ mod settings;
 pub mod sweep;
 
 pub use self::{
-    domain::{OnFailure, Target},
+    domain::{LimitKey, OnFailure},
     error::Error,
     service::Limits,
     settings::LimitSettings,

@@ -13,7 +13,7 @@ use std::{
 use warp::{Filter, Rejection};
 
 use super::{
-    domain::{OnFailure, Target},
+    domain::{LimitKey, OnFailure},
     error::Error,
     repository,
     settings::{LimitSettings, Quotas},
@@ -110,15 +110,15 @@ impl Limits {
         let (quota, source) = (&parts.quotas.auth, Source::of(ip));
         let here = parts.count(parts.sources.take(source));
         let here = here.map_err(Error::Source)?;
-        let everywhere = parts.take(quota, Target::Source(source)).await?;
+        let everywhere = parts.take(quota, LimitKey::source(source)).await?;
         let standing = everywhere.transpose().map_err(Error::Source)?;
         Ok(Some(standing.unwrap_or(here)))
     }
 
     /// Counts an attempt against whom it is about.
-    pub async fn take(&self, target: Target<'_>) -> Result<(), Error> {
+    pub async fn take(&self, key: LimitKey) -> Result<(), Error> {
         let Some(parts) = &self.0 else { return Ok(()) };
-        let taken = parts.take(&parts.quotas.account, target).await?;
+        let taken = parts.take(&parts.quotas.account, key).await?;
         taken.transpose().map_err(Error::Account)?;
         Ok(())
     }
@@ -126,10 +126,10 @@ impl Limits {
 
 impl Parts {
     /// Takes a token that all replicas share. `None` when it could not be counted and goes on all the same.
-    async fn take(&self, quota: &Quota, target: Target<'_>) -> Result<Option<Taken>, Error> {
+    async fn take(&self, quota: &Quota, key: LimitKey) -> Result<Option<Taken>, Error> {
         let taken = tokio::time::timeout(PATIENCE, async {
             let connection = self.database.connection().await?;
-            repository::take(&connection, &target.key(), quota).await
+            repository::take(&connection, key.as_bytes(), quota).await
         });
         let late = DatabaseError::Timeout {
             query: "rate_limits_take",

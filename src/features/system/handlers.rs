@@ -9,7 +9,7 @@ use super::{
     service::System,
 };
 use crate::{
-    features::identity::SignedIn,
+    features::identity::Principal,
     web::{Problem, json},
 };
 
@@ -39,7 +39,7 @@ pub(super) async fn health(system: System) -> Response {
     json(status, &HealthView::from(&health))
 }
 
-pub(super) fn info(_caller: SignedIn, system: System) -> Response {
+pub(super) fn info(_caller: Principal, system: System) -> Response {
     json(StatusCode::OK, &InfoView::from(system.facts()))
 }
 

@@ -5,7 +5,7 @@ use http::Method;
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use serde_json::{Value, json};
 use time::Duration;
-use warp_skeleton::features::identity::{Actor, Role, UserChange};
+use warp_skeleton::features::identity::{Role, UserChange};
 
 use crate::support::{Answer, SECRET, TestApp};
 
@@ -331,7 +331,7 @@ async fn an_access_token_expires() {
 async fn an_access_token_does_not_outlive_its_session() {
     let app = TestApp::start().await;
     let user = app.user().create().await;
-    let found = app.auth.users().find(user.id).await.unwrap();
+    let found = app.auth.find(user.id).await.unwrap();
     let length = Duration::minutes(10);
     let (_, token) = app.auth.open_for_operator(&found, length).await.unwrap();
 
@@ -379,7 +379,7 @@ async fn a_user_who_was_disabled_is_out_on_every_replica() {
         is_active: Some(false),
     };
 
-    let disabled = app.auth.change_user(Actor::Operator, user.id, change).await;
+    let disabled = app.auth.change_user(user.id, change).await;
 
     disabled.unwrap();
     assert_refused(&replica.me(&token).await);
@@ -409,7 +409,7 @@ async fn a_changed_role_counts_at_once_on_every_replica() {
             role: Some(role),
             is_active: None,
         };
-        let changed = app.auth.change_user(Actor::Operator, user.id, change).await;
+        let changed = app.auth.change_user(user.id, change).await;
         changed.unwrap();
     };
     ask().await.assert_status(200);
@@ -430,7 +430,7 @@ async fn a_user_who_was_deleted_is_out_on_every_replica() {
     let (user, token) = app.signed_in(Role::Admin).await;
     replica.me(&token).await.assert_status(200);
 
-    let deleted = app.auth.delete_user(Actor::Operator, user.id).await;
+    let deleted = app.auth.delete_user(user.id).await;
 
     deleted.unwrap();
 

@@ -10,6 +10,7 @@ mod list_sessions;
 mod list_users;
 mod logout;
 mod me;
+mod recheck;
 mod refresh;
 mod register;
 mod show_user;

@@ -6,7 +6,9 @@ use tokio_postgres::types::{ToSql, Type};
 use super::sessions::with_user;
 use crate::{
     database::{DatabaseError, Executor, Query},
-    features::identity::{Presented, RefreshTokenHash, Session, SessionId, User},
+    features::identity::{
+        Presented, RefreshTokenHash, Session, SessionId, User, transaction::Writer,
+    },
 };
 
 static ROTATE: Query = Query {
@@ -55,7 +57,7 @@ JOIN successor ON successor.session_id = held.id",
 /// waited for is all that it sees anew. `coalesce`, because the index of live
 /// tokens would seem the cheaper one to a PostgreSQL that has no statistics yet.
 pub(in crate::features::identity) async fn rotate(
-    db: &impl Executor,
+    db: &impl Writer,
     hash: RefreshTokenHash,
     successor: RefreshTokenHash,
     now: OffsetDateTime,
@@ -77,7 +79,7 @@ VALUES ($1, $2, $3, $4)",
 
 /// Adds a refresh token, behind the one it was handed out for.
 pub(in crate::features::identity) async fn insert_token(
-    db: &impl Executor,
+    db: &impl Writer,
     hash: RefreshTokenHash,
     session_id: SessionId,
     parent: RefreshTokenHash,
@@ -145,7 +147,7 @@ WHERE parent_hash = $1 AND used_at IS NULL AND superseded_at IS NULL",
 
 /// Takes the unused successor of a refresh token out of the line.
 pub(in crate::features::identity) async fn supersede_successor(
-    db: &impl Executor,
+    db: &impl Writer,
     parent: RefreshTokenHash,
     now: OffsetDateTime,
 ) -> Result<(), DatabaseError> {

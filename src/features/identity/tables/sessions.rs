@@ -11,7 +11,9 @@ use uuid::Uuid;
 
 use crate::{
     database::{DatabaseError, Executor, Query},
-    features::identity::{RefreshTokenHash, Revocation, Session, SessionId, User, UserId},
+    features::identity::{
+        RefreshTokenHash, Revocation, Session, SessionId, User, UserId, transaction::Writer,
+    },
 };
 
 impl TryFrom<&Row> for Session {
@@ -107,7 +109,7 @@ WHERE id IN (
 /// One statement, and the part that ends sessions does not see the one that
 /// the first part adds: it leaves room for it.
 pub(in crate::features::identity) async fn open(
-    db: &impl Executor,
+    db: &impl Writer,
     session: &Session,
     token: Option<RefreshTokenHash>,
     keep: u32,
@@ -132,6 +134,59 @@ pub(in crate::features::identity) async fn open(
     Ok(())
 }
 
+static LOCK_FOR_SHARE: Query = Query {
+    name: "sessions_lock_for_share",
+    sql: "
+SELECT id
+FROM sessions
+WHERE id = $1 AND user_id = $2 AND revoked_at IS NULL AND expires_at > $3
+FOR SHARE",
+    types: &[Type::UUID, Type::UUID, Type::TIMESTAMPTZ],
+};
+
+/// Locks a live session of this user against changes. `false` when there is none.
+pub(in crate::features::identity) async fn lock_for_share(
+    db: &impl Writer,
+    id: SessionId,
+    user_id: UserId,
+    now: OffsetDateTime,
+) -> Result<bool, DatabaseError> {
+    lock_live(db, &LOCK_FOR_SHARE, id, user_id, now).await
+}
+
+static LOCK_FOR_NO_KEY_UPDATE: Query = Query {
+    name: "sessions_lock_for_no_key_update",
+    sql: "
+SELECT id
+FROM sessions
+WHERE id = $1 AND user_id = $2 AND revoked_at IS NULL AND expires_at > $3
+FOR NO KEY UPDATE",
+    types: &[Type::UUID, Type::UUID, Type::TIMESTAMPTZ],
+};
+
+/// Locks a live session of this user to end it. `false` when there is none.
+pub(in crate::features::identity) async fn lock_for_no_key_update(
+    db: &impl Writer,
+    id: SessionId,
+    user_id: UserId,
+    now: OffsetDateTime,
+) -> Result<bool, DatabaseError> {
+    lock_live(db, &LOCK_FOR_NO_KEY_UPDATE, id, user_id, now).await
+}
+
+async fn lock_live(
+    db: &impl Writer,
+    query: &'static Query,
+    id: SessionId,
+    user_id: UserId,
+    now: OffsetDateTime,
+) -> Result<bool, DatabaseError> {
+    let row = db
+        .optional(query, &[id.as_uuid(), user_id.as_uuid(), &now])
+        .await?;
+    Ok(row.is_some())
+}
+
 static LOCK_BY_TOKEN: Query = Query {
     name: "sessions_lock_by_token",
     sql: "
@@ -148,7 +203,7 @@ FOR UPDATE OF s",
 /// This comes before anything of it is read: a statement that waits for the
 /// lock still sees the other rows as they were before it waited.
 pub(in crate::features::identity) async fn lock_by_token(
-    db: &impl Executor,
+    db: &impl Writer,
     hash: RefreshTokenHash,
 ) -> Result<bool, DatabaseError> {
     let row = db.optional(&LOCK_BY_TOKEN, &[&hash.as_bytes()]).await?;
@@ -166,7 +221,7 @@ WHERE id = $1",
 
 /// Moves the end of a session that is in use.
 pub(in crate::features::identity) async fn extend(
-    db: &impl Executor,
+    db: &impl Writer,
     id: SessionId,
     now: OffsetDateTime,
     expires_at: OffsetDateTime,
@@ -208,7 +263,7 @@ WHERE id = $1 AND user_id = $2 AND revoked_at IS NULL AND expires_at > $3",
 
 /// Ends a live session of this user. `false` when there is none.
 pub(in crate::features::identity) async fn revoke(
-    db: &impl Executor,
+    db: &impl Writer,
     id: SessionId,
     user_id: UserId,
     now: OffsetDateTime,
@@ -230,7 +285,7 @@ WHERE user_id = $1 AND revoked_at IS NULL AND ($4::uuid IS NULL OR id <> $4)",
 
 /// Ends every session of a user, except perhaps one. Returns how many.
 pub(in crate::features::identity) async fn revoke_all(
-    db: &impl Executor,
+    db: &impl Writer,
     user_id: UserId,
     except: Option<SessionId>,
     now: OffsetDateTime,
@@ -246,13 +301,21 @@ static TOUCH: Query = Query {
     sql: "
 UPDATE sessions
 SET last_used_at = $2
-WHERE id = ANY($1) AND last_used_at < $2",
+WHERE id = ANY(ARRAY(
+    SELECT id
+    FROM sessions
+    WHERE id = ANY($1) AND last_used_at < $2
+    FOR NO KEY UPDATE SKIP LOCKED
+))",
     types: &[Type::UUID_ARRAY, Type::TIMESTAMPTZ],
 };
 
 /// Notes that these sessions were in use.
+///
+/// Sessions that are locked are skipped: whoever holds one may wait for another of these, and the
+/// next request brings them again.
 pub(in crate::features::identity) async fn touch(
-    db: &impl Executor,
+    db: &impl Writer,
     ids: &[Uuid],
     now: OffsetDateTime,
 ) -> Result<u64, DatabaseError> {
@@ -295,7 +358,7 @@ WHERE id = ANY(ARRAY(
 /// an array because of a join PostgreSQL might think that it is cheaper to
 /// read all sessions.
 pub(in crate::features::identity) async fn delete_dead(
-    db: &impl Executor,
+    db: &impl Writer,
     now: OffsetDateTime,
     limit: u32,
 ) -> Result<u64, DatabaseError> {

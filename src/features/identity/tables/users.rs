@@ -5,7 +5,10 @@ use tokio_postgres::{Row, types::Type};
 
 use crate::{
     database::{DatabaseError, Executor, Query},
-    features::identity::{Email, Error, PasswordHash, Role, User, UserFilter, UserId},
+    features::identity::{
+        Email, Error, PasswordHash, Role, User, UserFilter, UserId,
+        transaction::{LockedUser, Writer},
+    },
     web::PageRequest,
 };
 
@@ -46,7 +49,7 @@ VALUES ($1, $2, $3, $4, $5, $6, $7)",
 
 /// Adds a user.
 pub(in crate::features::identity) async fn insert(
-    db: &impl Executor,
+    db: &impl Writer,
     user: &User,
     hash: &PasswordHash,
 ) -> Result<(), Error> {
@@ -118,8 +121,46 @@ pub(in crate::features::identity) async fn find(
     row.as_ref().map(with_hash).transpose()
 }
 
-static LOCK: Query = Query {
-    name: "users_lock",
+static LOCK_FOR_SHARE: Query = Query {
+    name: "users_lock_for_share",
+    sql: "
+SELECT id, email, password_hash, role, is_active, created_at, updated_at
+FROM users
+WHERE id = $1
+FOR SHARE",
+    types: &[Type::UUID],
+};
+
+/// Locks a user against changes. Empty when there is no such user.
+pub(in crate::features::identity) async fn lock_for_share(
+    db: &impl Writer,
+    id: UserId,
+) -> Result<Vec<LockedUser>, DatabaseError> {
+    let rows = db.rows(&LOCK_FOR_SHARE, &[id.as_uuid()]).await?;
+    rows.iter().map(locked).collect()
+}
+
+static LOCK_FOR_NO_KEY_UPDATE: Query = Query {
+    name: "users_lock_for_no_key_update",
+    sql: "
+SELECT id, email, password_hash, role, is_active, created_at, updated_at
+FROM users
+WHERE id = $1
+FOR NO KEY UPDATE",
+    types: &[Type::UUID],
+};
+
+/// Locks a user to change it, but not its address, or to change several of its sessions. Empty when there is no such user.
+pub(in crate::features::identity) async fn lock_for_no_key_update(
+    db: &impl Writer,
+    id: UserId,
+) -> Result<Vec<LockedUser>, DatabaseError> {
+    let rows = db.rows(&LOCK_FOR_NO_KEY_UPDATE, &[id.as_uuid()]).await?;
+    rows.iter().map(locked).collect()
+}
+
+static LOCK_FOR_UPDATE: Query = Query {
+    name: "users_lock_for_update",
     sql: "
 SELECT id, email, password_hash, role, is_active, created_at, updated_at
 FROM users
@@ -128,34 +169,111 @@ FOR UPDATE",
     types: &[Type::UUID],
 };
 
-/// The user of this id with the hash, as they are once nobody else holds them, held until the transaction ends.
-pub(in crate::features::identity) async fn lock(
-    db: &impl Executor,
+/// Locks a user to change its address. Empty when there is no such user.
+pub(in crate::features::identity) async fn lock_for_update(
+    db: &impl Writer,
     id: UserId,
-) -> Result<Option<(User, PasswordHash)>, DatabaseError> {
-    let row = db.optional(&LOCK, &[id.as_uuid()]).await?;
-    row.as_ref().map(with_hash).transpose()
+) -> Result<Vec<LockedUser>, DatabaseError> {
+    let rows = db.rows(&LOCK_FOR_UPDATE, &[id.as_uuid()]).await?;
+    rows.iter().map(locked).collect()
 }
 
-static LOCK_ACTIVE_OWNERS: Query = Query {
-    name: "users_lock_active_owners",
+static LOCK_FOR_CHANGE: Query = Query {
+    name: "users_lock_for_change",
     sql: "
-SELECT id
-FROM users
-WHERE role = 'OWNER' AND is_active
-ORDER BY id
-FOR UPDATE",
-    types: &[],
+SELECT u.id, u.email, u.password_hash, u.role, u.is_active, u.created_at, u.updated_at
+FROM (
+    SELECT id
+    FROM users
+    WHERE id = $1 OR id = $2 OR (role = 'OWNER' AND is_active)
+    ORDER BY id
+) AS concerned
+CROSS JOIN LATERAL (
+    SELECT *
+    FROM (
+        SELECT id, email, password_hash, role, is_active, created_at, updated_at
+        FROM users
+        WHERE id = concerned.id AND id = $2
+        FOR NO KEY UPDATE
+    ) AS target
+    UNION ALL
+    SELECT *
+    FROM (
+        SELECT id, email, password_hash, role, is_active, created_at, updated_at
+        FROM users
+        WHERE id = concerned.id AND id <> $2
+        FOR SHARE
+    ) AS other
+) AS u",
+    types: &[Type::UUID, Type::UUID],
 };
 
-/// Every active owner, held until the transaction ends. Always in the same order, so that two cannot wait for each other.
-pub(in crate::features::identity) async fn lock_active_owners(
-    db: &impl Executor,
-) -> Result<Vec<UserId>, DatabaseError> {
-    let rows = db.rows(&LOCK_ACTIVE_OWNERS, &[]).await?;
-    rows.iter()
-        .map(|row| Ok(UserId::from(row.try_get::<_, uuid::Uuid>("id")?)))
-        .collect()
+/// Locks the user that will be changed, and against changes the caller and every active owner.
+///
+/// One statement, in the order of ids, so that two of these wait for each other in one direction
+/// only: the nested loop takes one lock for each row of the ordered list. What the list says
+/// about roles may be stale after a wait; the rows that are returned are as they are under lock.
+pub(in crate::features::identity) async fn lock_for_change(
+    db: &impl Writer,
+    caller: Option<UserId>,
+    target: UserId,
+) -> Result<Vec<LockedUser>, DatabaseError> {
+    lock_concerned(db, &LOCK_FOR_CHANGE, caller, target).await
+}
+
+static LOCK_FOR_DELETE: Query = Query {
+    name: "users_lock_for_delete",
+    sql: "
+SELECT u.id, u.email, u.password_hash, u.role, u.is_active, u.created_at, u.updated_at
+FROM (
+    SELECT id
+    FROM users
+    WHERE id = $1 OR id = $2 OR (role = 'OWNER' AND is_active)
+    ORDER BY id
+) AS concerned
+CROSS JOIN LATERAL (
+    SELECT *
+    FROM (
+        SELECT id, email, password_hash, role, is_active, created_at, updated_at
+        FROM users
+        WHERE id = concerned.id AND id = $2
+        FOR UPDATE
+    ) AS target
+    UNION ALL
+    SELECT *
+    FROM (
+        SELECT id, email, password_hash, role, is_active, created_at, updated_at
+        FROM users
+        WHERE id = concerned.id AND id <> $2
+        FOR SHARE
+    ) AS other
+) AS u",
+    types: &[Type::UUID, Type::UUID],
+};
+
+/// Locks the user that will be deleted, and the same others as [`lock_for_change`] in the same order.
+pub(in crate::features::identity) async fn lock_for_delete(
+    db: &impl Writer,
+    caller: Option<UserId>,
+    target: UserId,
+) -> Result<Vec<LockedUser>, DatabaseError> {
+    lock_concerned(db, &LOCK_FOR_DELETE, caller, target).await
+}
+
+async fn lock_concerned(
+    db: &impl Writer,
+    query: &'static Query,
+    caller: Option<UserId>,
+    target: UserId,
+) -> Result<Vec<LockedUser>, DatabaseError> {
+    let caller = caller.map(|id| *id.as_uuid());
+    let rows = db.rows(query, &[&caller, target.as_uuid()]).await?;
+    rows.iter().map(locked).collect()
+}
+
+fn locked(row: &Row) -> Result<LockedUser, DatabaseError> {
+    let (user, hash) = with_hash(row)?;
+    Ok(LockedUser { user, hash })
 }
 
 static LIST: Query = Query {
@@ -228,7 +346,7 @@ WHERE id = $1",
 
 /// Writes role and state.
 pub(in crate::features::identity) async fn update_role_and_state(
-    db: &impl Executor,
+    db: &impl Writer,
     user: &User,
 ) -> Result<(), DatabaseError> {
     db.execute(
@@ -256,7 +374,7 @@ RETURNING id, email, role, is_active, created_at, updated_at",
 
 /// Writes the address.
 pub(in crate::features::identity) async fn update_email(
-    db: &impl Executor,
+    db: &impl Writer,
     id: UserId,
     email: &Email,
     now: OffsetDateTime,
@@ -279,7 +397,7 @@ WHERE id = $1 AND password_hash = $2",
 
 /// Replaces this hash by another, unless somebody else did in the meantime.
 pub(in crate::features::identity) async fn update_hash(
-    db: &impl Executor,
+    db: &impl Writer,
     id: UserId,
     old: &PasswordHash,
     new: &PasswordHash,
@@ -300,7 +418,7 @@ WHERE id = $1",
 
 /// Removes a user, and by the schema's rule everything that is theirs.
 pub(in crate::features::identity) async fn delete(
-    db: &impl Executor,
+    db: &impl Writer,
     id: UserId,
 ) -> Result<(), DatabaseError> {
     db.execute(&DELETE, &[id.as_uuid()]).await?;
