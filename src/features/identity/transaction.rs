@@ -137,15 +137,17 @@ impl WriteTransaction {
 
     /// Takes the locks on users: the first step of the order.
     async fn lock_users(&mut self, caller: Option<UserId>, locks: Locks) -> Result<(), Error> {
-        use tables::users;
+        use tables::user_locks;
 
         self.locked = match (locks, caller) {
-            (Locks::Change(target), _) => users::lock_for_change(self, caller, target).await?,
-            (Locks::Delete(target), _) => users::lock_for_delete(self, caller, target).await?,
+            (Locks::Change(target), _) => user_locks::lock_for_change(self, caller, target).await?,
+            (Locks::Delete(target), _) => user_locks::lock_for_delete(self, caller, target).await?,
             (_, None) => Vec::new(),
-            (Locks::None | Locks::Session, Some(id)) => users::lock_for_share(self, id).await?,
-            (Locks::Account, Some(id)) => users::lock_for_no_key_update(self, id).await?,
-            (Locks::Address, Some(id)) => users::lock_for_update(self, id).await?,
+            (Locks::None | Locks::Session, Some(id)) => {
+                user_locks::lock_for_share(self, id).await?
+            }
+            (Locks::Account, Some(id)) => user_locks::lock_for_no_key_update(self, id).await?,
+            (Locks::Address, Some(id)) => user_locks::lock_for_update(self, id).await?,
         };
         Ok(())
     }

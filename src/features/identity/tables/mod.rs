@@ -2,4 +2,5 @@
 
 pub(super) mod refresh_tokens;
 pub(super) mod sessions;
+pub(super) mod user_locks;
 pub(super) mod users;
