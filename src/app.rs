@@ -15,14 +15,16 @@ use crate::{
     config::Settings,
     database::{Database, DatabaseMetrics},
     features::{
+        api_docs::Documentation,
         identity::{
             self, AccessTokens, ActivityWriter, Auth, AuthEvents, Error, Event, HashMetrics,
             Hasher, PasswordPolicy, SessionLifetimes, Subscribers, WriteTransaction,
         },
         limits::{self, Limits},
-        system::{Documentation, Lifecycle, System},
+        operations::{Lifecycle, Operations},
     },
     routes,
+    tasks::Tasks,
     telemetry::{self, Tracing},
     web::{Endpoint, HttpMetrics, RateMetrics, Site, WebSettings},
 };
@@ -35,11 +37,11 @@ pub struct App {
     pub auth: Auth,
     /// How often one may try.
     pub limits: Limits,
-    /// Probes, facts and metrics.
-    pub system: System,
-    /// What is written about the API.
+    /// Probes, version and metrics.
+    pub operations: Operations,
+    /// The OpenAPI document and the types of problems.
     pub documentation: Documentation,
-    /// Between start and end.
+    /// Whether this replica accepts traffic.
     pub lifecycle: Lifecycle,
     /// The time.
     pub clock: Clock,
@@ -84,7 +86,7 @@ impl App {
             lifetimes: SessionLifetimes::from(&settings.auth),
         });
         let lifecycle = Lifecycle::default();
-        let system = System::new(
+        let operations = Operations::new(
             database.clone(),
             lifecycle.clone(),
             registry.clone(),
@@ -100,7 +102,7 @@ impl App {
             database,
             auth,
             limits,
-            system,
+            operations,
             lifecycle,
             clock,
             activity,
@@ -143,21 +145,26 @@ impl App {
         ))
     }
 
-    /// Starts what runs beside the requests until it is stopped.
-    pub fn start_tasks(self, tasks: &TaskTracker, stop: &CancellationToken) {
+    /// Starts the background tasks, which run until they are stopped.
+    pub fn start_tasks(self, tracker: &TaskTracker, stop: &CancellationToken) {
         let (database, clock, tracing) = (self.database, self.clock, self.tracing);
-        tasks.spawn(identity::cleanup::run(
-            database.clone(),
-            clock.clone(),
-            tracing.clone(),
-            stop.clone(),
-        ));
-        tasks.spawn(limits::sweep::run(
-            database.clone(),
-            tracing.clone(),
-            stop.clone(),
-        ));
-        tasks.spawn(self.activity.run(database, clock, tracing, stop.clone()));
+        let tasks = Tasks {
+            tracker,
+            tracing: tracing.clone(),
+            stop,
+        };
+        let handles = (database.clone(), clock.clone());
+        tasks.every(identity::CLEANUP_INTERVAL, "session_cleanup", move |stop| {
+            let (database, clock) = handles.clone();
+            async move { identity::clean_up(&database, &clock, &stop).await }
+        });
+        let handle = database.clone();
+        tasks.every(limits::SWEEP_INTERVAL, "rate_limit_sweep", move |stop| {
+            let database = handle.clone();
+            async move { limits::sweep(&database, &stop).await }
+        });
+        // Not periodic: it drains a channel, and once more after it was stopped.
+        tracker.spawn(self.activity.run(database, clock, tracing, stop.clone()));
     }
 }
 

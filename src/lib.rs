@@ -5,8 +5,9 @@
 //!
 //! 1. [`features`] is what the service does, a folder for each subject:
 //!    [`features::identity`] knows which accounts exist, who is calling and what
-//!    they may change, [`features::limits`] how often one may try, and
-//!    [`features::system`] what operators ask.
+//!    they may change, [`features::limits`] how often one may try,
+//!    [`features::operations`] what operators ask, and [`features::api_docs`]
+//!    documents the API.
 //! 2. [`domain`] is what the rooms' own types are made of, [`web`] has the words
 //!    in which rooms state their endpoints, [`database`] the ones in which they
 //!    write their SQL.
@@ -32,5 +33,6 @@ pub mod features;
 mod properties;
 pub mod routes;
 pub mod server;
+pub mod tasks;
 pub mod telemetry;
 pub mod web;

@@ -7,10 +7,7 @@ use utoipa::openapi::OpenApi;
 
 use crate::{
     app::App,
-    features::{
-        identity,
-        system::{self, Documentation},
-    },
+    features::{api_docs, api_docs::Documentation, identity, operations},
     telemetry::VERSION,
     web::{
         Endpoint, Feature, Operation, ProblemType,
@@ -22,19 +19,21 @@ use crate::{
 /// Every room that is open to the public.
 #[must_use]
 pub fn chapters(app: &App, separate_metrics: bool) -> Vec<Feature> {
-    let mut system = system::endpoints(&app.system, &app.documentation, &app.auth);
+    let mut operations = operations::endpoints(&app.operations, &app.auth);
     if !separate_metrics {
-        system.endpoints.push(system::metrics(&app.system));
+        operations
+            .endpoints
+            .push(operations::metrics(&app.operations));
     }
     let mut features = Vec::from(identity::endpoints(&app.auth));
-    features.push(system);
+    features.extend([operations, api_docs::endpoints(&app.documentation)]);
     features
 }
 
 /// What is served on `ADMIN_PORT`.
 #[must_use]
 pub fn admin(app: &App) -> Vec<Endpoint> {
-    vec![system::metrics(&app.system)]
+    vec![operations::metrics(&app.operations)]
 }
 
 /// The OpenAPI document of these rooms.

@@ -5,6 +5,7 @@
 //! of them use the domain types. [`identity`] uses [`limits`]; every feature may
 //! use the guards of [`identity`].
 
+pub mod api_docs;
 pub mod identity;
 pub mod limits;
-pub mod system;
+pub mod operations;

@@ -6,8 +6,9 @@
     reason = "a test that cannot go on should stop"
 )]
 
+mod api_docs;
 mod identity;
 mod limits;
+mod operations;
 mod support;
-mod system;
 mod web;

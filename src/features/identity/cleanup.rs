@@ -1,68 +1,47 @@
-//! Dead sessions are removed, a few at a time, by every replica at its leisure.
+//! The periodic task that removes sessions which can no longer be used.
+//!
+//! Every replica runs it; rows that another replica is removing are skipped. It works in batches, so
+//! that no statement holds many locks for long, and pauses between batches for as long as the last
+//! one took, so that PostgreSQL has at least half of its time for requests.
 
 use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
-use tracing::Instrument;
 
 use super::{tables::sessions, transaction::SingleStatement};
 use crate::{
     clock::Clock,
     database::{Database, DatabaseError},
-    telemetry::{self, Tracing},
 };
 
-/// How often to look.
-const INTERVAL: Duration = Duration::from_hours(1);
+/// The time between two runs.
+pub const CLEANUP_INTERVAL: Duration = Duration::from_hours(1);
 
-/// How many rows one statement removes: few enough that nobody waits for it.
+/// The number of rows that one statement removes.
 const BATCH: u32 = 500;
 
-/// Cleans up now and every hour, until stopped.
-pub async fn run(database: Database, clock: Clock, tracing: Tracing, stop: CancellationToken) {
-    let mut tick = tokio::time::interval(INTERVAL);
-    loop {
-        tokio::select! {
-            () = stop.cancelled() => return,
-            _ = tick.tick() => {}
-        }
-        let span = tracing.task("session_cleanup");
-        let outcome = clean_up(&database, &clock, &stop)
-            .instrument(span.clone())
-            .await;
-        span.in_scope(|| match outcome {
-            Ok(deleted_count) => tracing::info!(deleted_count, "session_cleanup_completed"),
-            Err(error) => {
-                telemetry::fail(&span);
-                let error = telemetry::chain(&error);
-                tracing::warn!(error, "session_cleanup_failed");
-            }
-        });
-    }
-}
-
-/// Removes every session that is dead now, unless it is stopped in between. Returns how many.
+/// Removes all expired and revoked sessions, or as many as it can until it is stopped. Returns how many.
 pub async fn clean_up(
     database: &Database,
     clock: &Clock,
     stop: &CancellationToken,
 ) -> Result<u64, DatabaseError> {
     let now = clock.now();
-    let mut total = 0;
+    let mut deleted_count = 0;
     while !stop.is_cancelled() {
-        let begun = Instant::now();
+        let started = Instant::now();
         let statement = SingleStatement::for_task(database).await?;
         let deleted = sessions::delete_dead(&statement, now, BATCH).await?;
         drop(statement);
-        total += deleted;
+        deleted_count += deleted;
         if deleted == 0 {
             break;
         }
-        // As long a pause as it took, so that PostgreSQL has at least half of its time for others.
         tokio::select! {
             () = stop.cancelled() => {}
-            () = tokio::time::sleep(begun.elapsed()) => {}
+            () = tokio::time::sleep(started.elapsed()) => {}
         }
     }
-    Ok(total)
+    tracing::info!(deleted_count, "session_cleanup_completed");
+    Ok(deleted_count)
 }

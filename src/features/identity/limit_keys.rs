@@ -12,5 +12,5 @@ pub(super) fn account(email: &Email) -> LimitKey {
 ///
 /// Apart from [`account`], so that strangers' attempts do not keep the user from changing it.
 pub(super) fn user(id: UserId) -> LimitKey {
-    LimitKey::new("user", &id.to_string())
+    LimitKey::new("user", id)
 }

@@ -16,7 +16,7 @@ mod accounts;
 mod activity;
 mod auth;
 mod authentication;
-pub mod cleanup;
+mod cleanup;
 mod client_info;
 mod email;
 mod endpoints;
@@ -45,6 +45,7 @@ pub use self::{
     activity::{Activity, ActivityWriter, channel as activity_channel},
     auth::{Auth, Parts, SessionLifetimes},
     authentication::VerifiedUser,
+    cleanup::{CLEANUP_INTERVAL, clean_up},
     client_info::ClientInfo,
     email::{Email, EmailError},
     endpoints::{UserView, endpoints, role_schema},

@@ -1,31 +1,17 @@
-//! Why an attempt does not go on.
+//! Why an attempt is not allowed.
 
-use crate::{
-    database::DatabaseError,
-    web::{Problem, Refusal},
-};
+use crate::{database::DatabaseError, web::Refusal};
 
-/// Why an attempt does not go on.
+/// Why an attempt is not allowed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Too many came from one source.
+    /// Too many attempts from one network.
     #[error(transparent)]
     Source(Refusal),
-    /// Too many were about one account.
+    /// Too many attempts at one account.
     #[error(transparent)]
     Account(Refusal),
-    /// It could not be counted, and `RATE_LIMIT_ON_FAILURE` is `deny`.
+    /// The attempt could not be counted, and `RATE_LIMIT_ON_FAILURE` is `deny`.
     #[error("the attempt could not be counted")]
     Uncounted(#[source] DatabaseError),
-}
-
-/// How often others tried to get into an account is nobody's business: only a source is told how it stands.
-impl From<Error> for Problem {
-    fn from(error: Error) -> Self {
-        match error {
-            Error::Source(refusal) => refusal.in_the_open(),
-            Error::Account(refusal) => refusal.into(),
-            Error::Uncounted(_) => Problem::unavailable(error),
-        }
-    }
 }

@@ -1,25 +1,26 @@
-//! How eagerly passwords and tokens may be guessed at, across all replicas.
+//! Limits on attempts with passwords and tokens, counted across all replicas.
 //!
-//! Each attempt takes a token from the bucket of the source it comes from, and
-//! one from the bucket of the account it is about: many sources cannot guess
-//! at one account, nor one source at many. A bucket of a session's own user is
-//! apart from the one that strangers draw on, so that nobody can lock a person
-//! out of what they are signed in to.
+//! Each attempt takes a token from the bucket of the network it comes from, and one from the bucket
+//! of the account it is about: many networks cannot guess at one account, nor one network at many.
+//! A signed-in user who confirms the password draws on a third bucket, apart from the one that
+//! strangers draw on, so that nobody can lock a person out of an account they are signed in to.
 //!
-//! The buckets are rows of one table, so that replicas share them. This
-//! process keeps the same account of sources in memory first, so that a flood
-//! costs the database nothing, and there is a limit left when it is out.
+//! The buckets are rows of one table, so that replicas share them. Each process also counts networks
+//! in memory and asks there first: a flood then costs the database nothing, and a limit remains
+//! while the database is out of reach.
 
-mod domain;
 mod error;
-mod repository;
+mod filter;
+mod key;
 mod service;
 mod settings;
-pub mod sweep;
+mod sweep;
+mod tables;
 
 pub use self::{
-    domain::{LimitKey, OnFailure},
     error::Error,
+    key::LimitKey,
     service::Limits,
-    settings::LimitSettings,
+    settings::{LimitSettings, OnFailure},
+    sweep::{SWEEP_INTERVAL, sweep},
 };

@@ -1,4 +1,4 @@
-//! The rules about how often one may try.
+//! Counting attempts: in memory first, then in the table that all replicas share.
 
 use std::{
     fmt,
@@ -10,26 +10,21 @@ use std::{
     time::Duration,
 };
 
-use warp::{Filter, Rejection};
-
 use super::{
-    domain::{LimitKey, OnFailure},
     error::Error,
-    repository,
-    settings::{LimitSettings, Quotas},
+    key::LimitKey,
+    settings::{LimitSettings, OnFailure, Quotas},
+    tables::rate_limits,
 };
 use crate::{
     clock::Clock,
     database::{Database, DatabaseError},
     telemetry,
-    web::{
-        ApiLimit, Buckets, Problem, Quota, Rate, RateMetrics, RequestContext, Source, Standing,
-        Taken, Throttle, context,
-    },
+    web::{ApiLimit, Buckets, Quota, RateMetrics, Source, Standing, Taken},
 };
 
-/// How long counting may take. Whoever waits longer waits for a database that is out.
-const PATIENCE: Duration = Duration::from_millis(500);
+/// How long counting in the table may take; after that the database counts as out of reach.
+const DATABASE_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// Counts attempts; clones share everything.
 #[derive(Clone)]
@@ -42,12 +37,12 @@ struct Parts {
     on_failure: OnFailure,
     metrics: RateMetrics,
     clock: Clock,
-    /// Whether the last attempt could be counted, so that an outage is logged once.
+    /// Whether the last attempt was counted in the table, so that an outage is logged once.
     counting: AtomicBool,
 }
 
 impl Limits {
-    /// Limits over this database, or none at all.
+    /// Limits that are shared through this database; none with `RATE_LIMIT=off`.
     #[must_use]
     pub fn new(
         settings: &LimitSettings,
@@ -68,7 +63,7 @@ impl Limits {
         }))
     }
 
-    /// The limit on everything but sign-ins, for the request layer.
+    /// The limit on all requests outside the class `auth`, for the router.
     #[must_use]
     pub fn api(&self) -> Option<ApiLimit> {
         let parts = self.0.as_ref()?;
@@ -80,29 +75,10 @@ impl Limits {
         ))
     }
 
-    /// Puts an endpoint into the class `auth`: its source is asked about before anything is read.
-    #[must_use]
-    pub fn per_source(&self) -> Throttle {
-        let limits = self.clone();
-        let filter = context().and_then(move |context: Arc<RequestContext>| {
-            let limits = limits.clone();
-            async move { limits.admit(&context).await }
-        });
-        Throttle::new(Rate::Auth, filter.untuple_one().boxed())
-    }
-
-    async fn admit(&self, context: &RequestContext) -> Result<(), Rejection> {
-        let standing = self.take_source(context.client_ip).await;
-        if let Some(standing) = standing.map_err(Problem::from)? {
-            context.standing.get_or_init(|| standing);
-        }
-        Ok(())
-    }
-
-    /// Counts an attempt of class `auth` against where it comes from.
+    /// Counts an attempt of the class `auth` against the client's network.
     ///
-    /// A request that came by a socket file, with no proxy to say for whom,
-    /// has no source that anything could be held against.
+    /// A request over a Unix socket without a trusted proxy's header has no address, and is not
+    /// counted.
     pub async fn take_source(&self, ip: Option<IpAddr>) -> Result<Option<Standing>, Error> {
         let (Some(parts), Some(ip)) = (&self.0, ip) else {
             return Ok(None);
@@ -110,12 +86,14 @@ impl Limits {
         let (quota, source) = (&parts.quotas.auth, Source::of(ip));
         let here = parts.count(parts.sources.take(source));
         let here = here.map_err(Error::Source)?;
-        let everywhere = parts.take(quota, LimitKey::source(source)).await?;
+        let everywhere = parts
+            .take(quota, LimitKey::new("source", source.address()))
+            .await?;
         let standing = everywhere.transpose().map_err(Error::Source)?;
         Ok(Some(standing.unwrap_or(here)))
     }
 
-    /// Counts an attempt against whom it is about.
+    /// Counts an attempt against an account, or whatever else the key stands for.
     pub async fn take(&self, key: LimitKey) -> Result<(), Error> {
         let Some(parts) = &self.0 else { return Ok(()) };
         let taken = parts.take(&parts.quotas.account, key).await?;
@@ -125,11 +103,11 @@ impl Limits {
 }
 
 impl Parts {
-    /// Takes a token that all replicas share. `None` when it could not be counted and goes on all the same.
+    /// Takes a token from a bucket that all replicas share. `None` when the attempt could not be counted and is allowed.
     async fn take(&self, quota: &Quota, key: LimitKey) -> Result<Option<Taken>, Error> {
-        let taken = tokio::time::timeout(PATIENCE, async {
+        let taken = tokio::time::timeout(DATABASE_TIMEOUT, async {
             let connection = self.database.connection().await?;
-            repository::take(&connection, key.as_bytes(), quota).await
+            rate_limits::take(&connection, key, quota).await
         });
         let late = DatabaseError::Timeout {
             query: "rate_limits_take",

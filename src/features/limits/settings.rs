@@ -1,15 +1,16 @@
-//! How much is too much.
+//! The settings of the limits.
 
-use super::domain::OnFailure;
+use std::str::FromStr;
+
 use crate::{
     config::{Section, Setting, SettingError, Values},
     web::Quota,
 };
 
-/// How much is too much; `None` stands for `RATE_LIMIT=off`.
+/// The settings of the limits.
 #[derive(Debug, Clone)]
 pub struct LimitSettings {
-    /// The quotas, when there are limits at all.
+    /// The quotas; `None` with `RATE_LIMIT=off`.
     pub quotas: Option<Quotas>,
     /// What happens to an attempt that cannot be counted.
     pub on_failure: OnFailure,
@@ -18,12 +19,33 @@ pub struct LimitSettings {
 /// The quotas of each class.
 #[derive(Debug, Clone, Copy)]
 pub struct Quotas {
-    /// Of a source that guesses at passwords and tokens.
+    /// Of a network, for attempts with passwords and tokens.
     pub auth: Quota,
-    /// Of an account that is guessed at.
+    /// Of an account, for attempts from anywhere.
     pub account: Quota,
-    /// Of a source that does anything else.
+    /// Of a network, for all other requests.
     pub api: Quota,
+}
+
+/// What happens to an attempt that cannot be counted because the database is out of reach.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnFailure {
+    /// It is allowed; what this process counts in memory still limits it.
+    Allow,
+    /// It is answered with a 503.
+    Deny,
+}
+
+impl FromStr for OnFailure {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        match text {
+            "allow" => Ok(Self::Allow),
+            "deny" => Ok(Self::Deny),
+            _ => Err(()),
+        }
+    }
 }
 
 impl Section for LimitSettings {

@@ -1,46 +1,27 @@
-//! Buckets that are full again are removed, by every replica at its leisure.
+//! The periodic task that removes the rows of buckets which are full again.
+//!
+//! A bucket without a row counts as full, so a removed row changes nothing. Every replica runs it;
+//! rows that another replica is removing are skipped.
 
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
-use tracing::Instrument;
 
-use super::repository;
-use crate::{
-    database::{Database, DatabaseError},
-    telemetry::{self, Tracing},
-};
+use super::tables::rate_limits;
+use crate::database::{Database, DatabaseError};
 
-/// How often to look: a few times as long as a bucket takes to fill.
-const INTERVAL: Duration = Duration::from_mins(1);
+/// The time between two runs: a few times as long as a bucket takes to fill.
+pub const SWEEP_INTERVAL: Duration = Duration::from_mins(1);
 
-/// How many rows one statement removes.
+/// The number of rows that one statement removes.
 const BATCH: u32 = 1000;
 
-/// Sweeps every minute, until stopped.
-pub async fn run(database: Database, tracing: Tracing, stop: CancellationToken) {
-    let mut tick = tokio::time::interval(INTERVAL);
-    loop {
-        tokio::select! {
-            () = stop.cancelled() => return,
-            _ = tick.tick() => {}
-        }
-        let span = tracing.task("rate_limit_sweep");
-        let swept = sweep(&database, &stop).instrument(span.clone()).await;
-        if let Err(error) = swept {
-            telemetry::fail(&span);
-            let error = telemetry::chain(&error);
-            span.in_scope(|| tracing::warn!(error, "rate_limit_sweep_failed"));
-        }
-    }
-}
-
-/// Removes every bucket that is full now, unless it is stopped in between. Returns how many.
+/// Removes all buckets that are full now, or as many as it can until it is stopped. Returns how many.
 pub async fn sweep(database: &Database, stop: &CancellationToken) -> Result<u64, DatabaseError> {
     let mut total = 0;
     while !stop.is_cancelled() {
         let connection = database.connection().await?;
-        let deleted = repository::delete_full(&connection, BATCH).await?;
+        let deleted = rate_limits::delete_full(&connection, BATCH).await?;
         total += deleted;
         if deleted < u64::from(BATCH) {
             break;

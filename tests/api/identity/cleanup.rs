@@ -2,13 +2,13 @@
 
 use time::Duration;
 use tokio_util::sync::CancellationToken;
-use warp_skeleton::features::identity::cleanup;
+use warp_skeleton::features::identity;
 
 use crate::support::{TestApp, TestUser};
 
 async fn clean_up(app: &TestApp) -> u64 {
     let stop = CancellationToken::new();
-    let outcome = cleanup::clean_up(&app.app.database, &app.clock, &stop).await;
+    let outcome = identity::clean_up(&app.app.database, &app.clock, &stop).await;
     outcome.unwrap()
 }
 
@@ -129,7 +129,7 @@ async fn when_it_is_stopped_it_stops() {
     let stop = CancellationToken::new();
     stop.cancel();
 
-    let deleted = cleanup::clean_up(&app.app.database, &app.clock, &stop).await;
+    let deleted = identity::clean_up(&app.app.database, &app.clock, &stop).await;
 
     assert_eq!(deleted.unwrap(), 0);
     assert_eq!(app.count("SELECT count(*) FROM sessions").await, 2);

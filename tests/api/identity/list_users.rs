@@ -239,7 +239,7 @@ async fn searching_accounts_by_address_leaves_no_address_behind() {
             "{text}"
         );
     }
-    let metrics = app.app.system.metrics().unwrap();
+    let metrics = app.app.operations.metrics().unwrap();
     assert!(!metrics.contains(&user.email));
     leaks::assert_none();
 }

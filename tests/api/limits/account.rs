@@ -176,7 +176,7 @@ async fn an_attempt_too_many_is_an_event_of_its_own() {
 
     besiege(&app, "nobody@marked.example", 1).await;
 
-    let metrics = app.app.system.metrics().unwrap();
+    let metrics = app.app.operations.metrics().unwrap();
     let event = "auth_events_total{event=\"sign_in\",outcome=\"limited\"} 1";
     assert!(metrics.contains(event), "{metrics}");
     assert!(

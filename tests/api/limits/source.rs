@@ -188,7 +188,7 @@ async fn what_is_refused_is_counted_by_class() {
 
     guess_from(&app, HERE, "nobody@marked.example", 3).await;
 
-    let metrics = app.app.system.metrics().unwrap();
+    let metrics = app.app.operations.metrics().unwrap();
     assert!(
         metrics.contains("rate_limited_total{class=\"auth\"} 2"),
         "{metrics}"

@@ -219,7 +219,7 @@ impl TestApp {
 
 impl Drop for TestApp {
     fn drop(&mut self) {
-        let metrics = self.app.system.metrics().unwrap();
+        let metrics = self.app.operations.metrics().unwrap();
         leaks::inspect("the metrics", &metrics);
         if !std::thread::panicking() {
             leaks::assert_none();

@@ -20,7 +20,7 @@ async fn a_client_that_leaves_is_counted_and_logged_as_499() {
         () = begun.notified() => {}
     }
 
-    let metrics = app.app.system.metrics().unwrap();
+    let metrics = app.app.operations.metrics().unwrap();
     let series = "request_count{method=\"GET\",path=\"/slow\",status_code=\"499\"}";
     assert_eq!(value_of(&metrics, series), Some(1.0));
     let lines = leaks::lines_of(&id);
@@ -35,7 +35,7 @@ async fn a_request_is_in_flight_until_its_client_leaves() {
     let begun = Arc::new(Notify::new());
     let app = TestApp::with_endpoints(&[], vec![slow_endpoint(&begun)]).await;
     let in_flight = || {
-        let metrics = app.app.system.metrics().unwrap();
+        let metrics = app.app.operations.metrics().unwrap();
         value_of(&metrics, "requests_in_flight ").unwrap()
     };
 

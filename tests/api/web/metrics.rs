@@ -94,7 +94,7 @@ async fn requests_are_counted_under_their_template() {
     }
     app.get("/problems/none").send().await.assert_status(404);
 
-    let metrics = app.app.system.metrics().unwrap();
+    let metrics = app.app.operations.metrics().unwrap();
     let labels = "{method=\"GET\",path=\"/problems/{code}\",status_code=\"200\"}";
     for family in ["request_count", "request_latency_seconds_count"] {
         assert_eq!(value_of(&metrics, &format!("{family}{labels}")), Some(3.0));
@@ -111,7 +111,7 @@ async fn only_failures_of_ours_count_as_errors() {
     app.app.lifecycle.drain();
     app.get("/ready").send().await.assert_status(503);
 
-    let metrics = app.app.system.metrics().unwrap();
+    let metrics = app.app.operations.metrics().unwrap();
     let errors: Vec<_> = metrics
         .lines()
         .filter(|line| line.starts_with("error_count"))
@@ -134,7 +134,7 @@ async fn ten_thousand_random_paths_add_no_line() {
     for method in &methods {
         app.call(method.clone(), "/warm-up").send().await;
     }
-    let before = app.app.system.metrics().unwrap();
+    let before = app.app.operations.metrics().unwrap();
 
     for number in 0..10_000 {
         let method = if number % 9 == 8 {
@@ -146,7 +146,7 @@ async fn ten_thousand_random_paths_add_no_line() {
         app.call(method, &path).send().await.assert_status(404);
     }
 
-    let after = app.app.system.metrics().unwrap();
+    let after = app.app.operations.metrics().unwrap();
     assert_eq!(series(&after), series(&before));
     let unmatched = "request_count{method=\"GET\",path=\"unmatched\",status_code=\"404\"}";
     assert_eq!(value_of(&after, unmatched), Some(1113.0));
@@ -161,7 +161,7 @@ async fn signing_in_is_counted_by_its_outcome() {
     let wrong = app.try_sign_in(&user.email, "marked-password-wrong").await;
 
     wrong.assert_problem(401, "invalid_credentials");
-    let metrics = app.app.system.metrics().unwrap();
+    let metrics = app.app.operations.metrics().unwrap();
     let events = metrics
         .lines()
         .filter(|line| line.starts_with("auth_events_total{") && !line.ends_with(" 0"));
@@ -180,7 +180,7 @@ async fn a_hash_is_measured_and_the_queue_is_empty_afterwards() {
         .await
         .assert_status(201);
 
-    let metrics = app.app.system.metrics().unwrap();
+    let metrics = app.app.operations.metrics().unwrap();
     assert_eq!(
         value_of(&metrics, "password_hash_seconds_count "),
         Some(1.0)

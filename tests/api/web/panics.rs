@@ -52,7 +52,7 @@ async fn the_service_goes_on_after_a_panic() {
     }
 
     app.get("/health").send().await.assert_status(200);
-    let metrics = app.app.system.metrics().unwrap();
+    let metrics = app.app.operations.metrics().unwrap();
     let count = "{method=\"GET\",path=\"/panic\",status_code=\"500\"}";
     for family in ["request_count", "error_count"] {
         assert_eq!(value_of(&metrics, &format!("{family}{count}")), Some(3.0));

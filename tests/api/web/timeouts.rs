@@ -44,6 +44,6 @@ async fn the_service_goes_on_after_a_timeout() {
     app.get("/slow").send().await.assert_status(503);
 
     app.get("/live").send().await.assert_status(200);
-    let metrics = app.app.system.metrics().unwrap();
+    let metrics = app.app.operations.metrics().unwrap();
     assert_eq!(super::value_of(&metrics, "requests_in_flight "), Some(0.0));
 }

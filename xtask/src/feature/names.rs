@@ -181,8 +181,21 @@ const LOCALS: &[&str] = &[
 
 /// What the service has already, as a room, an address or a folder of tests.
 const ROOMS: &[&str] = &[
-    "auth", "docs", "health", "info", "limits", "live", "metrics", "problems", "ready", "redoc",
-    "support", "system", "users", "web",
+    "api_docs",
+    "auth",
+    "docs",
+    "health",
+    "info",
+    "limits",
+    "live",
+    "metrics",
+    "operations",
+    "problems",
+    "ready",
+    "redoc",
+    "support",
+    "users",
+    "web",
 ];
 
 /// What the files of a room have types for: `Text`, `Page`.

@@ -4,7 +4,7 @@ use tokio_postgres::{Row, types::Type};
 
 use super::users::with_hash;
 use crate::{
-    database::{DatabaseError, Executor, Query},
+    database::{DatabaseError, Query},
     features::identity::{
         UserId,
         transaction::{LockedUser, Writer},

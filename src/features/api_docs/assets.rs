@@ -1,9 +1,10 @@
-//! The pages that explain the API, all of them inside the program.
+//! The static files behind `/docs` and `/redoc`, built into the program.
+//!
+//! Large files are stored gzipped and sent as they are to clients that accept gzip, which is nearly
+//! all. For the others a file is unpacked once and kept. Each file has a weak `ETag`, the hash of its
+//! content, so that a browser asks again but does not load again.
 
-use std::{
-    io::Read,
-    sync::{Arc, OnceLock},
-};
+use std::{io::Read, sync::OnceLock};
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use bytes::Bytes;
@@ -12,16 +13,14 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 use sha2::{Digest, Sha256};
 use warp::reply::{Reply, Response};
 
-use crate::web::ProblemType;
-
-/// A file of the documentation.
+/// A file that is built into the program.
 struct Asset {
     name: &'static str,
     media_type: &'static str,
     content: &'static [u8],
-    /// Whether the content is compressed, as the large ones are.
+    /// Whether `content` is gzipped.
     gzip: bool,
-    /// The same unpacked, once somebody asked for it: the work and the memory are spent one time only.
+    /// The unpacked content, filled by the first request of a client that does not accept gzip.
     plain: OnceLock<Bytes>,
     etag: OnceLock<HeaderValue>,
 }
@@ -64,57 +63,26 @@ static ASSETS: [Asset; 5] = [
     asset!("redoc.css", "text/css; charset=utf-8"),
 ];
 
-/// What the two pages may load: their own parts, styles they write themselves, and a worker for searching.
+/// The `Content-Security-Policy` of both pages: files of this origin, inline styles (both libraries write them), and
+/// a worker from a blob (`ReDoc` searches in one).
 const PAGE_POLICY: HeaderValue = HeaderValue::from_static(
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
      font-src 'self' data:; connect-src 'self'; worker-src blob:; base-uri 'none'; form-action 'none'; \
      frame-ancestors 'none'",
 );
 
-/// What is written about the API: filled once everything is stated, then only read.
-#[derive(Debug, Clone, Default)]
-pub struct Documentation(Arc<OnceLock<Written>>);
-
-#[derive(Debug)]
-struct Written {
-    openapi: Bytes,
-    problems: Vec<&'static ProblemType>,
-}
-
-impl Documentation {
-    /// Fills in the OpenAPI document and the kinds of problem. Only the first time counts.
-    pub fn write(&self, openapi: String, problems: Vec<&'static ProblemType>) {
-        let openapi = Bytes::from(openapi);
-        let _ = self.0.set(Written { openapi, problems });
-    }
-
-    pub(super) fn openapi(&self) -> Bytes {
-        self.0
-            .get()
-            .map(|written| written.openapi.clone())
-            .unwrap_or_default()
-    }
-
-    pub(super) fn problem(&self, code: &str) -> Option<&'static ProblemType> {
-        let written = self.0.get()?;
-        written
-            .problems
-            .iter()
-            .copied()
-            .find(|kind| kind.code == code)
-    }
-}
-
+/// The page that shows the API in Swagger UI.
 pub(super) fn swagger(request: &HeaderMap) -> Response {
     SWAGGER.serve(request)
 }
 
+/// The page that shows the API in `ReDoc`.
 pub(super) fn redoc(request: &HeaderMap) -> Response {
     REDOC.serve(request)
 }
 
-/// The asset of this name, if there is one.
-pub(super) fn asset(name: &str, request: &HeaderMap) -> Option<Response> {
+/// The script or stylesheet of this name, if there is one.
+pub(super) fn find(name: &str, request: &HeaderMap) -> Option<Response> {
     let found = ASSETS.iter().find(|asset| asset.name == name);
     found.map(|asset| asset.serve(request))
 }
@@ -147,7 +115,7 @@ impl Asset {
             HeaderValue::from_static(self.media_type),
         );
         headers.insert(header::ETAG, etag);
-        // Not for long: a new release may bring new files under the same names.
+        // Five minutes: a new release may bring new files under the same names.
         headers.insert(
             header::CACHE_CONTROL,
             HeaderValue::from_static("public, max-age=300"),
@@ -164,7 +132,7 @@ impl Asset {
         response
     }
 
-    /// Weak, because the same file is served packed and unpacked.
+    /// Weak, because the same file is sent gzipped and unpacked.
     fn etag(&self) -> HeaderValue {
         let tag = self.etag.get_or_init(|| {
             let hash = Sha256::digest(self.content);
@@ -178,7 +146,7 @@ impl Asset {
         let plain = self.plain.get_or_init(|| {
             let mut plain = Vec::new();
             let unpacked = GzDecoder::new(self.content).read_to_end(&mut plain);
-            unpacked.expect("what was built in is whole");
+            unpacked.expect("the built-in file is valid gzip");
             plain.into()
         });
         plain.clone()
@@ -207,23 +175,6 @@ fn accepts_gzip(request: &HeaderMap) -> bool {
     })
 }
 
-/// The page about a kind of problem.
-pub(super) fn problem_page(kind: &ProblemType) -> Response {
-    let page = format!(
-        "<!doctype html>\n<html lang=\"en\">\n<head><meta charset=\"utf-8\"><title>{title}</title></head>\n\
-         <body>\n<h1>{title}</h1>\n<p><code>{code}</code>, status {status}</p>\n<p>{about}</p>\n\
-         <p>Every failure carries a correlation id, which finds it in the logs.</p>\n</body>\n</html>\n",
-        title = kind.title,
-        code = kind.code,
-        status = kind.status.as_u16(),
-        about = kind.about,
-    );
-    let mut response = Response::new(page.into());
-    let html = HeaderValue::from_static("text/html; charset=utf-8");
-    response.headers_mut().insert(header::CONTENT_TYPE, html);
-    response
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -233,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn gzip_is_sent_to_those_who_take_it() {
+    fn gzip_is_sent_to_clients_that_accept_it() {
         for (value, expected) in [
             ("gzip, br", true),
             ("*", true),
@@ -257,11 +208,11 @@ mod tests {
     }
 
     #[test]
-    fn what_a_browser_has_is_not_sent_again() {
-        let first = asset("redoc.css", &HeaderMap::new()).unwrap();
+    fn an_asset_that_the_browser_has_is_not_sent_again() {
+        let first = find("redoc.css", &HeaderMap::new()).unwrap();
         let etag = first.headers()[header::ETAG].to_str().unwrap().to_owned();
 
-        let again = asset("redoc.css", &headers(header::IF_NONE_MATCH, &etag)).unwrap();
+        let again = find("redoc.css", &headers(header::IF_NONE_MATCH, &etag)).unwrap();
 
         assert_eq!(again.status(), StatusCode::NOT_MODIFIED);
     }

@@ -70,7 +70,7 @@ async fn a_request_that_waits_is_served_as_soon_as_a_connection_is_free() {
     let held = app.app.database.connection().await.unwrap();
 
     let waiting = async || {
-        let metrics = app.app.system.metrics().unwrap();
+        let metrics = app.app.operations.metrics().unwrap();
         metrics.contains("db_pool_connections{state=\"waiting\"} 1")
     };
     let (answer, ()) = tokio::join!(register(&app), async {

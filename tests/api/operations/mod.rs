@@ -1,7 +1,6 @@
-//! What operators ask, and what happens when the database does not play along.
+//! What operators ask, and what happens when the database fails.
 
 mod database_faults;
-mod documentation;
 mod health;
 mod info;
 mod metrics;
@@ -13,7 +12,7 @@ use tokio::net::TcpListener;
 /// The address of a database that refuses every connection.
 const CLOSED: &str = "postgres://postgres@127.0.0.1:1/nothing";
 
-/// The address of a database that takes connections and never says a word, for as long as the listener lives.
+/// The address of a database that takes connections and never answers, for as long as the listener lives.
 async fn mute_database() -> (TcpListener, String) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();

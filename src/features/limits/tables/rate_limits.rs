@@ -1,9 +1,10 @@
-//! The table of buckets.
+//! The table `rate_limits`: a row for each bucket that is not full.
 
 use std::time::Duration;
 
 use tokio_postgres::types::Type;
 
+use super::super::key::LimitKey;
 use crate::{
     database::{DatabaseError, Executor, Query},
     web::{Quota, Taken},
@@ -32,19 +33,18 @@ WHERE key = $1 AND NOT EXISTS (SELECT FROM taken)",
 
 /// Takes a token from the bucket of this key, in one statement, so that no two take the same one.
 ///
-/// Here the time is PostgreSQL's: it is one clock for all replicas, whatever
-/// theirs say to each other.
-pub(super) async fn take(
+/// The time is PostgreSQL's `now()`: one clock for all replicas, whose own clocks may differ.
+pub(in crate::features::limits) async fn take(
     db: &impl Executor,
-    key: &[u8; 32],
+    key: LimitKey,
     quota: &Quota,
 ) -> Result<Taken, DatabaseError> {
     let (interval, window) = (quota.interval(), quota.window());
     let parameters = (interval.as_secs_f64(), window.as_secs_f64());
     let row = db
-        .optional(&TAKE, &[&key.as_slice(), &parameters.0, &parameters.1])
+        .optional(&TAKE, &[&key.as_bytes(), &parameters.0, &parameters.1])
         .await?;
-    // No row: the bucket was made, and emptied, since the statement began.
+    // No row: another attempt inserted the bucket, and emptied it, after this statement's snapshot.
     let Some(row) = row else {
         return Ok(Err(quota.refusal(window)));
     };
@@ -69,7 +69,10 @@ WHERE key = ANY(ARRAY(
     types: &[Type::INT8],
 };
 
-/// Removes up to `limit` buckets that are full again, which is what a bucket without a row is.
-pub(super) async fn delete_full(db: &impl Executor, limit: u32) -> Result<u64, DatabaseError> {
+/// Removes up to `limit` buckets that are full again. Rows that another replica has locked are skipped.
+pub(in crate::features::limits) async fn delete_full(
+    db: &impl Executor,
+    limit: u32,
+) -> Result<u64, DatabaseError> {
     db.execute(&DELETE_FULL, &[&i64::from(limit)]).await
 }

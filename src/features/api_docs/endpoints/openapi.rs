@@ -1,0 +1,26 @@
+//! `GET /openapi.json`: the OpenAPI document of all public endpoints.
+
+use http::{HeaderValue, header};
+use warp::reply::Response;
+
+use super::super::documentation::Documentation;
+use crate::web::{Endpoint, get, public};
+
+pub(super) fn endpoint(documentation: &Documentation) -> Endpoint {
+    get("/openapi.json", "Describe the API", public())
+        .exempt()
+        .responds_text("application/json")
+        .with(documentation.clone())
+        .handler(handle)
+}
+
+async fn handle(documentation: Documentation) -> Response {
+    let mut response = Response::new(documentation.openapi().into());
+    let headers = response.headers_mut();
+    headers.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/json"),
+    );
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    response
+}

@@ -1,0 +1,3 @@
+//! SQL, one file for each table.
+
+pub(super) mod rate_limits;

@@ -1,0 +1,13 @@
+//! What operators need: probes, the state of the dependencies, what is running, and metrics.
+//!
+//! Endpoints: `/live`, `/ready`, `/health`, `/info`, `/metrics`.
+
+mod endpoints;
+mod lifecycle;
+mod state;
+
+pub use self::{
+    endpoints::{endpoints, metrics},
+    lifecycle::Lifecycle,
+    state::Operations,
+};

@@ -1,0 +1,46 @@
+//! What the endpoints of this feature share.
+
+use prometheus::{Registry, TextEncoder};
+use time::OffsetDateTime;
+
+use super::lifecycle::Lifecycle;
+use crate::{clock::Clock, database::Database};
+
+/// Access to the state of this replica; clones share it.
+#[derive(Clone)]
+pub struct Operations {
+    pub(super) database: Database,
+    pub(super) lifecycle: Lifecycle,
+    registry: Registry,
+    pub(super) clock: Clock,
+    pub(super) service_name: String,
+    pub(super) started_at: OffsetDateTime,
+}
+
+impl Operations {
+    /// Reports on this database and this registry. The time of the call is reported as the start of the process.
+    #[must_use]
+    pub fn new(
+        database: Database,
+        lifecycle: Lifecycle,
+        registry: Registry,
+        clock: Clock,
+        service_name: String,
+    ) -> Self {
+        let started_at = clock.now();
+        Self {
+            database,
+            lifecycle,
+            registry,
+            clock,
+            service_name,
+            started_at,
+        }
+    }
+
+    /// All metrics in Prometheus' text format, with the state of the connection pool at this moment.
+    pub fn metrics(&self) -> Result<String, prometheus::Error> {
+        self.database.observe_pool();
+        TextEncoder::new().encode_to_string(&self.registry.gather())
+    }
+}

@@ -1,0 +1,3 @@
+//! The documentation of the API that the service serves.
+
+mod pages;
