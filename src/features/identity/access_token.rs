@@ -55,7 +55,7 @@ pub struct AccessToken {
     pub lifetime: Duration,
 }
 
-/// Not a token of ours, or not any more. Nobody is told why.
+/// Not a token of ours, or not any more. The client is not told why.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the access token is not valid")]
 pub struct InvalidToken;
@@ -164,7 +164,7 @@ impl AccessTokens {
 
     /// Verifies a token (RFC 8725): signature, kind, issuer, audience and times.
     ///
-    /// The signature comes first, by the one algorithm there is: of what somebody else made up,
+    /// The signature comes first, by the one algorithm there is: of what was not signed by us,
     /// nothing is parsed, not even which algorithm it asks for. (`jsonwebtoken::decode` does, and
     /// parses header and claims twice.)
     pub fn verify(&self, token: &str, now: OffsetDateTime) -> Result<AccessClaims, InvalidToken> {

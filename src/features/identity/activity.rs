@@ -1,4 +1,4 @@
-//! When sessions were last seen, written down beside the requests and not in them.
+//! When sessions were last used: collected by requests, and written once a second by a task.
 
 use std::{collections::HashSet, time::Duration};
 
@@ -17,14 +17,14 @@ use crate::{
 /// How often what was gathered is written.
 const INTERVAL: Duration = Duration::from_secs(1);
 
-/// How many sightings may wait. More are forgotten: the next request brings another.
+/// How many uses may wait to be written. More are dropped: the next request brings another.
 const CAPACITY: usize = 4096;
 
-/// Takes sightings of sessions, without waiting.
+/// Takes note of sessions in use, without waiting.
 #[derive(Debug, Clone)]
 pub struct Activity(mpsc::Sender<SessionId>);
 
-/// Writes the sightings down.
+/// Writes when they were in use.
 #[derive(Debug)]
 pub struct ActivityWriter(mpsc::Receiver<SessionId>);
 
@@ -38,7 +38,7 @@ pub fn channel() -> (Activity, ActivityWriter) {
 impl Activity {
     /// Notes that a session is in use.
     pub(super) fn seen(&self, id: SessionId) {
-        // Full, or nobody is writing: neither is the request's business.
+        // Full, or there is no writer: neither concerns the request.
         let _ = self.0.try_send(id);
     }
 }

@@ -138,13 +138,13 @@ impl Auth {
         limits.take_source(caller.client().ip).await?;
         limits.take(limit_keys::user(id)).await?;
         let found = tables::users::find(self.database().reads(), id).await?;
-        let hash = found.as_ref().map(|(_, hash)| hash.clone());
-        let matched = self.hasher().verify(password, hash).await?;
-        let (PasswordMatch::Right { .. }, Some((user, hash))) = (matched, found) else {
+        let (user, hash) = found.ok_or(Error::InvalidAccessToken)?;
+        let matched = self.hasher().verify(password, Some(hash.clone())).await?;
+        if matched == PasswordMatch::Wrong {
             // Whether a token was left is for the next sign-in to find out.
             let _ = limits.take(limit_keys::account(caller.email())).await;
             return Err(Error::WrongPassword);
-        };
+        }
         Ok(VerifiedUser { user, hash })
     }
 }

@@ -107,7 +107,7 @@ fn bearer_token(headers: &HeaderMap) -> Result<&str, Problem> {
     if !scheme.eq_ignore_ascii_case("bearer") {
         return Err(unauthenticated());
     }
-    // What it is made of is looked at by whoever verifies it.
+    // What it is made of is looked at when it is verified.
     if token.is_empty() {
         return Err(invalid_token());
     }

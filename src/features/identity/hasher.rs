@@ -1,4 +1,4 @@
-//! scrypt, off the runtime and never more of it at once than there is room for.
+//! Password hashing by scrypt: on threads that may block, and only so many at once.
 
 use std::{
     fmt,
@@ -209,7 +209,7 @@ fn params(cost: Cost) -> Params {
     Params::new(cost.log_n, cost.r, cost.p).expect("the settings were checked when they were read")
 }
 
-/// A hash nobody knows the password of: random bytes in the place of the result.
+/// A hash that no password has: random bytes in the place of the result.
 fn dummy(cost: Cost) -> PasswordHash {
     let mut random = [0; 48];
     getrandom::fill(&mut random).expect("the system has randomness");

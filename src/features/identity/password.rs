@@ -89,7 +89,7 @@ impl Password {
         Ok(Self(text.clone()))
     }
 
-    /// A password that was just proven to be somebody's: the policy of the day it was chosen applies.
+    /// A password that was just verified: the policy of the day it was chosen applies.
     #[must_use]
     pub fn proven(text: SecretString) -> Self {
         Self(text)

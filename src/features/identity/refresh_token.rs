@@ -44,8 +44,8 @@ impl RefreshToken {
 
 /// The SHA-256 of a refresh token.
 ///
-/// The token is looked up by it. That takes no constant-time comparison:
-/// whoever watches the clock learns about the hash, and cannot choose it.
+/// The token is looked up by it. That takes no constant-time comparison: the time that a lookup takes
+/// tells something about the hash, which a client cannot choose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RefreshTokenHash([u8; 32]);
 
@@ -64,7 +64,7 @@ impl RefreshTokenHash {
     }
 }
 
-/// What is known of a refresh token that somebody presents.
+/// What is known of a refresh token that a client presents.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Presented {
     /// When it was used first, if it was.
@@ -75,7 +75,7 @@ pub struct Presented {
     pub successor_used: Option<bool>,
 }
 
-/// What to do with a refresh token that somebody presents.
+/// What to do with a refresh token that a client presents.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RotationDecision {
     /// It is the live one: a new one follows it.

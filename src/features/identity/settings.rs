@@ -13,9 +13,9 @@ pub struct AuthSettings {
     pub secret: Option<SecretString>,
     /// Verify tokens that were signed before a change of the secret.
     pub previous_secrets: Vec<SecretString>,
-    /// Who says it.
+    /// The issuer of access tokens: the claim `iss`.
     pub issuer: String,
-    /// To whom.
+    /// The audience of access tokens: the claim `aud`.
     pub audience: String,
     /// How long an access token lives.
     pub access_token_lifetime: Duration,

@@ -263,3 +263,36 @@ async fn what_was_seen_last_is_written_before_the_tasks_end() {
 
     assert!(last_used_at(&app, &user).await - opened >= Duration::seconds(61));
 }
+
+#[tokio::test]
+async fn a_session_that_is_locked_is_not_waited_for() {
+    let mut app = TestApp::start().await;
+    let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
+    app.start_tasks(&tasks, &stop);
+    let (free, frees) = app.signed_in(Role::Viewer).await;
+    let (held, helds) = app.signed_in(Role::Viewer).await;
+    let opened = (
+        last_used_at(&app, &free).await,
+        last_used_at(&app, &held).await,
+    );
+    let mut database = app.database().await;
+    let transaction = database.transaction().await.unwrap();
+    let lock = "SELECT FROM sessions WHERE user_id = $1 FOR SHARE";
+    transaction
+        .execute(lock, &[held.id.as_uuid()])
+        .await
+        .unwrap();
+
+    app.advance(Duration::seconds(61));
+    for token in [&frees, &helds] {
+        app.me(token).await.assert_status(200);
+    }
+    // What was seen is written before the tasks end.
+    stop.cancel();
+    tasks.close();
+    tasks.wait().await;
+
+    assert!(last_used_at(&app, &free).await > opened.0);
+    assert_eq!(last_used_at(&app, &held).await, opened.1);
+    transaction.rollback().await.unwrap();
+}

@@ -49,12 +49,13 @@ JOIN successor ON successor.session_id = held.id",
 
 /// Uses a refresh token for the first time: notes it, hands out its successor, moves the session's end.
 ///
-/// `None`, and nobody got a token, when it has been used before or what it
+/// `None`, and no token is handed out, when it has been used before or what it
 /// belongs to is not alive. One statement does it all, and each of its parts
-/// reads what the one before it wrote. Whoever comes with the same token
-/// meanwhile waits for the session's row, and then finds the token used:
-/// that is asked again where the token is marked, because what a statement
-/// waited for is all that it sees anew. `coalesce`, because the index of live
+/// reads what the one before it wrote. A second request with the same token
+/// waits for the session's row, and then finds the token used: that is checked
+/// again where the token is marked, because the row that a statement waited for
+/// is all that it reads again. No user is locked: disabling or deleting an
+/// account ends its sessions in the same transaction, so the session's row tells. `coalesce`, because the index of live
 /// tokens would seem the cheaper one to a PostgreSQL that has no statistics yet.
 pub(in crate::features::identity) async fn rotate(
     db: &impl Writer,

@@ -107,7 +107,7 @@ WHERE id IN (
 /// Adds a session, perhaps with a refresh token, and ends the user's oldest ones beyond this many.
 ///
 /// One statement, and the part that ends sessions does not see the one that
-/// the first part adds: it leaves room for it.
+/// the first part adds, so it keeps one fewer.
 pub(in crate::features::identity) async fn open(
     db: &impl Writer,
     session: &Session,

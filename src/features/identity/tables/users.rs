@@ -239,7 +239,7 @@ WHERE id = $1 AND password_hash = $2",
     types: &[Type::UUID, Type::TEXT, Type::TEXT, Type::TIMESTAMPTZ],
 };
 
-/// Replaces this hash by another, unless somebody else did in the meantime.
+/// Replaces this hash by another, unless another request did in the meantime.
 pub(in crate::features::identity) async fn update_hash(
     db: &impl Writer,
     id: UserId,
