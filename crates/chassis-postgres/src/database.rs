@@ -9,11 +9,8 @@ use deadpool_postgres::{Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
 use tokio_postgres::{Client, Config};
 
 use crate::{
-    ConnectionTarget, DatabaseError, DatabaseMetrics, PostgresOptions, TlsError,
-    pool::Connection,
-    read_pool::ReadPool,
-    statement::{Executor, Query, StatementLimits},
-    tls,
+    Connection, ConnectionTarget, DatabaseError, DatabaseMetrics, PostgresOptions, ReadExecutor,
+    ReadPool, ReadQuery, TlsError, Transaction, limits::StatementLimits, tls,
 };
 
 /// How much longer than the server's own statement timeout the client waits for the answer.
@@ -27,11 +24,7 @@ pub struct Database {
     limits: Arc<StatementLimits>,
 }
 
-static PING: Query = Query {
-    name: "ping",
-    sql: "SELECT 1 AS one",
-    types: &[],
-};
+static PING: ReadQuery = ReadQuery::new("ping", "SELECT 1 AS one", &[]);
 
 impl Database {
     /// Prepares the pool and the read connections.
@@ -98,6 +91,14 @@ impl Database {
                 Err(error.into())
             }
         }
+    }
+
+    /// Begins a transaction on a connection of the pool. It is rolled back unless it is committed.
+    ///
+    /// Do not ask the pool for a second connection while holding one: enough requests that do so at once wait for each
+    /// other until the pool timeout.
+    pub async fn begin(&self) -> Result<Transaction, DatabaseError> {
+        self.connection().await?.begin().await
     }
 
     /// The connections that reads share.

@@ -11,7 +11,7 @@ use prometheus::{
     opts,
 };
 
-use crate::{error::DatabaseError, statement::Query};
+use crate::{error::DatabaseError, query::Query};
 
 /// Bounds of latency histograms, in seconds: from 1 ms to 10 s.
 const LATENCY_BUCKETS: [f64; 13] = [
@@ -72,7 +72,7 @@ impl DatabaseMetrics {
     pub(crate) fn observe(&self, query: &Query, elapsed: Duration, error: Option<&DatabaseError>) {
         self.observe_duration(query, elapsed.as_secs_f64());
         if error.is_some_and(|error| !matches!(error, DatabaseError::Constraint { .. })) {
-            self.observe_failure(query.operation(), query.name);
+            self.observe_failure(query.operation.label(), query.name);
         }
     }
 
@@ -83,7 +83,7 @@ impl DatabaseMetrics {
             return;
         }
         drop(series);
-        let labels = [SYSTEM, query.operation(), query.name];
+        let labels = [SYSTEM, query.operation.label(), query.name];
         let histogram = self.queries.with_label_values(&labels);
         histogram.observe(seconds);
         let mut series = self.series.write().unwrap_or_else(PoisonError::into_inner);

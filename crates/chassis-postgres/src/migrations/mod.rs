@@ -33,10 +33,7 @@ use refinery::Migration;
 use tokio_postgres::{Client, Row, error::SqlState};
 
 pub use self::error::MigrationError;
-use crate::{
-    error::DatabaseError,
-    statement::{Executor, Query},
-};
+use crate::{DatabaseError, ReadExecutor, ReadQuery};
 
 /// The steps of a folder.
 #[derive(Debug, Clone, Copy)]
@@ -130,14 +127,14 @@ impl Comparison {
 /// What the name of an undo file ends with, before `.sql`.
 const UNDO: &str = ".down";
 
-static HISTORY: Query = Query {
-    name: "schema_history_list",
-    sql: "
+static HISTORY: ReadQuery = ReadQuery::new(
+    "schema_history_list",
+    "
 SELECT version, name, applied_on, checksum
 FROM refinery_schema_history
 ORDER BY version",
-    types: &[],
-};
+    &[],
+);
 
 impl Migrations {
     /// The steps of an embedded folder.
@@ -186,7 +183,7 @@ impl Migrations {
     }
 
     /// Compares a database with the folder, in numbers. What cannot be reconciled is a result, not an error.
-    pub async fn compare_with(&self, db: &impl Executor) -> Result<Comparison, DatabaseError> {
+    pub async fn compare_with(&self, db: &impl ReadExecutor) -> Result<Comparison, DatabaseError> {
         let rows = match db.rows(&HISTORY, &[]).await {
             Ok(rows) => rows,
             // No table: nothing was ever applied.
@@ -227,7 +224,7 @@ impl Migrations {
         if !table.try_get::<_, bool>("present")? {
             return self.compare(Vec::new());
         }
-        let rows = client.query(HISTORY.sql, &[]).await?;
+        let rows = client.query(HISTORY.sql(), &[]).await?;
         self.compare(
             rows.iter()
                 .map(Applied::try_from)
