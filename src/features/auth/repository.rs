@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::domain::{Presented, RefreshTokenHash, Revocation, Session, SessionId};
 use crate::{
-    database::{DatabaseError, Executor, Query},
+    database::{DatabaseError, ReadExecutor, ReadQuery, WriteExecutor, WriteQuery},
     features::users::{User, UserId},
 };
 
@@ -32,9 +32,9 @@ impl TryFrom<&Row> for Session {
     }
 }
 
-static FIND_LIVE: Query = Query {
-    name: "sessions_find_live",
-    sql: "
+static FIND_LIVE: ReadQuery = ReadQuery::new(
+    "sessions_find_live",
+    "
 SELECT s.id AS session_id, s.user_id, s.created_at AS session_created_at, s.last_used_at,
        s.expires_at, s.ends_at, s.ip, s.user_agent,
        u.id, u.email, u.role, u.is_active, u.created_at, u.updated_at
@@ -45,12 +45,12 @@ WHERE s.id = $1
   AND s.revoked_at IS NULL
   AND s.expires_at > $3
   AND u.is_active",
-    types: &[Type::UUID, Type::UUID, Type::TIMESTAMPTZ],
-};
+    &[Type::UUID, Type::UUID, Type::TIMESTAMPTZ],
+);
 
 /// A session that is alive, with its user: what every authenticated request asks.
 pub(super) async fn find_live(
-    db: &impl Executor,
+    db: &impl ReadExecutor,
     id: SessionId,
     user_id: UserId,
     now: OffsetDateTime,
@@ -65,9 +65,9 @@ fn with_user(row: &Row) -> Result<(Session, User), DatabaseError> {
     Ok((row.try_into()?, row.try_into()?))
 }
 
-static OPEN: Query = Query {
-    name: "sessions_open",
-    sql: "
+static OPEN: WriteQuery = WriteQuery::insert(
+    "sessions_open",
+    "
 WITH opened AS (
     INSERT INTO sessions
         (id, user_id, created_at, last_used_at, expires_at, ends_at, ip, user_agent)
@@ -88,7 +88,7 @@ WHERE id IN (
     ORDER BY created_at DESC, id DESC
     OFFSET $11
 )",
-    types: &[
+    &[
         Type::UUID,
         Type::UUID,
         Type::TIMESTAMPTZ,
@@ -101,14 +101,14 @@ WHERE id IN (
         Type::TEXT,
         Type::INT8,
     ],
-};
+);
 
 /// Adds a session, perhaps with a refresh token, and ends the user's oldest ones beyond this many.
 ///
 /// One statement, and the part that ends sessions does not see the one that
 /// the first part adds: it leaves room for it.
 pub(super) async fn open(
-    db: &impl Executor,
+    db: &impl WriteExecutor,
     session: &Session,
     token: Option<RefreshTokenHash>,
     keep: u32,
@@ -133,9 +133,9 @@ pub(super) async fn open(
     Ok(())
 }
 
-static ROTATE: Query = Query {
-    name: "refresh_tokens_rotate",
-    sql: "
+static ROTATE: WriteQuery = WriteQuery::update(
+    "refresh_tokens_rotate",
+    "
 WITH held AS (
     UPDATE sessions AS s
     SET last_used_at = $3, expires_at = LEAST(s.ends_at, $4)
@@ -161,13 +161,13 @@ SELECT held.id AS session_id, held.user_id, held.created_at AS session_created_a
        held.last_used_at, held.expires_at, held.ends_at, held.ip, held.user_agent
 FROM held
 JOIN successor ON successor.session_id = held.id",
-    types: &[
+    &[
         Type::BYTEA,
         Type::BYTEA,
         Type::TIMESTAMPTZ,
         Type::TIMESTAMPTZ,
     ],
-};
+);
 
 /// Uses a refresh token for the first time: notes it, hands out its successor, moves the session's end.
 ///
@@ -179,7 +179,7 @@ JOIN successor ON successor.session_id = held.id",
 /// waited for is all that it sees anew. `coalesce`, because the index of live
 /// tokens would seem the cheaper one to a PostgreSQL that has no statistics yet.
 pub(super) async fn rotate(
-    db: &impl Executor,
+    db: &impl WriteExecutor,
     hash: RefreshTokenHash,
     successor: RefreshTokenHash,
     now: OffsetDateTime,
@@ -187,21 +187,21 @@ pub(super) async fn rotate(
 ) -> Result<Option<Session>, DatabaseError> {
     let parameters: [&(dyn ToSql + Sync); 4] =
         [&hash.as_bytes(), &successor.as_bytes(), &now, &expires_at];
-    let row = db.optional(&ROTATE, &parameters).await?;
+    let row = db.returning_optional(&ROTATE, &parameters).await?;
     row.as_ref().map(Session::try_from).transpose()
 }
 
-static INSERT_TOKEN: Query = Query {
-    name: "refresh_tokens_insert",
-    sql: "
+static INSERT_TOKEN: WriteQuery = WriteQuery::insert(
+    "refresh_tokens_insert",
+    "
 INSERT INTO refresh_tokens (hash, session_id, parent_hash, created_at)
 VALUES ($1, $2, $3, $4)",
-    types: &[Type::BYTEA, Type::UUID, Type::BYTEA, Type::TIMESTAMPTZ],
-};
+    &[Type::BYTEA, Type::UUID, Type::BYTEA, Type::TIMESTAMPTZ],
+);
 
 /// Adds a refresh token, behind the one it was handed out for.
 pub(super) async fn insert_token(
-    db: &impl Executor,
+    db: &impl WriteExecutor,
     hash: RefreshTokenHash,
     session_id: SessionId,
     parent: RefreshTokenHash,
@@ -217,32 +217,34 @@ pub(super) async fn insert_token(
     Ok(())
 }
 
-static LOCK_BY_TOKEN: Query = Query {
-    name: "sessions_lock_by_token",
-    sql: "
+static LOCK_BY_TOKEN: WriteQuery = WriteQuery::select_for_update(
+    "sessions_lock_by_token",
+    "
 SELECT s.id
 FROM sessions AS s
 JOIN refresh_tokens AS t ON t.session_id = s.id
 WHERE t.hash = $1
 FOR UPDATE OF s",
-    types: &[Type::BYTEA],
-};
+    &[Type::BYTEA],
+);
 
 /// Holds the session of a refresh token until the transaction ends. `false` when there is none.
 ///
 /// This comes before anything of it is read: a statement that waits for the
 /// lock still sees the other rows as they were before it waited.
 pub(super) async fn lock_by_token(
-    db: &impl Executor,
+    db: &impl WriteExecutor,
     hash: RefreshTokenHash,
 ) -> Result<bool, DatabaseError> {
-    let row = db.optional(&LOCK_BY_TOKEN, &[&hash.as_bytes()]).await?;
+    let row = db
+        .returning_optional(&LOCK_BY_TOKEN, &[&hash.as_bytes()])
+        .await?;
     Ok(row.is_some())
 }
 
-static FIND_BY_TOKEN: Query = Query {
-    name: "sessions_find_by_token",
-    sql: "
+static FIND_BY_TOKEN: ReadQuery = ReadQuery::new(
+    "sessions_find_by_token",
+    "
 SELECT s.id AS session_id, s.user_id, s.created_at AS session_created_at, s.last_used_at,
        s.expires_at, s.ends_at, s.ip, s.user_agent,
        u.id, u.email, u.role, u.is_active, u.created_at, u.updated_at,
@@ -256,12 +258,12 @@ WHERE t.hash = $1
   AND s.revoked_at IS NULL
   AND s.expires_at > $2
   AND u.is_active",
-    types: &[Type::BYTEA, Type::TIMESTAMPTZ],
-};
+    &[Type::BYTEA, Type::TIMESTAMPTZ],
+);
 
 /// What a refresh token belongs to, when that is alive, and what became of the token.
 pub(super) async fn find_by_token(
-    db: &impl Executor,
+    db: &impl ReadExecutor,
     hash: RefreshTokenHash,
     now: OffsetDateTime,
 ) -> Result<Option<(Session, User, Presented)>, DatabaseError> {
@@ -281,18 +283,18 @@ pub(super) async fn find_by_token(
         .transpose()
 }
 
-static SUPERSEDE_SUCCESSOR: Query = Query {
-    name: "refresh_tokens_supersede_successor",
-    sql: "
+static SUPERSEDE_SUCCESSOR: WriteQuery = WriteQuery::update(
+    "refresh_tokens_supersede_successor",
+    "
 UPDATE refresh_tokens
 SET superseded_at = $2
 WHERE parent_hash = $1 AND used_at IS NULL AND superseded_at IS NULL",
-    types: &[Type::BYTEA, Type::TIMESTAMPTZ],
-};
+    &[Type::BYTEA, Type::TIMESTAMPTZ],
+);
 
 /// Takes the unused successor of a refresh token out of the line.
 pub(super) async fn supersede_successor(
-    db: &impl Executor,
+    db: &impl WriteExecutor,
     parent: RefreshTokenHash,
     now: OffsetDateTime,
 ) -> Result<(), DatabaseError> {
@@ -301,18 +303,18 @@ pub(super) async fn supersede_successor(
     Ok(())
 }
 
-static EXTEND: Query = Query {
-    name: "sessions_extend",
-    sql: "
+static EXTEND: WriteQuery = WriteQuery::update(
+    "sessions_extend",
+    "
 UPDATE sessions
 SET last_used_at = $2, expires_at = $3
 WHERE id = $1",
-    types: &[Type::UUID, Type::TIMESTAMPTZ, Type::TIMESTAMPTZ],
-};
+    &[Type::UUID, Type::TIMESTAMPTZ, Type::TIMESTAMPTZ],
+);
 
 /// Moves the end of a session that is in use.
 pub(super) async fn extend(
-    db: &impl Executor,
+    db: &impl WriteExecutor,
     id: SessionId,
     now: OffsetDateTime,
     expires_at: OffsetDateTime,
@@ -322,20 +324,20 @@ pub(super) async fn extend(
     Ok(())
 }
 
-static LIST: Query = Query {
-    name: "sessions_list",
-    sql: "
+static LIST: ReadQuery = ReadQuery::new(
+    "sessions_list",
+    "
 SELECT id AS session_id, user_id, created_at AS session_created_at, last_used_at,
        expires_at, ends_at, ip, user_agent
 FROM sessions
 WHERE user_id = $1 AND revoked_at IS NULL AND expires_at > $2
 ORDER BY created_at, id",
-    types: &[Type::UUID, Type::TIMESTAMPTZ],
-};
+    &[Type::UUID, Type::TIMESTAMPTZ],
+);
 
 /// A user's live sessions, oldest first.
 pub(super) async fn list(
-    db: &impl Executor,
+    db: &impl ReadExecutor,
     user_id: UserId,
     now: OffsetDateTime,
 ) -> Result<Vec<Session>, DatabaseError> {
@@ -343,18 +345,18 @@ pub(super) async fn list(
     rows.iter().map(Session::try_from).collect()
 }
 
-static REVOKE: Query = Query {
-    name: "sessions_revoke",
-    sql: "
+static REVOKE: WriteQuery = WriteQuery::update(
+    "sessions_revoke",
+    "
 UPDATE sessions
 SET revoked_at = $3, revoked_for = $4
 WHERE id = $1 AND user_id = $2 AND revoked_at IS NULL AND expires_at > $3",
-    types: &[Type::UUID, Type::UUID, Type::TIMESTAMPTZ, Type::TEXT],
-};
+    &[Type::UUID, Type::UUID, Type::TIMESTAMPTZ, Type::TEXT],
+);
 
 /// Ends a live session of this user. `false` when there is none.
 pub(super) async fn revoke(
-    db: &impl Executor,
+    db: &impl WriteExecutor,
     id: SessionId,
     user_id: UserId,
     now: OffsetDateTime,
@@ -365,18 +367,18 @@ pub(super) async fn revoke(
     Ok(db.execute(&REVOKE, &parameters).await? == 1)
 }
 
-static REVOKE_ALL: Query = Query {
-    name: "sessions_revoke_all",
-    sql: "
+static REVOKE_ALL: WriteQuery = WriteQuery::update(
+    "sessions_revoke_all",
+    "
 UPDATE sessions
 SET revoked_at = $2, revoked_for = $3
 WHERE user_id = $1 AND revoked_at IS NULL AND ($4::uuid IS NULL OR id <> $4)",
-    types: &[Type::UUID, Type::TIMESTAMPTZ, Type::TEXT, Type::UUID],
-};
+    &[Type::UUID, Type::TIMESTAMPTZ, Type::TEXT, Type::UUID],
+);
 
 /// Ends every session of a user, except perhaps one. Returns how many.
 pub(super) async fn revoke_all(
-    db: &impl Executor,
+    db: &impl WriteExecutor,
     user_id: UserId,
     except: Option<SessionId>,
     now: OffsetDateTime,
@@ -387,27 +389,27 @@ pub(super) async fn revoke_all(
     db.execute(&REVOKE_ALL, &parameters).await
 }
 
-static TOUCH: Query = Query {
-    name: "sessions_touch",
-    sql: "
+static TOUCH: WriteQuery = WriteQuery::update(
+    "sessions_touch",
+    "
 UPDATE sessions
 SET last_used_at = $2
 WHERE id = ANY($1) AND last_used_at < $2",
-    types: &[Type::UUID_ARRAY, Type::TIMESTAMPTZ],
-};
+    &[Type::UUID_ARRAY, Type::TIMESTAMPTZ],
+);
 
 /// Notes that these sessions were in use.
 pub(super) async fn touch(
-    db: &impl Executor,
+    db: &impl WriteExecutor,
     ids: &[Uuid],
     now: OffsetDateTime,
 ) -> Result<u64, DatabaseError> {
     db.execute(&TOUCH, &[&ids, &now]).await
 }
 
-static DELETE_EXPIRED: Query = Query {
-    name: "sessions_delete_expired",
-    sql: "
+static DELETE_EXPIRED: WriteQuery = WriteQuery::delete(
+    "sessions_delete_expired",
+    "
 DELETE FROM sessions
 WHERE id = ANY(ARRAY(
     SELECT id
@@ -417,12 +419,12 @@ WHERE id = ANY(ARRAY(
     LIMIT $2
     FOR UPDATE SKIP LOCKED
 ))",
-    types: &[Type::TIMESTAMPTZ, Type::INT8],
-};
+    &[Type::TIMESTAMPTZ, Type::INT8],
+);
 
-static DELETE_REVOKED: Query = Query {
-    name: "sessions_delete_revoked",
-    sql: "
+static DELETE_REVOKED: WriteQuery = WriteQuery::delete(
+    "sessions_delete_revoked",
+    "
 DELETE FROM sessions
 WHERE id = ANY(ARRAY(
     SELECT id
@@ -432,8 +434,8 @@ WHERE id = ANY(ARRAY(
     LIMIT $2
     FOR UPDATE SKIP LOCKED
 ))",
-    types: &[Type::TIMESTAMPTZ, Type::INT8],
-};
+    &[Type::TIMESTAMPTZ, Type::INT8],
+);
 
 /// Removes up to `limit` expired and as many revoked sessions with their tokens.
 ///
@@ -441,7 +443,7 @@ WHERE id = ANY(ARRAY(
 /// an array because of a join PostgreSQL might think that it is cheaper to
 /// read all sessions.
 pub(super) async fn delete_dead(
-    db: &impl Executor,
+    db: &impl WriteExecutor,
     now: OffsetDateTime,
     limit: u32,
 ) -> Result<u64, DatabaseError> {

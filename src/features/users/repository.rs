@@ -8,7 +8,7 @@ use super::{
     error::Error,
 };
 use crate::{
-    database::{DatabaseError, Executor, Query},
+    database::{DatabaseError, ReadExecutor, ReadQuery, WriteExecutor, WriteQuery},
     web::PageRequest,
 };
 
@@ -31,12 +31,12 @@ impl TryFrom<&Row> for User {
     }
 }
 
-static INSERT: Query = Query {
-    name: "users_insert",
-    sql: "
+static INSERT: WriteQuery = WriteQuery::insert(
+    "users_insert",
+    "
 INSERT INTO users (id, email, password_hash, role, is_active, created_at, updated_at)
 VALUES ($1, $2, $3, $4, $5, $6, $7)",
-    types: &[
+    &[
         Type::UUID,
         Type::TEXT,
         Type::TEXT,
@@ -45,11 +45,11 @@ VALUES ($1, $2, $3, $4, $5, $6, $7)",
         Type::TIMESTAMPTZ,
         Type::TIMESTAMPTZ,
     ],
-};
+);
 
 /// Adds a user.
 pub(super) async fn insert(
-    db: &impl Executor,
+    db: &impl WriteExecutor,
     user: &User,
     hash: &PasswordHash,
 ) -> Result<(), Error> {
@@ -78,18 +78,18 @@ fn taken(error: DatabaseError) -> Error {
     error.into()
 }
 
-static FIND_BY_EMAIL: Query = Query {
-    name: "users_find_by_email",
-    sql: "
+static FIND_BY_EMAIL: ReadQuery = ReadQuery::new(
+    "users_find_by_email",
+    "
 SELECT id, email, password_hash, role, is_active, created_at, updated_at
 FROM users
 WHERE email = $1",
-    types: &[Type::TEXT],
-};
+    &[Type::TEXT],
+);
 
 /// The user of this address, with the hash to compare a password with.
 pub(super) async fn find_by_email(
-    db: &impl Executor,
+    db: &impl ReadExecutor,
     email: &Email,
 ) -> Result<Option<(User, PasswordHash)>, DatabaseError> {
     let row = db.optional(&FIND_BY_EMAIL, &[&email.as_str()]).await?;
@@ -103,65 +103,67 @@ fn with_hash(row: &Row) -> Result<(User, PasswordHash), DatabaseError> {
     ))
 }
 
-static FIND: Query = Query {
-    name: "users_find",
-    sql: "
+static FIND: ReadQuery = ReadQuery::new(
+    "users_find",
+    "
 SELECT id, email, password_hash, role, is_active, created_at, updated_at
 FROM users
 WHERE id = $1",
-    types: &[Type::UUID],
-};
+    &[Type::UUID],
+);
 
 /// The user of this id, with the hash to compare a password with.
 pub(super) async fn find(
-    db: &impl Executor,
+    db: &impl ReadExecutor,
     id: UserId,
 ) -> Result<Option<(User, PasswordHash)>, DatabaseError> {
     let row = db.optional(&FIND, &[id.as_uuid()]).await?;
     row.as_ref().map(with_hash).transpose()
 }
 
-static LOCK: Query = Query {
-    name: "users_lock",
-    sql: "
+static LOCK: WriteQuery = WriteQuery::select_for_update(
+    "users_lock",
+    "
 SELECT id, email, password_hash, role, is_active, created_at, updated_at
 FROM users
 WHERE id = $1
 FOR UPDATE",
-    types: &[Type::UUID],
-};
+    &[Type::UUID],
+);
 
 /// The user of this id with the hash, as they are once nobody else holds them, held until the transaction ends.
 pub(super) async fn lock(
-    db: &impl Executor,
+    db: &impl WriteExecutor,
     id: UserId,
 ) -> Result<Option<(User, PasswordHash)>, DatabaseError> {
-    let row = db.optional(&LOCK, &[id.as_uuid()]).await?;
+    let row = db.returning_optional(&LOCK, &[id.as_uuid()]).await?;
     row.as_ref().map(with_hash).transpose()
 }
 
-static LOCK_ACTIVE_OWNERS: Query = Query {
-    name: "users_lock_active_owners",
-    sql: "
+static LOCK_ACTIVE_OWNERS: WriteQuery = WriteQuery::select_for_update(
+    "users_lock_active_owners",
+    "
 SELECT id
 FROM users
 WHERE role = 'OWNER' AND is_active
 ORDER BY id
 FOR UPDATE",
-    types: &[],
-};
+    &[],
+);
 
 /// Every active owner, held until the transaction ends. Always in the same order, so that two cannot wait for each other.
-pub(super) async fn lock_active_owners(db: &impl Executor) -> Result<Vec<UserId>, DatabaseError> {
-    let rows = db.rows(&LOCK_ACTIVE_OWNERS, &[]).await?;
+pub(super) async fn lock_active_owners(
+    db: &impl WriteExecutor,
+) -> Result<Vec<UserId>, DatabaseError> {
+    let rows = db.returning(&LOCK_ACTIVE_OWNERS, &[]).await?;
     rows.iter()
         .map(|row| Ok(UserId::from(row.try_get::<_, uuid::Uuid>("id")?)))
         .collect()
 }
 
-static LIST: Query = Query {
-    name: "users_list",
-    sql: "
+static LIST: ReadQuery = ReadQuery::new(
+    "users_list",
+    "
 SELECT id, email, role, is_active, created_at, updated_at
 FROM users
 WHERE id > $1
@@ -169,12 +171,12 @@ WHERE id > $1
   AND ($3::boolean IS NULL OR is_active = $3)
 ORDER BY id
 LIMIT $4",
-    types: &[Type::UUID, Type::TEXT, Type::BOOL, Type::INT8],
-};
+    &[Type::UUID, Type::TEXT, Type::BOOL, Type::INT8],
+);
 
-static LIST_BY_PREFIX: Query = Query {
-    name: "users_list_by_prefix",
-    sql: "
+static LIST_BY_PREFIX: ReadQuery = ReadQuery::new(
+    "users_list_by_prefix",
+    "
 SELECT id, email, role, is_active, created_at, updated_at
 FROM users
 WHERE email >= $5 AND email < $6
@@ -183,7 +185,7 @@ WHERE email >= $5 AND email < $6
   AND ($3::boolean IS NULL OR is_active = $3)
 ORDER BY id
 LIMIT $4",
-    types: &[
+    &[
         Type::UUID,
         Type::TEXT,
         Type::BOOL,
@@ -191,7 +193,7 @@ LIMIT $4",
         Type::TEXT,
         Type::TEXT,
     ],
-};
+);
 
 /// The rows for this page, oldest first.
 ///
@@ -199,7 +201,7 @@ LIMIT $4",
 /// the last character of ASCII, which no address holds. Unlike `LIKE` it needs
 /// no escaping, and a prepared statement finds the index, too.
 pub(super) async fn list(
-    db: &impl Executor,
+    db: &impl ReadExecutor,
     filter: &UserFilter,
     request: PageRequest,
 ) -> Result<Vec<User>, DatabaseError> {
@@ -218,18 +220,18 @@ pub(super) async fn list(
     rows.iter().map(User::try_from).collect()
 }
 
-static UPDATE_ROLE_AND_STATE: Query = Query {
-    name: "users_update_role_and_state",
-    sql: "
+static UPDATE_ROLE_AND_STATE: WriteQuery = WriteQuery::update(
+    "users_update_role_and_state",
+    "
 UPDATE users
 SET role = $2, is_active = $3, updated_at = $4
 WHERE id = $1",
-    types: &[Type::UUID, Type::TEXT, Type::BOOL, Type::TIMESTAMPTZ],
-};
+    &[Type::UUID, Type::TEXT, Type::BOOL, Type::TIMESTAMPTZ],
+);
 
 /// Writes role and state.
 pub(super) async fn update_role_and_state(
-    db: &impl Executor,
+    db: &impl WriteExecutor,
     user: &User,
 ) -> Result<(), DatabaseError> {
     db.execute(
@@ -245,42 +247,42 @@ pub(super) async fn update_role_and_state(
     Ok(())
 }
 
-static UPDATE_EMAIL: Query = Query {
-    name: "users_update_email",
-    sql: "
+static UPDATE_EMAIL: WriteQuery = WriteQuery::update(
+    "users_update_email",
+    "
 UPDATE users
 SET email = $2, updated_at = $3
 WHERE id = $1
 RETURNING id, email, role, is_active, created_at, updated_at",
-    types: &[Type::UUID, Type::TEXT, Type::TIMESTAMPTZ],
-};
+    &[Type::UUID, Type::TEXT, Type::TIMESTAMPTZ],
+);
 
 /// Writes the address.
 pub(super) async fn update_email(
-    db: &impl Executor,
+    db: &impl WriteExecutor,
     id: UserId,
     email: &Email,
     now: OffsetDateTime,
 ) -> Result<Option<User>, Error> {
     let row = db
-        .optional(&UPDATE_EMAIL, &[id.as_uuid(), &email.as_str(), &now])
+        .returning_optional(&UPDATE_EMAIL, &[id.as_uuid(), &email.as_str(), &now])
         .await
         .map_err(taken)?;
     Ok(row.as_ref().map(User::try_from).transpose()?)
 }
 
-static UPDATE_HASH: Query = Query {
-    name: "users_update_hash",
-    sql: "
+static UPDATE_HASH: WriteQuery = WriteQuery::update(
+    "users_update_hash",
+    "
 UPDATE users
 SET password_hash = $3, updated_at = $4
 WHERE id = $1 AND password_hash = $2",
-    types: &[Type::UUID, Type::TEXT, Type::TEXT, Type::TIMESTAMPTZ],
-};
+    &[Type::UUID, Type::TEXT, Type::TEXT, Type::TIMESTAMPTZ],
+);
 
 /// Replaces this hash by another, unless somebody else did in the meantime.
 pub(super) async fn update_hash(
-    db: &impl Executor,
+    db: &impl WriteExecutor,
     id: UserId,
     old: &PasswordHash,
     new: &PasswordHash,
@@ -291,16 +293,16 @@ pub(super) async fn update_hash(
     Ok(db.execute(&UPDATE_HASH, &parameters).await? == 1)
 }
 
-static DELETE: Query = Query {
-    name: "users_delete",
-    sql: "
+static DELETE: WriteQuery = WriteQuery::delete(
+    "users_delete",
+    "
 DELETE FROM users
 WHERE id = $1",
-    types: &[Type::UUID],
-};
+    &[Type::UUID],
+);
 
 /// Removes a user, and by the schema's rule everything that is theirs.
-pub(super) async fn delete(db: &impl Executor, id: UserId) -> Result<(), DatabaseError> {
+pub(super) async fn delete(db: &impl WriteExecutor, id: UserId) -> Result<(), DatabaseError> {
     db.execute(&DELETE, &[id.as_uuid()]).await?;
     Ok(())
 }

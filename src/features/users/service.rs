@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     clock::Clock,
-    database::{Database, DatabaseError, Executor},
+    database::{Database, DatabaseError, ReadExecutor, WriteExecutor},
     web::{Page, PageRequest},
 };
 
@@ -169,7 +169,7 @@ impl Users {
     /// Replaces a proven password within a transaction. It fails when the proof no longer holds.
     pub async fn replace_password(
         &self,
-        db: &impl Executor,
+        db: &impl WriteExecutor,
         proven: &Proven,
         new: &PasswordHash,
     ) -> Result<(), Error> {
@@ -184,7 +184,7 @@ impl Users {
     /// Sets a password on behalf of an operator, within a transaction.
     pub async fn set_password(
         &self,
-        db: &impl Executor,
+        db: &impl WriteExecutor,
         id: UserId,
         new: &PasswordHash,
     ) -> Result<(), Error> {
@@ -196,7 +196,7 @@ impl Users {
     /// Holds an account until the transaction ends, so that what depends on it does not change meanwhile.
     pub async fn lock(
         &self,
-        db: &impl Executor,
+        db: &impl WriteExecutor,
         proven: &Proven,
     ) -> Result<Option<User>, DatabaseError> {
         let locked = repository::lock(db, proven.user.id).await?;
@@ -208,7 +208,7 @@ impl Users {
     /// Changes role or state within a transaction.
     pub async fn change(
         &self,
-        db: &impl Executor,
+        db: &impl WriteExecutor,
         actor: Actor,
         id: UserId,
         change: UserChange,
@@ -234,7 +234,12 @@ impl Users {
     }
 
     /// Removes an account within a transaction.
-    pub async fn delete(&self, db: &impl Executor, actor: Actor, id: UserId) -> Result<(), Error> {
+    pub async fn delete(
+        &self,
+        db: &impl WriteExecutor,
+        actor: Actor,
+        id: UserId,
+    ) -> Result<(), Error> {
         let owners = repository::lock_active_owners(db).await?;
         let (user, _) = repository::lock(db, id).await?.ok_or(Error::NotFound)?;
         permit(actor, &[user.role])?;
@@ -264,7 +269,11 @@ fn permit(actor: Actor, touched: &[Role]) -> Result<(), Error> {
 }
 
 /// The same with the role the actor has inside the transaction: it may have been lowered on the way.
-async fn still_permitted(db: &impl Executor, actor: Actor, touched: &[Role]) -> Result<(), Error> {
+async fn still_permitted(
+    db: &impl ReadExecutor,
+    actor: Actor,
+    touched: &[Role],
+) -> Result<(), Error> {
     let Actor::User(id, _) = actor else {
         return Ok(());
     };

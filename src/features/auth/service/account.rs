@@ -70,8 +70,7 @@ impl Auth {
     ) -> Result<(), Error> {
         let id = caller.user.id;
         let hash = self.0.users.hash(new).await?;
-        let mut connection = self.0.database.connection().await?;
-        let transaction = connection.begin().await?;
+        let transaction = self.0.database.begin().await?;
         self.0
             .users
             .replace_password(&transaction, proven, &hash)
@@ -101,8 +100,7 @@ impl Auth {
         id: UserId,
         change: UserChange,
     ) -> Result<User, users::Error> {
-        let mut connection = self.0.database.connection().await?;
-        let transaction = connection.begin().await?;
+        let transaction = self.0.database.begin().await?;
         let outcome = self.0.users.change(&transaction, actor, id, change).await;
         if let Ok(User {
             is_active: false, ..
@@ -120,8 +118,7 @@ impl Auth {
 
     /// Deletes somebody, sessions and all.
     pub async fn delete_user(&self, actor: Actor, id: UserId) -> Result<(), users::Error> {
-        let mut connection = self.0.database.connection().await?;
-        let transaction = connection.begin().await?;
+        let transaction = self.0.database.begin().await?;
         let outcome = self.0.users.delete(&transaction, actor, id).await;
         if outcome.is_ok() {
             transaction.commit().await?;
@@ -140,8 +137,7 @@ impl Auth {
     /// Sets somebody's password on behalf of an operator, and ends their sessions.
     pub async fn set_password(&self, id: UserId, new: Password) -> Result<(), users::Error> {
         let hash = self.0.users.hash(new).await?;
-        let mut connection = self.0.database.connection().await?;
-        let transaction = connection.begin().await?;
+        let transaction = self.0.database.begin().await?;
         self.0.users.set_password(&transaction, id, &hash).await?;
         let (now, reason) = (self.0.clock.now(), Revocation::Operator);
         repository::revoke_all(&transaction, id, None, now, reason).await?;

@@ -130,8 +130,7 @@ impl Auth {
         self.count(Event::SignIn, Target::Account(email)).await?;
         let opened = match self.0.users.prove(email, password).await? {
             Some(proven) => {
-                let mut connection = self.0.database.connection().await?;
-                let transaction = connection.begin().await?;
+                let transaction = self.0.database.begin().await?;
                 // Between proof and session the account may have been disabled, or its password changed.
                 match self.0.users.lock(&transaction, &proven).await? {
                     Some(user) => {
@@ -169,7 +168,7 @@ impl Auth {
     /// Writes a new session of the usual length and ends the oldest ones beyond the limit.
     async fn open(
         &self,
-        transaction: &Transaction<'_>,
+        transaction: &Transaction,
         user: &User,
         client: Client,
     ) -> Result<(Session, RefreshToken), Error> {
@@ -234,20 +233,20 @@ impl Auth {
             return self.refuse_refresh(Outcome::Refused, None);
         };
         let next = RefreshToken::generate();
-        let mut connection = self.0.database.connection().await?;
+        let connection = self.0.database.connection().await?;
         let now = self.0.clock.now();
         let idle_end = now + self.0.bounds.idle;
         // Nearly every token comes once, and takes one statement.
         match repository::rotate(&connection, hash, next.hash(), now, idle_end).await? {
             Some(session) => Ok(self.refreshed(&session, next, now)),
-            None => self.refresh_again(&mut connection, hash, next).await,
+            None => self.refresh_again(connection, hash, next).await,
         }
     }
 
     /// Decides about a token that is not simply a live session's next one.
     async fn refresh_again(
         &self,
-        connection: &mut Connection,
+        connection: Connection,
         hash: RefreshTokenHash,
         next: RefreshToken,
     ) -> Result<Grant, Error> {
