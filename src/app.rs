@@ -64,7 +64,10 @@ impl App {
     /// When the certificates to trust cannot be read.
     pub fn build(settings: &Settings, clock: Clock) -> anyhow::Result<Self> {
         let registry = telemetry::new_registry();
-        let database = Database::new(&settings.database, DatabaseMetrics::new(&registry))?;
+        let database = Database::new(
+            &settings.database.options(),
+            DatabaseMetrics::new(&registry),
+        )?;
         let limits = Limits::new(
             &settings.limits,
             database.clone(),

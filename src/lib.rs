@@ -29,10 +29,12 @@ pub mod config;
 pub mod database;
 pub mod domain;
 pub mod features;
+pub mod migrations;
 #[cfg(test)]
 mod properties;
 pub mod routes;
 pub mod server;
+pub mod shared;
 pub mod tasks;
 pub mod telemetry;
 pub mod web;

@@ -18,7 +18,7 @@ CONNECTIONS = 32
 def statement(name):
     """A statement of the program, as it stands in the source."""
     for source in (ROOT / "src/features").rglob("*.rs"):
-        found = re.search(rf'name: "{name}",\s+sql: "([^"]+)"', source.read_text())
+        found = re.search(rf'Query::\w+\(\s+"{name}",\s+"([^"]+)"', source.read_text())
         if found:
             return found[1].strip()
     raise SystemExit(f"there is no statement {name}")

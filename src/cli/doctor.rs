@@ -10,7 +10,8 @@ use super::healthcheck;
 use crate::{
     clock::Clock,
     config::Settings,
-    database::{Target, migrations},
+    database::{ConnectionTarget, MigrationError},
+    migrations::{MIGRATIONS, advise},
     server::{Listener, ServerSettings},
     telemetry::Tracing,
 };
@@ -73,7 +74,7 @@ fn secret(settings: &Settings) -> Finding {
     }
 }
 
-async fn database(settings: &Settings, target: &Target) -> Finding {
+async fn database(settings: &Settings, target: &ConnectionTarget) -> Finding {
     match super::reach(&settings.database, target).await {
         Ok(_) => Fine(format!("{} answers", target.describe())),
         Err(error) => Fault(format!("{error:#}")),
@@ -81,10 +82,10 @@ async fn database(settings: &Settings, target: &Target) -> Finding {
 }
 
 async fn schema(client: &Client) -> Finding {
-    match migrations::status(client).await {
-        Err(error) => Fault(error.to_string()),
+    match MIGRATIONS.status(client).await {
+        Err(error) => Fault(advise(error).to_string()),
         Ok(status) if !status.pending.is_empty() => {
-            Fault(migrations::MigrationError::Pending(status.pending).to_string())
+            Fault(advise(MigrationError::Pending(status.pending)).to_string())
         }
         Ok(status) if !status.newer.is_empty() => Note(format!(
             "newer than this program: {}",

@@ -10,7 +10,10 @@ use std::{
 use anyhow::Context;
 use tokio_postgres::Client;
 
-use crate::{config::Settings, database::migrations};
+use crate::{
+    config::Settings,
+    migrations::{MIGRATIONS, advise},
+};
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Migrate {
@@ -44,7 +47,7 @@ impl Migrate {
 }
 
 async fn up(client: &mut Client) -> anyhow::Result<()> {
-    let applied = migrations::up(client).await?;
+    let applied = MIGRATIONS.up(client).await.map_err(advise)?;
     if applied.is_empty() {
         say!("nothing to apply");
     }
@@ -55,7 +58,7 @@ async fn up(client: &mut Client) -> anyhow::Result<()> {
 }
 
 async fn down(client: &mut Client, count: usize) -> anyhow::Result<()> {
-    let undone = migrations::down(client, count).await?;
+    let undone = MIGRATIONS.down(client, count).await.map_err(advise)?;
     if undone.is_empty() {
         say!("nothing to undo");
     }
@@ -66,7 +69,7 @@ async fn down(client: &mut Client, count: usize) -> anyhow::Result<()> {
 }
 
 async fn status(client: &Client) -> anyhow::Result<()> {
-    let status = migrations::status(client).await?;
+    let status = MIGRATIONS.status(client).await.map_err(advise)?;
     for migration in &status.applied {
         say!("applied {migration} ({})", migration.applied_on);
     }

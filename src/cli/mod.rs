@@ -33,7 +33,8 @@ use crate::{
     app::App,
     clock::Clock,
     config::{Settings, Values},
-    database::{self, DatabaseSettings, Target, migrations},
+    database::{self, ConnectionTarget, DatabaseSettings, MigrationError},
+    migrations::{MIGRATIONS, advise},
     telemetry::{self, LogStream, Telemetry},
 };
 
@@ -159,9 +160,9 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
 /// The parts of the service, for a command that works on its database: reached, and with the right schema.
 async fn connected(settings: &Settings) -> anyhow::Result<App> {
     let client = connect(settings).await?;
-    let status = migrations::status(&client).await?;
+    let status = MIGRATIONS.status(&client).await.map_err(advise)?;
     if !status.pending.is_empty() {
-        return Err(migrations::MigrationError::Pending(status.pending).into());
+        return Err(advise(MigrationError::Pending(status.pending)));
     }
     App::build(settings, Clock::system())
 }
@@ -172,10 +173,10 @@ async fn connect(settings: &Settings) -> anyhow::Result<Client> {
 }
 
 /// A connection to this database, or an error that names it.
-async fn reach(settings: &DatabaseSettings, target: &Target) -> anyhow::Result<Client> {
+async fn reach(settings: &DatabaseSettings, target: &ConnectionTarget) -> anyhow::Result<Client> {
     let within = settings.attempt_after(Duration::ZERO);
     let client = database::connect(target, within).await;
-    client.map_err(|error| unreachable(&target.describe(), &error))
+    client.map_err(|error| unreachable(&target.describe(), &error.into()))
 }
 
 /// An error that says which database could not be reached, and why.

@@ -14,7 +14,8 @@ use crate::{
     app::App,
     clock::Clock,
     config::Settings,
-    database::{self, DatabaseSettings, Target, migrations},
+    database::{self, ConnectionTarget, DatabaseSettings, MigrationError},
+    migrations::{MIGRATIONS, advise},
     server::{Listener, Server},
     telemetry::{self, LogStream, REVISION, Telemetry, VERSION},
 };
@@ -156,15 +157,17 @@ async fn prepare(settings: &DatabaseSettings, migrate: bool) -> anyhow::Result<(
     }
     let mut client = client.context("there is always a database to find")?;
     if migrate {
-        for migration in migrations::up(&mut client).await? {
+        for migration in MIGRATIONS.up(&mut client).await.map_err(advise)? {
             tracing::info!(migration, "migration_applied");
         }
     }
     let within = settings.attempt_after(started.elapsed());
-    let status = tokio::time::timeout(within, migrations::status(&client)).await;
-    let status = status.context("the database stopped answering")??;
+    let status = tokio::time::timeout(within, MIGRATIONS.status(&client)).await;
+    let status = status
+        .context("the database stopped answering")?
+        .map_err(advise)?;
     if !status.pending.is_empty() {
-        return Err(migrations::MigrationError::Pending(status.pending).into());
+        return Err(advise(MigrationError::Pending(status.pending)));
     }
     for migration in status.newer {
         tracing::warn!(migration, "migration_is_newer_than_this_program");
@@ -175,7 +178,7 @@ async fn prepare(settings: &DatabaseSettings, migrate: bool) -> anyhow::Result<(
 /// A connection to this database, tried for until `DB_CONNECT_TIMEOUT_MS` have passed.
 async fn find(
     settings: &DatabaseSettings,
-    target: &Target,
+    target: &ConnectionTarget,
     started: Instant,
 ) -> anyhow::Result<Client> {
     let mut pause = Duration::from_millis(50);
@@ -184,12 +187,12 @@ async fn find(
         match database::connect(target, within).await {
             Ok(client) => return Ok(client),
             Err(error) if started.elapsed() + pause > settings.connect_timeout => {
-                return Err(super::unreachable(&target.describe(), &error));
+                return Err(super::unreachable(&target.describe(), &error.into()));
             }
             Err(error) => {
                 tracing::warn!(
                     database = target.describe(),
-                    error = format!("{error:#}"),
+                    error = format!("{:#}", anyhow::Error::from(error)),
                     "database_awaited"
                 );
                 tokio::time::sleep(pause).await;

@@ -5,84 +5,16 @@ use std::{path::PathBuf, time::Duration};
 use secrecy::{ExposeSecret, SecretString};
 use tokio_postgres::config::{Config, Host, SslMode};
 
+use super::{ConnectionTarget, PostgresOptions, TlsMode};
 use crate::config::{Section, Setting, SettingError, Values};
-
-/// How much of TLS is asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum TlsMode {
-    /// None.
-    Disable,
-    /// If the server has it; its certificate is not checked.
-    Prefer,
-    /// Or no connection at all; the certificate is not checked.
-    Require,
-    /// And the certificate has to be valid for the host.
-    VerifyFull,
-}
-
-impl TlsMode {
-    const EXPECTED: &'static str = "disable, prefer, require or verify-full";
-
-    fn parse(text: &str) -> Option<Self> {
-        match text {
-            "disable" => Some(Self::Disable),
-            "prefer" => Some(Self::Prefer),
-            "require" => Some(Self::Require),
-            "verify-full" => Some(Self::VerifyFull),
-            _ => None,
-        }
-    }
-}
-
-/// One way to reach a database.
-#[derive(Debug, Clone)]
-pub struct Target {
-    /// What the driver needs. Its `Debug` hides the password.
-    pub config: Config,
-    /// How much of TLS is asked for.
-    pub tls: TlsMode,
-    /// The certificates to trust instead of the system's, in PEM.
-    pub root_certificates: Option<PathBuf>,
-}
-
-impl Target {
-    /// The database's name: the role's own, when none is given.
-    #[must_use]
-    pub fn database_name(&self) -> &str {
-        let config = &self.config;
-        config
-            .get_dbname()
-            .or(config.get_user())
-            .unwrap_or_default()
-    }
-
-    /// Host, port and database, for a person. Never the password.
-    #[must_use]
-    pub fn describe(&self) -> String {
-        let ports = self.config.get_ports();
-        let hosts = self.config.get_hosts().iter().enumerate();
-        let hosts: Vec<_> = hosts
-            .map(|(index, host)| {
-                let port = ports.get(index).or(ports.first()).copied().unwrap_or(5432);
-                match host {
-                    Host::Tcp(name) => format!("{name}:{port}"),
-                    #[cfg(unix)]
-                    Host::Unix(path) => format!("{} (port {port})", path.display()),
-                }
-            })
-            .collect();
-        let database = self.config.get_dbname().unwrap_or_default();
-        format!("{database} at {}", hosts.join(","))
-    }
-}
 
 /// Connections, timeouts, and where to connect.
 #[derive(Debug, Clone)]
 pub struct DatabaseSettings {
     /// Where the service connects.
-    pub target: Target,
+    pub target: ConnectionTarget,
     /// Where migrations connect: past a pooler, whose connections cannot hold a session's lock.
-    pub migration_target: Target,
+    pub migration_target: ConnectionTarget,
     /// Connections for transactions.
     pub pool_size: usize,
     /// Connections that reads share.
@@ -100,6 +32,20 @@ pub struct DatabaseSettings {
 }
 
 impl DatabaseSettings {
+    /// What the pool is made from.
+    #[must_use]
+    pub fn options(&self) -> PostgresOptions {
+        PostgresOptions {
+            target: self.target.clone(),
+            pool_size: self.pool_size,
+            read_connections: self.read_connections,
+            pool_timeout: self.pool_timeout,
+            statement_timeout: self.statement_timeout,
+            slow_query: self.slow_query,
+            prepared_statements: self.prepared_statements,
+        }
+    }
+
     /// How long one attempt to connect may take, when so much time has passed already: at least as long as a request's.
     #[must_use]
     pub fn attempt_after(&self, elapsed: Duration) -> Duration {
@@ -108,7 +54,7 @@ impl DatabaseSettings {
     }
 
     /// Where the service connects, and where migrations do when that is somewhere else.
-    pub fn targets(&self) -> impl Iterator<Item = &Target> {
+    pub fn targets(&self) -> impl Iterator<Item = &ConnectionTarget> {
         let other = self.migration_target.describe() != self.target.describe();
         [&self.target]
             .into_iter()
@@ -206,7 +152,7 @@ impl Section for DatabaseSettings {
     }
 }
 
-fn target_from_parts(values: &Values) -> Result<Target, SettingError> {
+fn target_from_parts(values: &Values) -> Result<ConnectionTarget, SettingError> {
     let host: String = values.get("DB_HOST", "a host name or a folder")?;
     let mut config = Config::new();
     config
@@ -224,7 +170,8 @@ fn target_from_parts(values: &Values) -> Result<Target, SettingError> {
 
 fn default_tls(values: &Values) -> Result<TlsMode, SettingError> {
     let mode = values.text("DB_SSLMODE").unwrap_or_default();
-    TlsMode::parse(&mode).ok_or_else(|| values.unusable("DB_SSLMODE", TlsMode::EXPECTED))
+    mode.parse()
+        .map_err(|_| values.unusable("DB_SSLMODE", TlsMode::EXPECTED))
 }
 
 /// The driver does not know `sslmode=verify-full` and `sslrootcert`, so these two are taken out first.
@@ -232,7 +179,7 @@ fn target_from_url(
     values: &Values,
     name: &str,
     url: &SecretString,
-) -> Result<Target, SettingError> {
+) -> Result<ConnectionTarget, SettingError> {
     let url = url.expose_secret();
     let mut taken = Vec::new();
     let mut keep = |item: &str| {
@@ -270,7 +217,7 @@ fn target_from_url(
     };
     let tls = if let Some(mode) = taken("sslmode") {
         let expected = || values.unusable(name, format!("sslmode={}", TlsMode::EXPECTED));
-        TlsMode::parse(&mode).ok_or_else(expected)?
+        mode.parse().map_err(|_| expected())?
     } else {
         default_tls(values)?
     };
@@ -284,7 +231,7 @@ fn finish(
     mut config: Config,
     tls: TlsMode,
     root_certificates: Option<PathBuf>,
-) -> Result<Target, SettingError> {
+) -> Result<ConnectionTarget, SettingError> {
     let local = config
         .get_hosts()
         .iter()
@@ -306,7 +253,7 @@ fn finish(
     if config.get_connect_timeout().is_none() {
         config.connect_timeout(values.millis("DB_POOL_TIMEOUT_MS", 1)?);
     }
-    Ok(Target {
+    Ok(ConnectionTarget {
         config,
         tls,
         root_certificates,

@@ -366,9 +366,10 @@ where
     }
 }
 
-/// A span of this program, not of a library it uses.
+/// A span of this program or its chassis, not of a library they use.
 fn is_our_span(metadata: &Metadata<'_>) -> bool {
-    metadata.is_span() && metadata.target().starts_with(env!("CARGO_CRATE_NAME"))
+    let ours = [env!("CARGO_CRATE_NAME"), "chassis_"];
+    metadata.is_span() && ours.iter().any(|own| metadata.target().starts_with(own))
 }
 
 fn propagator(wanted: &[Propagator]) -> TextMapCompositePropagator {

@@ -54,7 +54,7 @@ impl Auth {
         let now = self.now();
         let claims = self.tokens().verify(token, now);
         let claims = claims.map_err(|_| Error::InvalidAccessToken)?;
-        let reads = self.database().reads();
+        let reads = self.database().read_pool();
         let found =
             tables::sessions::find_live(reads, claims.session_id, claims.user_id, now).await?;
         let (session, user) = found.ok_or(Error::InvalidAccessToken)?;
@@ -87,7 +87,7 @@ impl Auth {
         email: &Email,
         password: SecretString,
     ) -> Result<Option<VerifiedUser>, Error> {
-        let found = tables::users::find_by_email(self.database().reads(), email).await?;
+        let found = tables::users::find_by_email(self.database().read_pool(), email).await?;
         let hash = found.as_ref().map(|(_, hash)| hash.clone());
         let matched = self.hasher().verify(password.clone(), hash).await?;
         let (PasswordMatch::Right { outdated }, Some((user, hash))) = (matched, found) else {
@@ -137,7 +137,7 @@ impl Auth {
         let (id, limits) = (caller.user_id(), self.limits());
         limits.take_source(caller.client().ip).await?;
         limits.take(limit_keys::user(id)).await?;
-        let found = tables::users::find(self.database().reads(), id).await?;
+        let found = tables::users::find(self.database().read_pool(), id).await?;
         let (user, hash) = found.ok_or(Error::InvalidAccessToken)?;
         let matched = self.hasher().verify(password, Some(hash.clone())).await?;
         if matched == PasswordMatch::Wrong {

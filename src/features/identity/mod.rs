@@ -25,7 +25,6 @@ pub mod event;
 mod guard;
 mod hasher;
 mod limit_keys;
-mod owned_transaction;
 mod password;
 mod password_settings;
 pub mod policy;

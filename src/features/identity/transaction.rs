@@ -35,10 +35,12 @@ use super::{
     Auth, ClientInfo, Credential, Error, PasswordHash, Principal, RefreshTokenHash, Role, User,
     UserId, VerifiedUser,
     event::{Actor, Change, Event, Subscribers},
-    owned_transaction::OwnedTransaction,
     tables,
 };
-use crate::database::{Connection, Database, DatabaseError, Executor, Parameters, Query};
+use crate::database::{
+    Connection, Database, DatabaseError, Parameters, ReadExecutor, ReadQuery, Transaction,
+    WriteExecutor, WriteQuery,
+};
 
 /// What a transaction is going to write, and so what it locks first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,14 +78,14 @@ pub(super) struct LockedUser {
 }
 
 /// Something that a function may write through: see the module.
-pub(super) trait Writer: Executor {}
+pub(super) trait Writer: WriteExecutor {}
 
 impl Writer for WriteTransaction {}
 impl Writer for SingleStatement {}
 
 /// A transaction that may write. It is rolled back unless it is committed.
 pub struct WriteTransaction {
-    inner: OwnedTransaction,
+    inner: Transaction,
     actor: Actor,
     client: ClientInfo,
     locked: Vec<LockedUser>,
@@ -153,28 +155,38 @@ impl WriteTransaction {
     }
 }
 
-impl Executor for WriteTransaction {
+impl ReadExecutor for WriteTransaction {
     async fn rows(
         &self,
-        query: &'static Query,
+        query: &'static ReadQuery,
         parameters: Parameters<'_>,
     ) -> Result<Vec<Row>, DatabaseError> {
         self.inner.rows(query, parameters).await
     }
+}
 
+impl WriteExecutor for WriteTransaction {
     async fn execute(
         &self,
-        query: &'static Query,
+        query: &'static WriteQuery,
         parameters: Parameters<'_>,
     ) -> Result<u64, DatabaseError> {
         self.inner.execute(query, parameters).await
+    }
+
+    async fn returning(
+        &self,
+        query: &'static WriteQuery,
+        parameters: Parameters<'_>,
+    ) -> Result<Vec<Row>, DatabaseError> {
+        self.inner.returning(query, parameters).await
     }
 }
 
 impl Auth {
     async fn begin(&self, actor: Actor, client: ClientInfo) -> Result<WriteTransaction, Error> {
         Ok(WriteTransaction {
-            inner: OwnedTransaction::begin(self.database()).await?,
+            inner: self.database().begin().await?,
             actor,
             client,
             locked: Vec::new(),
@@ -286,20 +298,30 @@ impl SingleStatement {
     }
 }
 
-impl Executor for SingleStatement {
+impl ReadExecutor for SingleStatement {
     async fn rows(
         &self,
-        query: &'static Query,
+        query: &'static ReadQuery,
         parameters: Parameters<'_>,
     ) -> Result<Vec<Row>, DatabaseError> {
         self.0.rows(query, parameters).await
     }
+}
 
+impl WriteExecutor for SingleStatement {
     async fn execute(
         &self,
-        query: &'static Query,
+        query: &'static WriteQuery,
         parameters: Parameters<'_>,
     ) -> Result<u64, DatabaseError> {
         self.0.execute(query, parameters).await
+    }
+
+    async fn returning(
+        &self,
+        query: &'static WriteQuery,
+        parameters: Parameters<'_>,
+    ) -> Result<Vec<Row>, DatabaseError> {
+        self.0.returning(query, parameters).await
     }
 }

@@ -6,7 +6,7 @@ use super::CLOSED;
 use crate::support::{TestApp, cluster};
 
 fn known_migrations() -> usize {
-    warp_skeleton::database::migrations::steps().unwrap().len()
+    warp_skeleton::migrations::MIGRATIONS.steps().unwrap().len()
 }
 
 #[tokio::test]

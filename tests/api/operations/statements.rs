@@ -22,10 +22,11 @@ fn between<'a>(text: &'a str, from: &str, to: &str) -> Option<(&'a str, &'a str)
 
 fn statements_of(source: &str) -> Vec<Statement> {
     let mut found = Vec::new();
-    for text in source.split(": Query = Query {").skip(1) {
-        let (name, rest) = between(text, "name: \"", "\"").unwrap();
-        let (sql, rest) = between(rest, "sql: \"", "\"").unwrap();
-        let (types, _) = between(rest, "types: &[", "]").unwrap();
+    let made = ["ReadQuery = ReadQuery::", "WriteQuery = WriteQuery::"];
+    for text in made.iter().flat_map(|made| source.split(made).skip(1)) {
+        let (name, rest) = between(text, "\"", "\"").unwrap();
+        let (sql, rest) = between(rest, "\"", "\"").unwrap();
+        let (types, _) = between(rest, "&[", "]").unwrap();
         let types = types.split(',').filter_map(|kind| {
             let kind = kind.trim().strip_prefix("Type::")?.to_lowercase();
             Some(kind.replace("_array", "[]"))

@@ -1,147 +1,22 @@
 //! One throw-away PostgreSQL for the whole run, and a database of its own for each test.
 
-use std::{
-    io::{BufRead, BufReader},
-    process::{Child, Command, Stdio},
-    sync::atomic::{AtomicU32, Ordering},
-};
+use chassis_postgres::testing::TestDatabases;
+use warp_skeleton::migrations::MIGRATIONS;
 
-use tokio::sync::OnceCell;
-use tokio_postgres::{Client, NoTls};
-use warp_skeleton::database::migrations;
+pub use chassis_postgres::testing::connect;
 
-/// Where the databases of this run are.
-struct Cluster {
-    url: String,
-    /// Lives as long as the pipe to its standard input does, which is as long as this process.
-    _server: Option<Child>,
-}
+static DATABASES: TestDatabases = TestDatabases::new(
+    concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/postgres"),
+    "warp_skeleton",
+    &MIGRATIONS,
+);
 
-static CLUSTER: OnceCell<Cluster> = OnceCell::const_new();
-static NEXT: AtomicU32 = AtomicU32::new(0);
-
-/// The address of a new database with the whole schema in it.
+/// The URL of a new database with the whole schema.
 pub async fn new_database() -> String {
-    let cluster = CLUSTER.get_or_init(start).await;
-    clone_of(cluster, &template_name(cluster)).await
+    DATABASES.new_database().await
 }
 
-/// The address of a new database with nothing in it.
+/// The URL of a new, empty database.
 pub async fn empty_database() -> String {
-    let cluster = CLUSTER.get_or_init(start).await;
-    clone_of(cluster, "template0").await
-}
-
-/// `TEST_DATABASE_URL` when somebody prepared a server, else one that this process starts.
-async fn start() -> Cluster {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "tests have settings of their own"
-    )]
-    let prepared = std::env::var("TEST_DATABASE_URL").ok();
-    let cluster = match prepared {
-        Some(url) => Cluster { url, _server: None },
-        None => start_server(),
-    };
-    make_template(&cluster).await;
-    cluster
-}
-
-fn start_server() -> Cluster {
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/postgres");
-    let mut server = Command::new(script)
-        .arg("throwaway")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("scripts/postgres can be run");
-    let output = server.stdout.as_mut().expect("its output is piped");
-    let mut url = String::new();
-    BufReader::new(output)
-        .read_line(&mut url)
-        .expect("it writes text");
-    assert!(
-        !url.trim().is_empty(),
-        "no PostgreSQL could be started; see what scripts/postgres wrote above"
-    );
-    Cluster {
-        url: url.trim().to_owned(),
-        _server: Some(server),
-    }
-}
-
-/// Applies every migration once. Other processes may be doing the same on a prepared server.
-async fn make_template(cluster: &Cluster) {
-    let admin = connect(&cluster.url).await;
-    let name = template_name(cluster);
-    admin
-        .batch_execute("SELECT pg_advisory_lock(4242)")
-        .await
-        .unwrap();
-    let exists = admin
-        .query_opt("SELECT 1 FROM pg_database WHERE datname = $1", &[&name])
-        .await
-        .unwrap();
-    if exists.is_none() {
-        let building = format!("{name}_building");
-        admin
-            .batch_execute(&format!("DROP DATABASE IF EXISTS {building}"))
-            .await
-            .unwrap();
-        admin
-            .batch_execute(&format!("CREATE DATABASE {building}"))
-            .await
-            .unwrap();
-        let mut client = connect(&address_of(&cluster.url, &building)).await;
-        migrations::up(&mut client).await.unwrap();
-        drop(client);
-        // The driver closes behind our back; a database in use cannot be renamed.
-        let rename = format!("ALTER DATABASE {building} RENAME TO {name}");
-        while admin.batch_execute(&rename).await.is_err() {
-            tokio::task::yield_now().await;
-        }
-    }
-    admin
-        .batch_execute("SELECT pg_advisory_unlock(4242)")
-        .await
-        .unwrap();
-}
-
-/// Named after the migrations in it, so that a prepared server never serves an old schema.
-fn template_name(_: &Cluster) -> String {
-    let steps = migrations::steps().unwrap();
-    let checksum = steps.iter().fold(0_u64, |sum, step| {
-        sum.rotate_left(7) ^ step.migration.checksum()
-    });
-    format!("warp_skeleton_test_{checksum:016x}")
-}
-
-async fn clone_of(cluster: &Cluster, template: &str) -> String {
-    let number = NEXT.fetch_add(1, Ordering::Relaxed);
-    let name = format!("warp_skeleton_test_{}_{number}", std::process::id());
-    let admin = connect(&cluster.url).await;
-    admin
-        .batch_execute(&format!("DROP DATABASE IF EXISTS {name}"))
-        .await
-        .unwrap();
-    admin
-        .batch_execute(&format!("CREATE DATABASE {name} TEMPLATE {template}"))
-        .await
-        .unwrap();
-    address_of(&cluster.url, &name)
-}
-
-/// The same server, another database.
-fn address_of(url: &str, database: &str) -> String {
-    let (server, _) = url.rsplit_once('/').expect("a URL names a database");
-    format!("{server}/{database}")
-}
-
-/// A connection of the test's own, to look at what the database holds.
-pub async fn connect(url: &str) -> Client {
-    let (client, connection) = tokio_postgres::connect(url, NoTls)
-        .await
-        .expect("the database answers");
-    tokio::spawn(connection);
-    client
+    DATABASES.empty_database().await
 }

@@ -11,6 +11,7 @@ use warp::reply::Response;
 
 use crate::{
     features::identity::{Auth, Principal, Session, SessionId, guard::signed_in, tables::sessions},
+    shared::problems::database_problem,
     web::{Endpoint, Problem, get, json},
 };
 
@@ -62,8 +63,10 @@ pub(super) fn endpoint(auth: &Auth) -> Endpoint {
 }
 
 async fn handle(principal: Principal, auth: Auth) -> Result<Response, Problem> {
-    let reads = auth.database().reads();
-    let sessions = sessions::list(reads, principal.id(), auth.now()).await?;
+    let reads = auth.database().read_pool();
+    let sessions = sessions::list(reads, principal.id(), auth.now())
+        .await
+        .map_err(database_problem)?;
     let current = principal.session_id();
     let items = sessions
         .into_iter()

@@ -10,6 +10,7 @@ use warp::reply::Response;
 use super::{UserView, role_schema};
 use crate::{
     features::identity::{Auth, Principal, Role, UserFilter, guard::require},
+    shared::problems::database_problem,
     web::{BrokenRule, Endpoint, Fields, PageRequest, PageView, Problem, get},
 };
 
@@ -52,7 +53,10 @@ async fn handle(_caller: Principal, query: ListUsers, auth: Auth) -> Result<Resp
         role,
         is_active,
     };
-    let page = auth.list_users(&filter, request).await?;
+    let page = auth
+        .list_users(&filter, request)
+        .await
+        .map_err(database_problem)?;
     let filters = [
         ("q", query.q.as_deref()),
         ("role", query.role.as_deref()),

@@ -5,7 +5,7 @@ use warp::reply::Response;
 
 use crate::{
     features::identity::{
-        Auth, Caller, Locks, Revocation, event::Change, guard::caller, tables::sessions,
+        Auth, Caller, Error, Locks, Revocation, event::Change, guard::caller, tables::sessions,
     },
     web::{Endpoint, Problem, no_content, post},
 };
@@ -22,7 +22,9 @@ async fn handle(caller: Caller, auth: Auth) -> Result<Response, Problem> {
     let (user, session) = (principal.id(), principal.session_id());
     if let Some(id) = session {
         let (now, reason) = (auth.now(), Revocation::Logout);
-        sessions::revoke(&transaction, id, user, now, reason).await?;
+        sessions::revoke(&transaction, id, user, now, reason)
+            .await
+            .map_err(Error::from)?;
     }
     transaction
         .emit(Change::SignedOut { user, session })

@@ -5,7 +5,7 @@ use warp::reply::Response;
 
 use crate::{
     features::identity::{
-        Auth, Caller, Locks, Revocation, event::Change, guard::caller, tables::sessions,
+        Auth, Caller, Error, Locks, Revocation, event::Change, guard::caller, tables::sessions,
     },
     web::{Endpoint, Problem, no_content, post},
 };
@@ -21,7 +21,9 @@ async fn handle(caller: Caller, auth: Auth) -> Result<Response, Problem> {
     let (principal, mut transaction) = caller.begin(Locks::Account).await?;
     let user = principal.id();
     let (now, reason) = (auth.now(), Revocation::LogoutAll);
-    sessions::revoke_all(&transaction, user, None, now, reason).await?;
+    sessions::revoke_all(&transaction, user, None, now, reason)
+        .await
+        .map_err(Error::from)?;
     transaction
         .emit(Change::AllSessionsRevoked { user })
         .await?;

@@ -24,7 +24,10 @@ use super::{
     policy::Denied,
     problems::{EMAIL_TAKEN, INSUFFICIENT_LEVEL, LAST_OWNER, WRONG_PASSWORD},
 };
-use crate::web::{Feature, Problem};
+use crate::{
+    shared::problems::database_problem,
+    web::{Feature, Problem},
+};
 
 /// Every endpoint of this feature, under the two tags it has in the documentation.
 #[must_use]
@@ -79,7 +82,7 @@ impl From<Error> for Problem {
             Error::Limits(error) => error.into(),
             Error::Hash(error @ HashError::Busy) => Problem::unavailable(error),
             Error::Hash(error @ HashError::Failed(_)) => Problem::internal(error),
-            Error::Database(error) => error.into(),
+            Error::Database(error) => database_problem(error),
         }
     }
 }

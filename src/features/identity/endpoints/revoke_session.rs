@@ -23,7 +23,10 @@ pub(super) fn endpoint(auth: &Auth) -> Endpoint {
 async fn handle(caller: Caller, id: SessionId, auth: Auth) -> Result<Response, Problem> {
     let (principal, mut transaction) = caller.begin(Locks::Account).await?;
     let (user, now, reason) = (principal.id(), auth.now(), Revocation::Logout);
-    if !sessions::revoke(&transaction, id, user, now, reason).await? {
+    if !sessions::revoke(&transaction, id, user, now, reason)
+        .await
+        .map_err(Error::from)?
+    {
         return Err(Error::SessionNotFound.into());
     }
     let change = Change::SessionRevoked { user, session: id };

@@ -5,15 +5,15 @@ use tokio_postgres::types::{ToSql, Type};
 
 use super::sessions::with_user;
 use crate::{
-    database::{DatabaseError, Executor, Query},
+    database::{DatabaseError, ReadExecutor, ReadQuery, WriteQuery},
     features::identity::{
         Presented, RefreshTokenHash, Session, SessionId, User, transaction::Writer,
     },
 };
 
-static ROTATE: Query = Query {
-    name: "refresh_tokens_rotate",
-    sql: "
+static ROTATE: WriteQuery = WriteQuery::update(
+    "refresh_tokens_rotate",
+    "
 WITH held AS (
     UPDATE sessions AS s
     SET last_used_at = $3, expires_at = LEAST(s.ends_at, $4)
@@ -39,13 +39,13 @@ SELECT held.id AS session_id, held.user_id, held.created_at AS session_created_a
        held.last_used_at, held.expires_at, held.ends_at, held.ip, held.user_agent
 FROM held
 JOIN successor ON successor.session_id = held.id",
-    types: &[
+    &[
         Type::BYTEA,
         Type::BYTEA,
         Type::TIMESTAMPTZ,
         Type::TIMESTAMPTZ,
     ],
-};
+);
 
 /// Uses a refresh token for the first time: notes it, hands out its successor, moves the session's end.
 ///
@@ -66,17 +66,17 @@ pub(in crate::features::identity) async fn rotate(
 ) -> Result<Option<Session>, DatabaseError> {
     let parameters: [&(dyn ToSql + Sync); 4] =
         [&hash.as_bytes(), &successor.as_bytes(), &now, &expires_at];
-    let row = db.optional(&ROTATE, &parameters).await?;
+    let row = db.returning_optional(&ROTATE, &parameters).await?;
     row.as_ref().map(Session::try_from).transpose()
 }
 
-static INSERT_TOKEN: Query = Query {
-    name: "refresh_tokens_insert",
-    sql: "
+static INSERT_TOKEN: WriteQuery = WriteQuery::insert(
+    "refresh_tokens_insert",
+    "
 INSERT INTO refresh_tokens (hash, session_id, parent_hash, created_at)
 VALUES ($1, $2, $3, $4)",
-    types: &[Type::BYTEA, Type::UUID, Type::BYTEA, Type::TIMESTAMPTZ],
-};
+    &[Type::BYTEA, Type::UUID, Type::BYTEA, Type::TIMESTAMPTZ],
+);
 
 /// Adds a refresh token, behind the one it was handed out for.
 pub(in crate::features::identity) async fn insert_token(
@@ -96,9 +96,9 @@ pub(in crate::features::identity) async fn insert_token(
     Ok(())
 }
 
-static FIND_BY_TOKEN: Query = Query {
-    name: "sessions_find_by_token",
-    sql: "
+static FIND_BY_TOKEN: ReadQuery = ReadQuery::new(
+    "sessions_find_by_token",
+    "
 SELECT s.id AS session_id, s.user_id, s.created_at AS session_created_at, s.last_used_at,
        s.expires_at, s.ends_at, s.ip, s.user_agent,
        u.id, u.email, u.role, u.is_active, u.created_at, u.updated_at,
@@ -112,12 +112,12 @@ WHERE t.hash = $1
   AND s.revoked_at IS NULL
   AND s.expires_at > $2
   AND u.is_active",
-    types: &[Type::BYTEA, Type::TIMESTAMPTZ],
-};
+    &[Type::BYTEA, Type::TIMESTAMPTZ],
+);
 
 /// What a refresh token belongs to, when that is alive, and what became of the token.
 pub(in crate::features::identity) async fn find_by_token(
-    db: &impl Executor,
+    db: &impl ReadExecutor,
     hash: RefreshTokenHash,
     now: OffsetDateTime,
 ) -> Result<Option<(Session, User, Presented)>, DatabaseError> {
@@ -137,14 +137,14 @@ pub(in crate::features::identity) async fn find_by_token(
         .transpose()
 }
 
-static SUPERSEDE_SUCCESSOR: Query = Query {
-    name: "refresh_tokens_supersede_successor",
-    sql: "
+static SUPERSEDE_SUCCESSOR: WriteQuery = WriteQuery::update(
+    "refresh_tokens_supersede_successor",
+    "
 UPDATE refresh_tokens
 SET superseded_at = $2
 WHERE parent_hash = $1 AND used_at IS NULL AND superseded_at IS NULL",
-    types: &[Type::BYTEA, Type::TIMESTAMPTZ],
-};
+    &[Type::BYTEA, Type::TIMESTAMPTZ],
+);
 
 /// Takes the unused successor of a refresh token out of the line.
 pub(in crate::features::identity) async fn supersede_successor(

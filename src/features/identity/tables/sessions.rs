@@ -10,7 +10,7 @@ use tokio_postgres::{
 use uuid::Uuid;
 
 use crate::{
-    database::{DatabaseError, Executor, Query},
+    database::{DatabaseError, ReadExecutor, ReadQuery, WriteQuery},
     features::identity::{
         RefreshTokenHash, Revocation, Session, SessionId, User, UserId, transaction::Writer,
     },
@@ -33,9 +33,9 @@ impl TryFrom<&Row> for Session {
     }
 }
 
-static FIND_LIVE: Query = Query {
-    name: "sessions_find_live",
-    sql: "
+static FIND_LIVE: ReadQuery = ReadQuery::new(
+    "sessions_find_live",
+    "
 SELECT s.id AS session_id, s.user_id, s.created_at AS session_created_at, s.last_used_at,
        s.expires_at, s.ends_at, s.ip, s.user_agent,
        u.id, u.email, u.role, u.is_active, u.created_at, u.updated_at
@@ -46,12 +46,12 @@ WHERE s.id = $1
   AND s.revoked_at IS NULL
   AND s.expires_at > $3
   AND u.is_active",
-    types: &[Type::UUID, Type::UUID, Type::TIMESTAMPTZ],
-};
+    &[Type::UUID, Type::UUID, Type::TIMESTAMPTZ],
+);
 
 /// A session that is alive, with its user: what every authenticated request asks.
 pub(in crate::features::identity) async fn find_live(
-    db: &impl Executor,
+    db: &impl ReadExecutor,
     id: SessionId,
     user_id: UserId,
     now: OffsetDateTime,
@@ -66,9 +66,9 @@ pub(super) fn with_user(row: &Row) -> Result<(Session, User), DatabaseError> {
     Ok((row.try_into()?, row.try_into()?))
 }
 
-static OPEN: Query = Query {
-    name: "sessions_open",
-    sql: "
+static OPEN: WriteQuery = WriteQuery::insert(
+    "sessions_open",
+    "
 WITH opened AS (
     INSERT INTO sessions
         (id, user_id, created_at, last_used_at, expires_at, ends_at, ip, user_agent)
@@ -89,7 +89,7 @@ WHERE id IN (
     ORDER BY created_at DESC, id DESC
     OFFSET $11
 )",
-    types: &[
+    &[
         Type::UUID,
         Type::UUID,
         Type::TIMESTAMPTZ,
@@ -102,7 +102,7 @@ WHERE id IN (
         Type::TEXT,
         Type::INT8,
     ],
-};
+);
 
 /// Adds a session, perhaps with a refresh token, and ends the user's oldest ones beyond this many.
 ///
@@ -134,15 +134,15 @@ pub(in crate::features::identity) async fn open(
     Ok(())
 }
 
-static LOCK_FOR_SHARE: Query = Query {
-    name: "sessions_lock_for_share",
-    sql: "
+static LOCK_FOR_SHARE: WriteQuery = WriteQuery::select_for_update(
+    "sessions_lock_for_share",
+    "
 SELECT id
 FROM sessions
 WHERE id = $1 AND user_id = $2 AND revoked_at IS NULL AND expires_at > $3
 FOR SHARE",
-    types: &[Type::UUID, Type::UUID, Type::TIMESTAMPTZ],
-};
+    &[Type::UUID, Type::UUID, Type::TIMESTAMPTZ],
+);
 
 /// Locks a live session of this user against changes. `false` when there is none.
 pub(in crate::features::identity) async fn lock_for_share(
@@ -154,15 +154,15 @@ pub(in crate::features::identity) async fn lock_for_share(
     lock_live(db, &LOCK_FOR_SHARE, id, user_id, now).await
 }
 
-static LOCK_FOR_NO_KEY_UPDATE: Query = Query {
-    name: "sessions_lock_for_no_key_update",
-    sql: "
+static LOCK_FOR_NO_KEY_UPDATE: WriteQuery = WriteQuery::select_for_update(
+    "sessions_lock_for_no_key_update",
+    "
 SELECT id
 FROM sessions
 WHERE id = $1 AND user_id = $2 AND revoked_at IS NULL AND expires_at > $3
 FOR NO KEY UPDATE",
-    types: &[Type::UUID, Type::UUID, Type::TIMESTAMPTZ],
-};
+    &[Type::UUID, Type::UUID, Type::TIMESTAMPTZ],
+);
 
 /// Locks a live session of this user to end it. `false` when there is none.
 pub(in crate::features::identity) async fn lock_for_no_key_update(
@@ -176,27 +176,27 @@ pub(in crate::features::identity) async fn lock_for_no_key_update(
 
 async fn lock_live(
     db: &impl Writer,
-    query: &'static Query,
+    query: &'static WriteQuery,
     id: SessionId,
     user_id: UserId,
     now: OffsetDateTime,
 ) -> Result<bool, DatabaseError> {
     let row = db
-        .optional(query, &[id.as_uuid(), user_id.as_uuid(), &now])
+        .returning_optional(query, &[id.as_uuid(), user_id.as_uuid(), &now])
         .await?;
     Ok(row.is_some())
 }
 
-static LOCK_BY_TOKEN: Query = Query {
-    name: "sessions_lock_by_token",
-    sql: "
+static LOCK_BY_TOKEN: WriteQuery = WriteQuery::select_for_update(
+    "sessions_lock_by_token",
+    "
 SELECT s.id
 FROM sessions AS s
 JOIN refresh_tokens AS t ON t.session_id = s.id
 WHERE t.hash = $1
 FOR UPDATE OF s",
-    types: &[Type::BYTEA],
-};
+    &[Type::BYTEA],
+);
 
 /// Holds the session of a refresh token until the transaction ends. `false` when there is none.
 ///
@@ -206,18 +206,20 @@ pub(in crate::features::identity) async fn lock_by_token(
     db: &impl Writer,
     hash: RefreshTokenHash,
 ) -> Result<bool, DatabaseError> {
-    let row = db.optional(&LOCK_BY_TOKEN, &[&hash.as_bytes()]).await?;
+    let row = db
+        .returning_optional(&LOCK_BY_TOKEN, &[&hash.as_bytes()])
+        .await?;
     Ok(row.is_some())
 }
 
-static EXTEND: Query = Query {
-    name: "sessions_extend",
-    sql: "
+static EXTEND: WriteQuery = WriteQuery::update(
+    "sessions_extend",
+    "
 UPDATE sessions
 SET last_used_at = $2, expires_at = $3
 WHERE id = $1",
-    types: &[Type::UUID, Type::TIMESTAMPTZ, Type::TIMESTAMPTZ],
-};
+    &[Type::UUID, Type::TIMESTAMPTZ, Type::TIMESTAMPTZ],
+);
 
 /// Moves the end of a session that is in use.
 pub(in crate::features::identity) async fn extend(
@@ -231,20 +233,20 @@ pub(in crate::features::identity) async fn extend(
     Ok(())
 }
 
-static LIST: Query = Query {
-    name: "sessions_list",
-    sql: "
+static LIST: ReadQuery = ReadQuery::new(
+    "sessions_list",
+    "
 SELECT id AS session_id, user_id, created_at AS session_created_at, last_used_at,
        expires_at, ends_at, ip, user_agent
 FROM sessions
 WHERE user_id = $1 AND revoked_at IS NULL AND expires_at > $2
 ORDER BY created_at, id",
-    types: &[Type::UUID, Type::TIMESTAMPTZ],
-};
+    &[Type::UUID, Type::TIMESTAMPTZ],
+);
 
 /// A user's live sessions, oldest first.
 pub(in crate::features::identity) async fn list(
-    db: &impl Executor,
+    db: &impl ReadExecutor,
     user_id: UserId,
     now: OffsetDateTime,
 ) -> Result<Vec<Session>, DatabaseError> {
@@ -252,14 +254,14 @@ pub(in crate::features::identity) async fn list(
     rows.iter().map(Session::try_from).collect()
 }
 
-static REVOKE: Query = Query {
-    name: "sessions_revoke",
-    sql: "
+static REVOKE: WriteQuery = WriteQuery::update(
+    "sessions_revoke",
+    "
 UPDATE sessions
 SET revoked_at = $3, revoked_for = $4
 WHERE id = $1 AND user_id = $2 AND revoked_at IS NULL AND expires_at > $3",
-    types: &[Type::UUID, Type::UUID, Type::TIMESTAMPTZ, Type::TEXT],
-};
+    &[Type::UUID, Type::UUID, Type::TIMESTAMPTZ, Type::TEXT],
+);
 
 /// Ends a live session of this user. `false` when there is none.
 pub(in crate::features::identity) async fn revoke(
@@ -274,14 +276,14 @@ pub(in crate::features::identity) async fn revoke(
     Ok(db.execute(&REVOKE, &parameters).await? == 1)
 }
 
-static REVOKE_ALL: Query = Query {
-    name: "sessions_revoke_all",
-    sql: "
+static REVOKE_ALL: WriteQuery = WriteQuery::update(
+    "sessions_revoke_all",
+    "
 UPDATE sessions
 SET revoked_at = $2, revoked_for = $3
 WHERE user_id = $1 AND revoked_at IS NULL AND ($4::uuid IS NULL OR id <> $4)",
-    types: &[Type::UUID, Type::TIMESTAMPTZ, Type::TEXT, Type::UUID],
-};
+    &[Type::UUID, Type::TIMESTAMPTZ, Type::TEXT, Type::UUID],
+);
 
 /// Ends every session of a user, except perhaps one. Returns how many.
 pub(in crate::features::identity) async fn revoke_all(
@@ -296,9 +298,9 @@ pub(in crate::features::identity) async fn revoke_all(
     db.execute(&REVOKE_ALL, &parameters).await
 }
 
-static TOUCH: Query = Query {
-    name: "sessions_touch",
-    sql: "
+static TOUCH: WriteQuery = WriteQuery::update(
+    "sessions_touch",
+    "
 UPDATE sessions
 SET last_used_at = $2
 WHERE id = ANY(ARRAY(
@@ -307,8 +309,8 @@ WHERE id = ANY(ARRAY(
     WHERE id = ANY($1) AND last_used_at < $2
     FOR NO KEY UPDATE SKIP LOCKED
 ))",
-    types: &[Type::UUID_ARRAY, Type::TIMESTAMPTZ],
-};
+    &[Type::UUID_ARRAY, Type::TIMESTAMPTZ],
+);
 
 /// Notes that these sessions were in use.
 ///
@@ -322,9 +324,9 @@ pub(in crate::features::identity) async fn touch(
     db.execute(&TOUCH, &[&ids, &now]).await
 }
 
-static DELETE_EXPIRED: Query = Query {
-    name: "sessions_delete_expired",
-    sql: "
+static DELETE_EXPIRED: WriteQuery = WriteQuery::delete(
+    "sessions_delete_expired",
+    "
 DELETE FROM sessions
 WHERE id = ANY(ARRAY(
     SELECT id
@@ -334,12 +336,12 @@ WHERE id = ANY(ARRAY(
     LIMIT $2
     FOR UPDATE SKIP LOCKED
 ))",
-    types: &[Type::TIMESTAMPTZ, Type::INT8],
-};
+    &[Type::TIMESTAMPTZ, Type::INT8],
+);
 
-static DELETE_REVOKED: Query = Query {
-    name: "sessions_delete_revoked",
-    sql: "
+static DELETE_REVOKED: WriteQuery = WriteQuery::delete(
+    "sessions_delete_revoked",
+    "
 DELETE FROM sessions
 WHERE id = ANY(ARRAY(
     SELECT id
@@ -349,8 +351,8 @@ WHERE id = ANY(ARRAY(
     LIMIT $2
     FOR UPDATE SKIP LOCKED
 ))",
-    types: &[Type::TIMESTAMPTZ, Type::INT8],
-};
+    &[Type::TIMESTAMPTZ, Type::INT8],
+);
 
 /// Removes up to `limit` expired and as many revoked sessions with their tokens.
 ///

@@ -4,73 +4,75 @@ use tokio_postgres::{Row, types::Type};
 
 use super::users::with_hash;
 use crate::{
-    database::{DatabaseError, Query},
+    database::{DatabaseError, WriteQuery},
     features::identity::{
         UserId,
         transaction::{LockedUser, Writer},
     },
 };
 
-static LOCK_FOR_SHARE: Query = Query {
-    name: "users_lock_for_share",
-    sql: "
+static LOCK_FOR_SHARE: WriteQuery = WriteQuery::select_for_update(
+    "users_lock_for_share",
+    "
 SELECT id, email, password_hash, role, is_active, created_at, updated_at
 FROM users
 WHERE id = $1
 FOR SHARE",
-    types: &[Type::UUID],
-};
+    &[Type::UUID],
+);
 
 /// Locks a user against changes. Empty when there is no such user.
 pub(in crate::features::identity) async fn lock_for_share(
     db: &impl Writer,
     id: UserId,
 ) -> Result<Vec<LockedUser>, DatabaseError> {
-    let rows = db.rows(&LOCK_FOR_SHARE, &[id.as_uuid()]).await?;
+    let rows = db.returning(&LOCK_FOR_SHARE, &[id.as_uuid()]).await?;
     rows.iter().map(locked).collect()
 }
 
-static LOCK_FOR_NO_KEY_UPDATE: Query = Query {
-    name: "users_lock_for_no_key_update",
-    sql: "
+static LOCK_FOR_NO_KEY_UPDATE: WriteQuery = WriteQuery::select_for_update(
+    "users_lock_for_no_key_update",
+    "
 SELECT id, email, password_hash, role, is_active, created_at, updated_at
 FROM users
 WHERE id = $1
 FOR NO KEY UPDATE",
-    types: &[Type::UUID],
-};
+    &[Type::UUID],
+);
 
 /// Locks a user to change it, but not its address, or to change several of its sessions. Empty when there is no such user.
 pub(in crate::features::identity) async fn lock_for_no_key_update(
     db: &impl Writer,
     id: UserId,
 ) -> Result<Vec<LockedUser>, DatabaseError> {
-    let rows = db.rows(&LOCK_FOR_NO_KEY_UPDATE, &[id.as_uuid()]).await?;
+    let rows = db
+        .returning(&LOCK_FOR_NO_KEY_UPDATE, &[id.as_uuid()])
+        .await?;
     rows.iter().map(locked).collect()
 }
 
-static LOCK_FOR_UPDATE: Query = Query {
-    name: "users_lock_for_update",
-    sql: "
+static LOCK_FOR_UPDATE: WriteQuery = WriteQuery::select_for_update(
+    "users_lock_for_update",
+    "
 SELECT id, email, password_hash, role, is_active, created_at, updated_at
 FROM users
 WHERE id = $1
 FOR UPDATE",
-    types: &[Type::UUID],
-};
+    &[Type::UUID],
+);
 
 /// Locks a user to change its address. Empty when there is no such user.
 pub(in crate::features::identity) async fn lock_for_update(
     db: &impl Writer,
     id: UserId,
 ) -> Result<Vec<LockedUser>, DatabaseError> {
-    let rows = db.rows(&LOCK_FOR_UPDATE, &[id.as_uuid()]).await?;
+    let rows = db.returning(&LOCK_FOR_UPDATE, &[id.as_uuid()]).await?;
     rows.iter().map(locked).collect()
 }
 
-static LOCK_FOR_CHANGE: Query = Query {
-    name: "users_lock_for_change",
-    sql: "
+static LOCK_FOR_CHANGE: WriteQuery = WriteQuery::select_for_update(
+    "users_lock_for_change",
+    "
 SELECT u.id, u.email, u.password_hash, u.role, u.is_active, u.created_at, u.updated_at
 FROM (
     SELECT id
@@ -95,8 +97,8 @@ CROSS JOIN LATERAL (
         FOR SHARE
     ) AS other
 ) AS u",
-    types: &[Type::UUID, Type::UUID],
-};
+    &[Type::UUID, Type::UUID],
+);
 
 /// Locks the user that will be changed, and against changes the caller and every active owner.
 ///
@@ -111,9 +113,9 @@ pub(in crate::features::identity) async fn lock_for_change(
     lock_concerned(db, &LOCK_FOR_CHANGE, caller, target).await
 }
 
-static LOCK_FOR_DELETE: Query = Query {
-    name: "users_lock_for_delete",
-    sql: "
+static LOCK_FOR_DELETE: WriteQuery = WriteQuery::select_for_update(
+    "users_lock_for_delete",
+    "
 SELECT u.id, u.email, u.password_hash, u.role, u.is_active, u.created_at, u.updated_at
 FROM (
     SELECT id
@@ -138,8 +140,8 @@ CROSS JOIN LATERAL (
         FOR SHARE
     ) AS other
 ) AS u",
-    types: &[Type::UUID, Type::UUID],
-};
+    &[Type::UUID, Type::UUID],
+);
 
 /// Locks the user that will be deleted, and the same others as [`lock_for_change`] in the same order.
 pub(in crate::features::identity) async fn lock_for_delete(
@@ -152,12 +154,12 @@ pub(in crate::features::identity) async fn lock_for_delete(
 
 async fn lock_concerned(
     db: &impl Writer,
-    query: &'static Query,
+    query: &'static WriteQuery,
     caller: Option<UserId>,
     target: UserId,
 ) -> Result<Vec<LockedUser>, DatabaseError> {
     let caller = caller.map(|id| *id.as_uuid());
-    let rows = db.rows(query, &[&caller, target.as_uuid()]).await?;
+    let rows = db.returning(query, &[&caller, target.as_uuid()]).await?;
     rows.iter().map(locked).collect()
 }
 

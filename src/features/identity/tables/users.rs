@@ -4,7 +4,7 @@ use time::OffsetDateTime;
 use tokio_postgres::{Row, types::Type};
 
 use crate::{
-    database::{DatabaseError, Executor, Query},
+    database::{DatabaseError, ReadExecutor, ReadQuery, WriteQuery},
     features::identity::{
         Email, Error, PasswordHash, Role, User, UserFilter, UserId, transaction::Writer,
     },
@@ -19,10 +19,10 @@ impl TryFrom<&Row> for User {
         let role: &str = row.try_get("role")?;
         Ok(Self {
             id: UserId::from(row.try_get::<_, uuid::Uuid>("id")?),
-            email: Email::parse(email).map_err(|_| DatabaseError::Unreadable("email"))?,
+            email: Email::parse(email).map_err(|_| DatabaseError::InvalidColumn("email"))?,
             role: role
                 .parse()
-                .map_err(|_| DatabaseError::Unreadable("role"))?,
+                .map_err(|_| DatabaseError::InvalidColumn("role"))?,
             is_active: row.try_get("is_active")?,
             created_at: row.try_get("created_at")?,
             updated_at: row.try_get("updated_at")?,
@@ -30,12 +30,12 @@ impl TryFrom<&Row> for User {
     }
 }
 
-static INSERT: Query = Query {
-    name: "users_insert",
-    sql: "
+static INSERT: WriteQuery = WriteQuery::insert(
+    "users_insert",
+    "
 INSERT INTO users (id, email, password_hash, role, is_active, created_at, updated_at)
 VALUES ($1, $2, $3, $4, $5, $6, $7)",
-    types: &[
+    &[
         Type::UUID,
         Type::TEXT,
         Type::TEXT,
@@ -44,7 +44,7 @@ VALUES ($1, $2, $3, $4, $5, $6, $7)",
         Type::TIMESTAMPTZ,
         Type::TIMESTAMPTZ,
     ],
-};
+);
 
 /// Adds a user.
 pub(in crate::features::identity) async fn insert(
@@ -71,24 +71,24 @@ pub(in crate::features::identity) async fn insert(
 }
 
 fn taken(error: DatabaseError) -> Error {
-    if error.breaks("users_email_key") {
+    if error.violates("users_email_key") {
         return Error::EmailTaken;
     }
     error.into()
 }
 
-static FIND_BY_EMAIL: Query = Query {
-    name: "users_find_by_email",
-    sql: "
+static FIND_BY_EMAIL: ReadQuery = ReadQuery::new(
+    "users_find_by_email",
+    "
 SELECT id, email, password_hash, role, is_active, created_at, updated_at
 FROM users
 WHERE email = $1",
-    types: &[Type::TEXT],
-};
+    &[Type::TEXT],
+);
 
 /// The user of this address, with the hash to compare a password with.
 pub(in crate::features::identity) async fn find_by_email(
-    db: &impl Executor,
+    db: &impl ReadExecutor,
     email: &Email,
 ) -> Result<Option<(User, PasswordHash)>, DatabaseError> {
     let row = db.optional(&FIND_BY_EMAIL, &[&email.as_str()]).await?;
@@ -102,27 +102,27 @@ pub(super) fn with_hash(row: &Row) -> Result<(User, PasswordHash), DatabaseError
     ))
 }
 
-static FIND: Query = Query {
-    name: "users_find",
-    sql: "
+static FIND: ReadQuery = ReadQuery::new(
+    "users_find",
+    "
 SELECT id, email, password_hash, role, is_active, created_at, updated_at
 FROM users
 WHERE id = $1",
-    types: &[Type::UUID],
-};
+    &[Type::UUID],
+);
 
 /// The user of this id, with the hash to compare a password with.
 pub(in crate::features::identity) async fn find(
-    db: &impl Executor,
+    db: &impl ReadExecutor,
     id: UserId,
 ) -> Result<Option<(User, PasswordHash)>, DatabaseError> {
     let row = db.optional(&FIND, &[id.as_uuid()]).await?;
     row.as_ref().map(with_hash).transpose()
 }
 
-static LIST: Query = Query {
-    name: "users_list",
-    sql: "
+static LIST: ReadQuery = ReadQuery::new(
+    "users_list",
+    "
 SELECT id, email, role, is_active, created_at, updated_at
 FROM users
 WHERE id > $1
@@ -130,12 +130,12 @@ WHERE id > $1
   AND ($3::boolean IS NULL OR is_active = $3)
 ORDER BY id
 LIMIT $4",
-    types: &[Type::UUID, Type::TEXT, Type::BOOL, Type::INT8],
-};
+    &[Type::UUID, Type::TEXT, Type::BOOL, Type::INT8],
+);
 
-static LIST_BY_PREFIX: Query = Query {
-    name: "users_list_by_prefix",
-    sql: "
+static LIST_BY_PREFIX: ReadQuery = ReadQuery::new(
+    "users_list_by_prefix",
+    "
 SELECT id, email, role, is_active, created_at, updated_at
 FROM users
 WHERE email >= $5 AND email < $6
@@ -144,7 +144,7 @@ WHERE email >= $5 AND email < $6
   AND ($3::boolean IS NULL OR is_active = $3)
 ORDER BY id
 LIMIT $4",
-    types: &[
+    &[
         Type::UUID,
         Type::TEXT,
         Type::BOOL,
@@ -152,7 +152,7 @@ LIMIT $4",
         Type::TEXT,
         Type::TEXT,
     ],
-};
+);
 
 /// The rows for this page, oldest first.
 ///
@@ -160,7 +160,7 @@ LIMIT $4",
 /// the last character of ASCII, which no address holds. Unlike `LIKE` it needs
 /// no escaping, and a prepared statement finds the index, too.
 pub(in crate::features::identity) async fn list(
-    db: &impl Executor,
+    db: &impl ReadExecutor,
     filter: &UserFilter,
     request: PageRequest,
 ) -> Result<Vec<User>, DatabaseError> {
@@ -179,14 +179,14 @@ pub(in crate::features::identity) async fn list(
     rows.iter().map(User::try_from).collect()
 }
 
-static UPDATE_ROLE_AND_STATE: Query = Query {
-    name: "users_update_role_and_state",
-    sql: "
+static UPDATE_ROLE_AND_STATE: WriteQuery = WriteQuery::update(
+    "users_update_role_and_state",
+    "
 UPDATE users
 SET role = $2, is_active = $3, updated_at = $4
 WHERE id = $1",
-    types: &[Type::UUID, Type::TEXT, Type::BOOL, Type::TIMESTAMPTZ],
-};
+    &[Type::UUID, Type::TEXT, Type::BOOL, Type::TIMESTAMPTZ],
+);
 
 /// Writes role and state.
 pub(in crate::features::identity) async fn update_role_and_state(
@@ -206,15 +206,15 @@ pub(in crate::features::identity) async fn update_role_and_state(
     Ok(())
 }
 
-static UPDATE_EMAIL: Query = Query {
-    name: "users_update_email",
-    sql: "
+static UPDATE_EMAIL: WriteQuery = WriteQuery::update(
+    "users_update_email",
+    "
 UPDATE users
 SET email = $2, updated_at = $3
 WHERE id = $1
 RETURNING id, email, role, is_active, created_at, updated_at",
-    types: &[Type::UUID, Type::TEXT, Type::TIMESTAMPTZ],
-};
+    &[Type::UUID, Type::TEXT, Type::TIMESTAMPTZ],
+);
 
 /// Writes the address.
 pub(in crate::features::identity) async fn update_email(
@@ -224,20 +224,20 @@ pub(in crate::features::identity) async fn update_email(
     now: OffsetDateTime,
 ) -> Result<Option<User>, Error> {
     let row = db
-        .optional(&UPDATE_EMAIL, &[id.as_uuid(), &email.as_str(), &now])
+        .returning_optional(&UPDATE_EMAIL, &[id.as_uuid(), &email.as_str(), &now])
         .await
         .map_err(taken)?;
     Ok(row.as_ref().map(User::try_from).transpose()?)
 }
 
-static UPDATE_HASH: Query = Query {
-    name: "users_update_hash",
-    sql: "
+static UPDATE_HASH: WriteQuery = WriteQuery::update(
+    "users_update_hash",
+    "
 UPDATE users
 SET password_hash = $3, updated_at = $4
 WHERE id = $1 AND password_hash = $2",
-    types: &[Type::UUID, Type::TEXT, Type::TEXT, Type::TIMESTAMPTZ],
-};
+    &[Type::UUID, Type::TEXT, Type::TEXT, Type::TIMESTAMPTZ],
+);
 
 /// Replaces this hash by another, unless another request did in the meantime.
 pub(in crate::features::identity) async fn update_hash(
@@ -252,13 +252,13 @@ pub(in crate::features::identity) async fn update_hash(
     Ok(db.execute(&UPDATE_HASH, &parameters).await? == 1)
 }
 
-static DELETE: Query = Query {
-    name: "users_delete",
-    sql: "
+static DELETE: WriteQuery = WriteQuery::delete(
+    "users_delete",
+    "
 DELETE FROM users
 WHERE id = $1",
-    types: &[Type::UUID],
-};
+    &[Type::UUID],
+);
 
 /// Removes a user, and by the schema's rule everything that is theirs.
 pub(in crate::features::identity) async fn delete(

@@ -6,13 +6,13 @@ use tokio_postgres::types::Type;
 
 use super::super::key::LimitKey;
 use crate::{
-    database::{DatabaseError, Executor, Query},
+    database::{DatabaseError, WriteExecutor, WriteQuery},
     web::{Quota, Taken},
 };
 
-static TAKE: Query = Query {
-    name: "rate_limits_take",
-    sql: "
+static TAKE: WriteQuery = WriteQuery::insert(
+    "rate_limits_take",
+    "
 WITH taken AS (
     INSERT INTO rate_limits AS held (key, full_at)
     VALUES ($1, now() + make_interval(secs => $2))
@@ -28,21 +28,21 @@ UNION ALL
 SELECT false, EXTRACT(EPOCH FROM full_at - now())::float8
 FROM rate_limits
 WHERE key = $1 AND NOT EXISTS (SELECT FROM taken)",
-    types: &[Type::BYTEA, Type::FLOAT8, Type::FLOAT8],
-};
+    &[Type::BYTEA, Type::FLOAT8, Type::FLOAT8],
+);
 
 /// Takes a token from the bucket of this key, in one statement, so that no two take the same one.
 ///
 /// The time is PostgreSQL's `now()`: one clock for all replicas, whose own clocks may differ.
 pub(in crate::features::limits) async fn take(
-    db: &impl Executor,
+    db: &impl WriteExecutor,
     key: LimitKey,
     quota: &Quota,
 ) -> Result<Taken, DatabaseError> {
     let (interval, window) = (quota.interval(), quota.window());
     let parameters = (interval.as_secs_f64(), window.as_secs_f64());
     let row = db
-        .optional(&TAKE, &[&key.as_bytes(), &parameters.0, &parameters.1])
+        .returning_optional(&TAKE, &[&key.as_bytes(), &parameters.0, &parameters.1])
         .await?;
     // No row: another attempt inserted the bucket, and emptied it, after this statement's snapshot.
     let Some(row) = row else {
@@ -55,9 +55,9 @@ pub(in crate::features::limits) async fn take(
     Ok(Err(quota.refusal(full_in)))
 }
 
-static DELETE_FULL: Query = Query {
-    name: "rate_limits_delete_full",
-    sql: "
+static DELETE_FULL: WriteQuery = WriteQuery::delete(
+    "rate_limits_delete_full",
+    "
 DELETE FROM rate_limits
 WHERE key = ANY(ARRAY(
     SELECT key
@@ -66,12 +66,12 @@ WHERE key = ANY(ARRAY(
     LIMIT $1
     FOR UPDATE SKIP LOCKED
 ))",
-    types: &[Type::INT8],
-};
+    &[Type::INT8],
+);
 
 /// Removes up to `limit` buckets that are full again. Rows that another replica has locked are skipped.
 pub(in crate::features::limits) async fn delete_full(
-    db: &impl Executor,
+    db: &impl WriteExecutor,
     limit: u32,
 ) -> Result<u64, DatabaseError> {
     db.execute(&DELETE_FULL, &[&i64::from(limit)]).await

@@ -15,10 +15,8 @@ use warp::reply::Response;
 
 use super::super::state::Operations;
 use crate::{
-    database::{
-        DatabaseError,
-        migrations::{self, Comparison},
-    },
+    database::{Comparison, DatabaseError},
+    migrations::MIGRATIONS,
     telemetry::VERSION,
     web::{Endpoint, get, json, openapi, public},
 };
@@ -144,7 +142,7 @@ impl Health {
         let database = &operations.database;
         let check = async {
             let latency = database.ping().await?;
-            let schema = migrations::compare_with(database.reads()).await?;
+            let schema = MIGRATIONS.compare_with(database.read_pool()).await?;
             Ok::<_, DatabaseError>((latency, schema))
         };
         match tokio::time::timeout(DATABASE_TIMEOUT, check).await {

@@ -8,7 +8,7 @@ use super::{
     error::Error,
 };
 use crate::{
-    database::{DatabaseError, Executor, Parameters, Query},
+    database::{DatabaseError, Parameters, ReadExecutor, ReadQuery, WriteExecutor, WriteQuery},
     features::identity::UserId,
     web::PageRequest,
 };
@@ -23,8 +23,8 @@ impl TryFrom<&Row> for Note {
         Ok(Self {
             id: row.try_get::<_, Uuid>("id")?.into(),
             user_id: row.try_get::<_, Uuid>("user_id")?.into(),
-            title: title.map_err(|_| DatabaseError::Unreadable("title"))?,
-            body: body.map_err(|_| DatabaseError::Unreadable("body"))?,
+            title: title.map_err(|_| DatabaseError::InvalidColumn("title"))?,
+            body: body.map_err(|_| DatabaseError::InvalidColumn("body"))?,
             pinned: row.try_get("pinned")?,
             created_at: row.try_get("created_at")?,
             updated_at: row.try_get("updated_at")?,
@@ -32,12 +32,12 @@ impl TryFrom<&Row> for Note {
     }
 }
 
-static INSERT: Query = Query {
-    name: "notes_insert",
-    sql: "
+static INSERT: WriteQuery = WriteQuery::insert(
+    "notes_insert",
+    "
 INSERT INTO notes (id, user_id, title, body, pinned, created_at, updated_at)
 VALUES ($1, $2, $3, $4, $5, $6, $7)",
-    types: &[
+    &[
         Type::UUID,
         Type::UUID,
         Type::TEXT,
@@ -46,10 +46,10 @@ VALUES ($1, $2, $3, $4, $5, $6, $7)",
         Type::TIMESTAMPTZ,
         Type::TIMESTAMPTZ,
     ],
-};
+);
 
 /// Adds a note.
-pub(super) async fn insert(db: &impl Executor, note: &Note) -> Result<(), Error> {
+pub(super) async fn insert(db: &impl WriteExecutor, note: &Note) -> Result<(), Error> {
     let parameters: Parameters<'_> = &[
         note.id.as_uuid(),
         note.user_id.as_uuid(),
@@ -60,25 +60,25 @@ pub(super) async fn insert(db: &impl Executor, note: &Note) -> Result<(), Error>
         &note.updated_at,
     ];
     match db.execute(&INSERT, parameters).await {
-        Err(error) if error.breaks("notes_user_id_fkey") => Err(Error::UserGone),
+        Err(error) if error.violates("notes_user_id_fkey") => Err(Error::UserGone),
         outcome => Ok(outcome.map(drop)?),
     }
 }
 
-static LIST: Query = Query {
-    name: "notes_list",
-    sql: "
+static LIST: ReadQuery = ReadQuery::new(
+    "notes_list",
+    "
 SELECT id, user_id, title, body, pinned, created_at, updated_at
 FROM notes
 WHERE user_id = $1 AND id > $2
 ORDER BY id
 LIMIT $3",
-    types: &[Type::UUID, Type::UUID, Type::INT8],
-};
+    &[Type::UUID, Type::UUID, Type::INT8],
+);
 
 /// The rows for this page of a user's notes, oldest first.
 pub(super) async fn list(
-    db: &impl Executor,
+    db: &impl ReadExecutor,
     user_id: UserId,
     request: PageRequest,
 ) -> Result<Vec<Note>, DatabaseError> {
@@ -87,18 +87,18 @@ pub(super) async fn list(
     rows.iter().map(Note::try_from).collect()
 }
 
-static FIND: Query = Query {
-    name: "notes_find",
-    sql: "
+static FIND: ReadQuery = ReadQuery::new(
+    "notes_find",
+    "
 SELECT id, user_id, title, body, pinned, created_at, updated_at
 FROM notes
 WHERE user_id = $1 AND id = $2",
-    types: &[Type::UUID, Type::UUID],
-};
+    &[Type::UUID, Type::UUID],
+);
 
 /// The note of this id, if it is this user's.
 pub(super) async fn find(
-    db: &impl Executor,
+    db: &impl ReadExecutor,
     user_id: UserId,
     id: NoteId,
 ) -> Result<Option<Note>, DatabaseError> {
@@ -108,35 +108,35 @@ pub(super) async fn find(
     row.as_ref().map(Note::try_from).transpose()
 }
 
-static LOCK: Query = Query {
-    name: "notes_lock",
-    sql: "
+static LOCK: WriteQuery = WriteQuery::select_for_update(
+    "notes_lock",
+    "
 SELECT id, user_id, title, body, pinned, created_at, updated_at
 FROM notes
 WHERE user_id = $1 AND id = $2
 FOR UPDATE",
-    types: &[Type::UUID, Type::UUID],
-};
+    &[Type::UUID, Type::UUID],
+);
 
 /// The same, held until the transaction ends.
 pub(super) async fn lock(
-    db: &impl Executor,
+    db: &impl WriteExecutor,
     user_id: UserId,
     id: NoteId,
 ) -> Result<Option<Note>, DatabaseError> {
     let row = db
-        .optional(&LOCK, &[user_id.as_uuid(), id.as_uuid()])
+        .returning_optional(&LOCK, &[user_id.as_uuid(), id.as_uuid()])
         .await?;
     row.as_ref().map(Note::try_from).transpose()
 }
 
-static UPDATE: Query = Query {
-    name: "notes_update",
-    sql: "
+static UPDATE: WriteQuery = WriteQuery::update(
+    "notes_update",
+    "
 UPDATE notes
 SET title = $3, body = $4, pinned = $5, updated_at = $6
 WHERE user_id = $1 AND id = $2",
-    types: &[
+    &[
         Type::UUID,
         Type::UUID,
         Type::TEXT,
@@ -144,10 +144,10 @@ WHERE user_id = $1 AND id = $2",
         Type::BOOL,
         Type::TIMESTAMPTZ,
     ],
-};
+);
 
 /// Writes what can change about a note.
-pub(super) async fn update(db: &impl Executor, note: &Note) -> Result<(), DatabaseError> {
+pub(super) async fn update(db: &impl WriteExecutor, note: &Note) -> Result<(), DatabaseError> {
     let parameters: Parameters<'_> = &[
         note.user_id.as_uuid(),
         note.id.as_uuid(),
@@ -160,17 +160,17 @@ pub(super) async fn update(db: &impl Executor, note: &Note) -> Result<(), Databa
     Ok(())
 }
 
-static DELETE: Query = Query {
-    name: "notes_delete",
-    sql: "
+static DELETE: WriteQuery = WriteQuery::delete(
+    "notes_delete",
+    "
 DELETE FROM notes
 WHERE user_id = $1 AND id = $2",
-    types: &[Type::UUID, Type::UUID],
-};
+    &[Type::UUID, Type::UUID],
+);
 
 /// Removes a note of this user's. `false` when there is none.
 pub(super) async fn delete(
-    db: &impl Executor,
+    db: &impl WriteExecutor,
     user_id: UserId,
     id: NoteId,
 ) -> Result<bool, DatabaseError> {

@@ -40,13 +40,13 @@ impl Notes {
         user_id: UserId,
         request: PageRequest,
     ) -> Result<Page<Note>, DatabaseError> {
-        let notes = repository::list(self.database.reads(), user_id, request).await?;
+        let notes = repository::list(self.database.read_pool(), user_id, request).await?;
         Ok(Page::of(notes, request, |note| *note.id.as_uuid()))
     }
 
     /// The note of this id, if it is this user's.
     pub async fn find(&self, user_id: UserId, id: NoteId) -> Result<Note, Error> {
-        let found = repository::find(self.database.reads(), user_id, id).await?;
+        let found = repository::find(self.database.read_pool(), user_id, id).await?;
         found.ok_or(Error::NotFound)
     }
 

@@ -7,11 +7,16 @@ use std::{
 };
 
 use prometheus::{
-    Histogram, HistogramVec, IntCounterVec, IntGaugeVec, Registry, histogram_opts, opts,
+    Histogram, HistogramVec, IntCounterVec, IntGaugeVec, Registry, core::Collector, histogram_opts,
+    opts,
 };
 
-use super::{error::DatabaseError, statement::Query};
-use crate::telemetry::{LATENCY_BUCKETS, register};
+use crate::{error::DatabaseError, query::Query};
+
+/// Bounds of latency histograms, in seconds: from 1 ms to 10 s.
+const LATENCY_BUCKETS: [f64; 13] = [
+    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
+];
 
 const SYSTEM: &str = "postgresql";
 const LABELS: &[&str] = &["db_system", "operation", "query"];
@@ -21,14 +26,18 @@ const LABELS: &[&str] = &["db_system", "operation", "query"];
 pub struct DatabaseMetrics {
     queries: HistogramVec,
     errors: IntCounterVec,
-    /// The series of each statement by its name, looked up among labels once.
+    /// The histogram of each statement by the statement's name, so that labels are hashed once a statement.
     series: Arc<RwLock<HashMap<&'static str, Histogram>>>,
-    pub(super) connections: IntGaugeVec,
-    pub(super) wait: Histogram,
+    pub(crate) connections: IntGaugeVec,
+    pub(crate) wait: Histogram,
 }
 
 impl DatabaseMetrics {
     /// Registers the families.
+    ///
+    /// # Panics
+    ///
+    /// When a family of one of these names is registered already.
     #[must_use]
     pub fn new(registry: &Registry) -> Self {
         let buckets = LATENCY_BUCKETS.to_vec();
@@ -48,7 +57,7 @@ impl DatabaseMetrics {
             buckets
         );
         let errors = register(registry, IntCounterVec::new(errors, LABELS));
-        // There from the start, so that the first failure is seen as a change.
+        // The series exists from the start, so that the first failure shows as an increase.
         let _ = errors.with_label_values(&[SYSTEM, "connect", "connect"]);
         Self {
             queries: register(registry, HistogramVec::new(queries, LABELS)),
@@ -59,11 +68,11 @@ impl DatabaseMetrics {
         }
     }
 
-    /// A broken constraint is the database at work, not a failure of it.
-    pub(super) fn observe(&self, query: &Query, elapsed: Duration, error: Option<&DatabaseError>) {
+    /// Counts a statement. A violated constraint is not counted as a failure of the database.
+    pub(crate) fn observe(&self, query: &Query, elapsed: Duration, error: Option<&DatabaseError>) {
         self.observe_duration(query, elapsed.as_secs_f64());
         if error.is_some_and(|error| !matches!(error, DatabaseError::Constraint { .. })) {
-            self.observe_failure(query.operation(), query.name);
+            self.observe_failure(query.operation.label(), query.name);
         }
     }
 
@@ -74,16 +83,28 @@ impl DatabaseMetrics {
             return;
         }
         drop(series);
-        let labels = [SYSTEM, query.operation(), query.name];
+        let labels = [SYSTEM, query.operation.label(), query.name];
         let histogram = self.queries.with_label_values(&labels);
         histogram.observe(seconds);
         let mut series = self.series.write().unwrap_or_else(PoisonError::into_inner);
         series.insert(query.name, histogram);
     }
 
-    pub(super) fn observe_failure(&self, operation: &str, query: &str) {
+    pub(crate) fn observe_failure(&self, operation: &str, query: &str) {
         self.errors
             .with_label_values(&[SYSTEM, operation, query])
             .inc();
     }
+}
+
+/// Registers a family of metrics and returns it.
+fn register<C: Collector + Clone + 'static>(
+    registry: &Registry,
+    family: prometheus::Result<C>,
+) -> C {
+    let family = family.expect("names, labels and buckets are valid");
+    registry
+        .register(Box::new(family.clone()))
+        .expect("each family is registered once");
+    family
 }

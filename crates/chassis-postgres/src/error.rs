@@ -1,69 +1,72 @@
-//! What PostgreSQL did, in the words of this crate.
+//! The classes of failure that callers can tell apart.
+//!
+//! The driver reports one error type for everything. A service needs to know four things about a failure: is the
+//! database out of reach (answer 503, try again), did a named constraint refuse the values (tell the client), did the
+//! statement take too long, or is it a mistake in the program (answer 500, look at it). [`DatabaseError`] is that
+//! classification. PostgreSQL's detail lines quote values, so they are dropped here and never reach a log.
 
 use std::{error::Error as _, sync::Arc};
 
 use deadpool_postgres::PoolError;
 use tokio_postgres::error::SqlState;
 
-use crate::web::Problem;
-
-/// A statement, or the way to it, failed.
+/// Why a statement, or the connection it needed, failed.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum DatabaseError {
-    /// The server is out, going down, or a connection broke.
+    /// The server does not answer, is shutting down, or a connection broke.
     #[error("the database cannot be reached")]
     Unreachable(#[source] Option<Arc<dyn std::error::Error + Send + Sync>>),
-    /// Every connection of the pool was busy for as long as a request may wait.
+    /// Every connection of the pool stayed busy for the whole pool timeout.
     #[error("no database connection became free in time")]
     PoolExhausted,
-    /// A statement ran longer than it may.
+    /// A statement ran longer than the statement timeout.
     #[error("the statement `{query}` took too long")]
     Timeout {
         /// The name of the statement.
         query: &'static str,
     },
-    /// A named constraint was broken.
+    /// A named constraint was violated.
     #[error("the constraint `{name}` was broken")]
     Constraint {
         /// The constraint's name in the schema.
         name: String,
-        /// What PostgreSQL said; it can quote values, so it is never shown.
+        /// What kind of constraint it is.
         kind: ConstraintKind,
     },
-    /// A row holds something its column should not: the schema and the program disagree.
+    /// A column holds a value that the program's type does not allow: schema and program disagree.
     #[error("the column `{0}` holds something unexpected")]
-    Unreadable(&'static str),
-    /// Anything else: a mistake of ours.
+    InvalidColumn(&'static str),
+    /// Any other failure: a mistake in the program.
     #[error("the statement `{query}` failed with SQLSTATE {state}")]
     Failed {
         /// The name of the statement.
         query: &'static str,
         /// PostgreSQL's code, or `none` when the driver failed.
         state: String,
-        /// The message, without the detail line that quotes values.
+        /// PostgreSQL's message, without the detail line that quotes values.
         #[source]
         message: Message,
     },
 }
 
-/// What PostgreSQL said, without values.
+/// PostgreSQL's message, without values.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{0}")]
-pub struct Message(String);
+pub struct Message(pub(crate) String);
 
-/// The kinds of constraint that a request can break.
+/// The kinds of constraint that a request can violate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ConstraintKind {
-    /// A value that has to be the only one.
+    /// `UNIQUE` or `PRIMARY KEY`.
     Unique,
-    /// A reference to a row that is not there.
+    /// `FOREIGN KEY`.
     ForeignKey,
-    /// Any other rule.
+    /// `CHECK`, `NOT NULL`, `EXCLUDE`.
     Other,
 }
 
 impl DatabaseError {
-    /// What kind of failure it is, in one of a few words.
+    /// The kind of failure as one word, for `error.type` of spans. A constraint is its name, an unexpected failure its SQLSTATE.
     #[must_use]
     pub fn kind(&self) -> &str {
         match self {
@@ -71,12 +74,12 @@ impl DatabaseError {
             Self::PoolExhausted => "pool_exhausted",
             Self::Timeout { .. } => "timeout",
             Self::Constraint { name, .. } => name,
-            Self::Unreadable(_) => "unreadable",
+            Self::InvalidColumn(_) => "unreadable",
             Self::Failed { state, .. } => state,
         }
     }
 
-    /// PostgreSQL's code, when it gave one that was kept.
+    /// PostgreSQL's code of an unexpected failure.
     #[must_use]
     pub fn sqlstate(&self) -> Option<&str> {
         match self {
@@ -85,8 +88,8 @@ impl DatabaseError {
         }
     }
 
-    /// Translates what the driver says about the statement of this name.
-    pub(super) fn from_driver(query: &'static str, error: tokio_postgres::Error) -> Self {
+    /// Classifies the driver's error about the statement of this name.
+    pub(crate) fn from_driver(query: &'static str, error: tokio_postgres::Error) -> Self {
         let Some(server) = error.as_db_error() else {
             let broken = error.is_closed()
                 || error
@@ -125,13 +128,13 @@ impl DatabaseError {
         }
     }
 
-    /// Whether this is the named constraint.
+    /// Whether the named constraint was violated.
     #[must_use]
-    pub fn breaks(&self, constraint: &str) -> bool {
+    pub fn violates(&self, constraint: &str) -> bool {
         matches!(self, Self::Constraint { name, .. } if name == constraint)
     }
 
-    /// Whether the database, rather than the statement, is the trouble.
+    /// Whether the database, and not the statement, is the cause: the same statement may succeed later.
     #[must_use]
     pub fn is_outage(&self) -> bool {
         matches!(
@@ -141,9 +144,9 @@ impl DatabaseError {
     }
 }
 
-/// Codes that say "not now" rather than "not so": connections (08), resources
-/// (53), the operator (57), the system (58), a server that became read-only
-/// under us (25006), and a transaction that lost to another (40).
+/// Codes that mean "not now" rather than "not like this": connections (08), resources (53), the operator (57), the
+/// system (58), a server that became read-only because it was demoted (25006), and a transaction that lost a conflict
+/// with another one (40).
 fn is_outage(state: &SqlState) -> bool {
     let code = state.code();
     ["08", "53", "57", "58", "40"]
@@ -166,15 +169,5 @@ impl From<PoolError> for DatabaseError {
             PoolError::Backend(error) => Self::from_driver("connect", error),
             other => Self::Unreachable(Some(Arc::new(other))),
         }
-    }
-}
-
-/// What every room does with a database failure it has no better word for.
-impl From<DatabaseError> for Problem {
-    fn from(error: DatabaseError) -> Self {
-        if error.is_outage() {
-            return Problem::unavailable(error);
-        }
-        Problem::internal(error)
     }
 }

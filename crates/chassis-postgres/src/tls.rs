@@ -1,23 +1,39 @@
 //! TLS to PostgreSQL, by rustls.
 
-use std::{path::Path, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use rustls::{
     ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
     client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
     crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature},
-    pki_types::{CertificateDer, ServerName, UnixTime, pem::PemObject},
+    pki_types::{
+        CertificateDer, ServerName, UnixTime,
+        pem::{self, PemObject},
+    },
 };
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use super::settings::{Target, TlsMode};
+use crate::{ConnectionTarget, TlsMode};
 
-/// What opens TLS connections to this target.
-///
-/// # Errors
-///
-/// When the file of trusted certificates cannot be read or holds none.
-pub(super) fn connector(target: &Target) -> anyhow::Result<MakeRustlsConnect> {
+/// Why TLS cannot be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsError {
+    /// The file of trusted certificates cannot be read.
+    #[error("the trusted certificates in {0} cannot be read: {1}")]
+    Unreadable(PathBuf, pem::Error),
+    /// Neither the file nor the system has a certificate to trust.
+    #[error("there is no certificate to trust for sslmode verify-full")]
+    NothingTrusted,
+    /// rustls refuses the configuration.
+    #[error(transparent)]
+    Configuration(#[from] Error),
+}
+
+/// The connector that opens TLS connections to this target.
+pub(crate) fn connector(target: &ConnectionTarget) -> Result<MakeRustlsConnect, TlsError> {
     let provider = Arc::new(aws_lc_rs::default_provider());
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()?;
@@ -34,24 +50,23 @@ pub(super) fn connector(target: &Target) -> anyhow::Result<MakeRustlsConnect> {
     Ok(MakeRustlsConnect::new(config))
 }
 
-fn trusted(file: Option<&Path>) -> anyhow::Result<RootCertStore> {
+fn trusted(file: Option<&Path>) -> Result<RootCertStore, TlsError> {
     let certificates = match file {
         Some(path) => CertificateDer::pem_file_iter(path)
             .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-            .map_err(|error| anyhow::anyhow!("DB_SSLROOTCERT {}: {error}", path.display()))?,
+            .map_err(|error| TlsError::Unreadable(path.to_owned(), error))?,
         None => rustls_native_certs::load_native_certs().certs,
     };
     let mut roots = RootCertStore::empty();
     let (added, _) = roots.add_parsable_certificates(certificates);
-    anyhow::ensure!(
-        added > 0,
-        "there is no certificate to trust for sslmode verify-full"
-    );
+    if added == 0 {
+        return Err(TlsError::NothingTrusted);
+    }
     Ok(roots)
 }
 
-/// Takes any certificate, as libpq does below `verify-ca`: proof against
-/// listeners, not against impostors. Signatures are checked all the same.
+/// Accepts any certificate, as libpq does below `verify-ca`: this protects against eavesdropping, not against an
+/// impostor. Handshake signatures are verified as usual.
 #[derive(Debug)]
 struct AnyCertificate(Arc<CryptoProvider>);
 

@@ -1,9 +1,22 @@
 //! A few connections that all reads share.
 //!
-//! PostgreSQL answers the statements of one connection in order, and the
-//! driver sends them without waiting in between, so many requests can use one
-//! connection at once. That is several times cheaper than handing a connection
-//! to each. Only single reads go this way; a transaction needs the pool.
+//! PostgreSQL answers the statements of one connection in order, and the driver sends the next one without waiting for
+//! the answer before it. So many requests can use one connection at once, and what travels together costs one system
+//! call at each end and wakes PostgreSQL once. That is several times cheaper than a connection for each request.
+//!
+//! The price decides what may go this way. A statement waits for those before it, so only short ones belong here, and
+//! each is bounded in time. Session state would be seen by others, so nothing sets any. And because a statement only reads
+//! ([`ReadQuery`] makes sure of that), one that met a connection which had just broken is simply run again.
+//!
+//! # The life of a shared connection
+//!
+//! Each [`Slot`] holds at most one. It is opened by the first statement that needs it, in a task of its own: requests
+//! wait for the attempt and may give up, but the attempt goes on and the next request finds it further along. If it were
+//! part of a request, a crowd of requests with little time left would cut off one attempt after another.
+//!
+//! A connection is replaced when it is closed, or *stuck*: a statement on it got no answer in time, so nothing behind that
+//! statement will get one either. A request that went away says nothing about the connection, whose answer to it is read
+//! and dropped.
 
 use std::{
     pin::pin,
@@ -23,46 +36,44 @@ use tokio_postgres::{Config, Row, Statement};
 use tokio_postgres_rustls::MakeRustlsConnect;
 use tracing::{Instrument, field::Empty};
 
-use super::{
-    error::DatabaseError,
-    pool,
-    statement::{Executor, Parameters, Query, Rules},
+use crate::{
+    DatabaseError, Parameters, ReadExecutor, ReadQuery, connection, limits::StatementLimits,
+    query::Query,
 };
-use crate::telemetry;
 
-/// How many statements are on their way on a connection before the next one is used, too.
+/// How many statements are under way on a connection before the next connection is used as well.
 ///
-/// What travels together costs one system call at each end and wakes PostgreSQL once, so a few
-/// well-filled connections are cheaper than all of them with little on each
-/// (`loadtest/bench/compare` with another number here tells).
+/// A few well-filled connections are cheaper than many with little on each.
 const PIPELINED: usize = 32;
 
 const READ_ONLY: &str = "SET default_transaction_read_only = on";
 
-/// The shared connections. Each is opened when first needed, and again when it broke.
-pub struct Reads {
+/// Connections that all reads share. Each is opened when first needed, and again when it broke.
+///
+/// It implements [`ReadExecutor`] only: a write through it does not compile.
+pub struct ReadPool {
     slots: Vec<Arc<Slot>>,
     next: AtomicUsize,
     opener: Opener,
-    rules: Arc<Rules>,
+    limits: Arc<StatementLimits>,
 }
 
 #[derive(Default)]
 struct Slot {
     current: RwLock<Option<Arc<Reader>>>,
-    /// How many statements are on their way.
+    /// How many statements are under way.
     under_way: AtomicUsize,
-    /// The last attempt to open one. There is never more than one under way.
+    /// The last attempt to open a connection. There is never more than one under way.
     opening: Mutex<Option<Opening>>,
 }
 
-/// An attempt to open a connection, for everyone who waits for it.
+/// An attempt to open a connection, for every request that waits for it.
 type Opening = Shared<BoxFuture<'static, Result<Arc<Reader>, DatabaseError>>>;
 
 /// How connections are opened.
 #[derive(Clone)]
 struct Opener {
-    /// Whether sessions are made read only; a pooler would mix such sessions up with others.
+    /// Whether sessions are made read-only; a pooler would mix such sessions up with others.
     read_only: bool,
     config: Config,
     tls: MakeRustlsConnect,
@@ -72,26 +83,26 @@ struct Opener {
 struct Reader {
     client: ClientWrapper,
     prepared: RwLock<Vec<(&'static Query, Statement)>>,
-    /// A statement on it never ended: nothing behind it will either.
+    /// A statement on it got no answer in time: nothing behind it will either.
     stuck: AtomicBool,
 }
 
 impl Reader {
-    /// The statement, prepared when it is first asked for.
+    /// The prepared statement, prepared when it is first needed.
     ///
-    /// The driver's cache would take the hash of the whole text for each request.
+    /// It is found by the query's address, because the driver's cache would hash the whole text for each request.
     async fn prepare(&self, query: &'static Query) -> Result<Statement, tokio_postgres::Error> {
         if let Some(statement) = self.find(query) {
             return Ok(statement);
         }
-        // In a box, so that it takes no room in the requests that find the statement.
+        // In a box, so that it takes no space in the futures of requests that find the statement.
         let preparing = Box::pin(self.client.prepare_typed(query.sql, query.types));
         let statement = preparing.await?;
         let mut prepared = self
             .prepared
             .write()
             .unwrap_or_else(PoisonError::into_inner);
-        // Somebody else may have come first.
+        // Another request may have prepared it in the meantime.
         prepared.retain(|(known, _)| !std::ptr::eq(*known, query));
         prepared.push((query, statement.clone()));
         Ok(statement)
@@ -139,11 +150,7 @@ impl Slot {
         *current = Some(Arc::clone(reader));
     }
 
-    /// The attempt that is under way, or a new one.
-    ///
-    /// It is a task of its own: whoever asked for it may give up waiting, but
-    /// the next one finds it further on. Were it part of a request, a crowd of
-    /// requests with little time left would cut off one attempt after the other.
+    /// The attempt that is under way, or a new one, in a task of its own.
     fn opening(self: &Arc<Self>, opener: &Opener) -> Opening {
         let mut opening = self.opening.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(under_way) = opening.as_ref().filter(|last| last.peek().is_none()) {
@@ -151,7 +158,7 @@ impl Slot {
         }
         let (slot, opener) = (Arc::clone(self), opener.clone());
         let task = tokio::spawn(async move {
-            // Somebody may have looked before the last attempt succeeded, and asked after it.
+            // The last attempt may have succeeded after the caller found no connection.
             if let Some(reader) = slot.usable() {
                 return Ok(reader);
             }
@@ -178,44 +185,44 @@ impl Opener {
     async fn connect(&self) -> Result<ClientWrapper, tokio_postgres::Error> {
         let (client, connection) = self.config.connect(self.tls.clone()).await?;
         let task = tokio::spawn(async move {
-            // How it ended is seen by the statements that were waiting on it.
+            // How it ended is reported to the statements that were waiting on it.
             let _ = connection.await;
         });
         let client = ClientWrapper::new(client, task);
         if self.read_only {
-            // Said now and not when connecting: a session that begins as read only looks
-            // like one of a standby, which `target_session_attrs=read-write` passes by.
+            // Sent now and not as a startup option: a session that begins as read-only looks
+            // like one of a standby, which `target_session_attrs=read-write` skips.
             client.batch_execute(READ_ONLY).await?;
         }
         Ok(client)
     }
 }
 
-impl Reads {
-    pub(super) fn new(
+impl ReadPool {
+    pub(crate) fn new(
         connections: usize,
         config: Config,
         tls: MakeRustlsConnect,
         timeout: Duration,
-        rules: Arc<Rules>,
+        limits: Arc<StatementLimits>,
     ) -> Self {
         Self {
             slots: (0..connections).map(|_| Arc::default()).collect(),
             next: AtomicUsize::new(0),
             opener: Opener {
-                read_only: rules.prepared,
+                read_only: limits.prepared,
                 config,
                 tls,
                 timeout,
             },
-            rules,
+            limits,
         }
     }
 
-    /// The first connection with room, or, when all are busy, the next in turn.
+    /// The first connection below the limit, or, when all are busy, the next in turn.
     fn slot(&self) -> &Arc<Slot> {
-        let room = |slot: &&Arc<Slot>| slot.under_way.load(Ordering::Relaxed) < PIPELINED;
-        self.slots.iter().find(room).unwrap_or_else(|| {
+        let has_capacity = |slot: &&Arc<Slot>| slot.under_way.load(Ordering::Relaxed) < PIPELINED;
+        self.slots.iter().find(has_capacity).unwrap_or_else(|| {
             let turn = self.next.fetch_add(1, Ordering::Relaxed);
             &self.slots[turn % self.slots.len()]
         })
@@ -225,13 +232,13 @@ impl Reads {
         if let Some(reader) = slot.usable() {
             return Ok(reader);
         }
-        // The span of who waits for it: the attempt itself belongs to nobody's request.
+        // The span belongs to the request that waits; the attempt itself is part of no request.
         let span = tracing::info_span!(
             "connect",
             otel.kind = "client",
             otel.status_code = Empty,
             db.system.name = "postgresql",
-            db.namespace = self.rules.namespace,
+            db.namespace = self.limits.namespace,
             db.operation.name = "connect",
             error.r#type = Empty,
         );
@@ -241,9 +248,9 @@ impl Reads {
             .await
             .unwrap_or(Err(DatabaseError::Unreachable(None)));
         if let Err(error) = &outcome {
-            telemetry::fail(&span);
+            span.record("otel.status_code", "ERROR");
             span.record("error.type", error.kind());
-            self.rules.metrics.observe_failure("connect", "connect");
+            self.limits.metrics.observe_failure("connect", "connect");
         }
         outcome
     }
@@ -255,30 +262,31 @@ impl Reads {
         parameters: Parameters<'_>,
     ) -> Result<Vec<Row>, DatabaseError> {
         let client = &reader.client;
-        let work = pool::rows(
+        let work = connection::rows(
             client,
             reader.prepare(query),
-            &self.rules,
+            &self.limits,
             query,
             parameters,
         );
-        // One request that left early says nothing about the others on the connection.
-        let left_early = AtomicBool::new(false);
-        let outcome = self.rules.run(query, &left_early, pin!(work)).await;
-        if matches!(outcome, Err(DatabaseError::Timeout { .. })) && left_early.into_inner() {
+        // Counted for this request alone: one that goes away says nothing about the connection.
+        let unanswered = AtomicUsize::new(0);
+        let outcome = self.limits.run(query, &unanswered, pin!(work)).await;
+        if matches!(outcome, Err(DatabaseError::Timeout { .. })) && unanswered.into_inner() > 0 {
             reader.stuck.store(true, Ordering::Relaxed);
         }
         outcome
     }
 }
 
-impl Executor for Reads {
-    /// A read that met a connection which had just broken is tried once more on a new one.
+impl ReadExecutor for ReadPool {
+    /// Runs a statement; one that met a connection which had just broken is run once more on a new one.
     async fn rows(
         &self,
-        query: &'static Query,
+        query: &'static ReadQuery,
         parameters: Parameters<'_>,
     ) -> Result<Vec<Row>, DatabaseError> {
+        let query = &query.0;
         let slot = self.slot();
         let _counted = Counted::on(&slot.under_way);
         let reader = self.reader(slot).await?;
@@ -288,14 +296,5 @@ impl Executor for Reads {
             return self.attempt(&reader, query, parameters).await;
         }
         outcome
-    }
-
-    async fn execute(
-        &self,
-        query: &'static Query,
-        parameters: Parameters<'_>,
-    ) -> Result<u64, DatabaseError> {
-        let rows = self.rows(query, parameters).await?;
-        Ok(rows.len() as u64)
     }
 }

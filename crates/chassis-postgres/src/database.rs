@@ -1,0 +1,188 @@
+//! The handle on a database, and what its parts are made from.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use deadpool_postgres::{Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
+use tokio_postgres::{Client, Config};
+
+use crate::{
+    Connection, ConnectionTarget, DatabaseError, DatabaseMetrics, PostgresOptions, ReadExecutor,
+    ReadPool, ReadQuery, TlsError, Transaction, limits::StatementLimits, tls,
+};
+
+/// How much longer than the server's own statement timeout the client waits for the answer.
+const GRACE: Duration = Duration::from_millis(500);
+
+/// A handle on the database; clones share it. Nothing connects until the first statement.
+#[derive(Clone)]
+pub struct Database {
+    pool: Pool,
+    read_pool: Arc<ReadPool>,
+    limits: Arc<StatementLimits>,
+}
+
+static PING: ReadQuery = ReadQuery::new("ping", "SELECT 1 AS one", &[]);
+
+impl Database {
+    /// Prepares the pool and the read connections.
+    ///
+    /// # Errors
+    ///
+    /// When the certificates to trust cannot be read.
+    ///
+    /// # Panics
+    ///
+    /// When `read_connections` is zero.
+    pub fn new(options: &PostgresOptions, metrics: DatabaseMetrics) -> Result<Self, TlsError> {
+        assert!(
+            options.read_connections > 0,
+            "reads need at least one connection"
+        );
+        let tls = tls::connector(&options.target)?;
+        let limits = Arc::new(StatementLimits {
+            metrics,
+            patience: options.statement_timeout + GRACE,
+            slow: options.slow_query,
+            prepared: options.prepared_statements,
+            namespace: options.target.database_name().to_owned(),
+        });
+        let config = ManagerConfig {
+            recycling_method: RecyclingMethod::Fast,
+        };
+        let timeout = Some(options.pool_timeout);
+        let manager = Manager::from_config(session(options), tls.clone(), config);
+        let pool = Pool::builder(manager)
+            .max_size(options.pool_size)
+            .runtime(Runtime::Tokio1)
+            .wait_timeout(timeout)
+            .create_timeout(timeout)
+            .recycle_timeout(timeout)
+            .build()
+            .expect("a runtime is specified above");
+        let read_pool = ReadPool::new(
+            options.read_connections,
+            session(options),
+            tls,
+            options.pool_timeout,
+            Arc::clone(&limits),
+        );
+        Ok(Self {
+            pool,
+            read_pool: Arc::new(read_pool),
+            limits,
+        })
+    }
+
+    /// A connection of the pool, for single write statements.
+    pub async fn connection(&self) -> Result<Connection, DatabaseError> {
+        let started = Instant::now();
+        let client = self.pool.get().await;
+        self.limits
+            .metrics
+            .wait
+            .observe(started.elapsed().as_secs_f64());
+        match client {
+            Ok(client) => Ok(Connection::new(client, Arc::clone(&self.limits))),
+            Err(error) => {
+                self.limits.metrics.observe_failure("connect", "connect");
+                Err(error.into())
+            }
+        }
+    }
+
+    /// Begins a transaction on a connection of the pool. It is rolled back unless it is committed.
+    ///
+    /// Do not ask the pool for a second connection while holding one: enough requests that do so at once wait for each
+    /// other until the pool timeout.
+    pub async fn begin(&self) -> Result<Transaction, DatabaseError> {
+        self.connection().await?.begin().await
+    }
+
+    /// The connections that reads share.
+    #[must_use]
+    pub fn read_pool(&self) -> &ReadPool {
+        &self.read_pool
+    }
+
+    /// Runs `SELECT 1` through the read pool and returns how long that took.
+    pub async fn ping(&self) -> Result<Duration, DatabaseError> {
+        let started = Instant::now();
+        self.read_pool.rows(&PING, &[]).await?;
+        Ok(started.elapsed())
+    }
+
+    /// Sets the gauges of the pool; call it before the registry is gathered.
+    pub fn observe_pool(&self) {
+        let status = self.pool.status();
+        let busy = status.size - status.available.min(status.size);
+        for (state, count) in [
+            ("idle", status.available),
+            ("in_use", busy),
+            ("waiting", status.waiting),
+            ("max", status.max_size),
+        ] {
+            let count = i64::try_from(count).unwrap_or(i64::MAX);
+            self.limits
+                .metrics
+                .connections
+                .with_label_values(&[state])
+                .set(count);
+        }
+    }
+
+    /// Closes the pool: idle connections end now, the others when they are returned.
+    pub fn close(&self) {
+        self.pool.close();
+    }
+}
+
+/// The driver's configuration, with the time limits that every session sets.
+///
+/// A pooler in transaction mode refuses or mixes up session settings, so without prepared statements only the client
+/// bounds a statement in time.
+fn session(options: &PostgresOptions) -> Config {
+    let mut config = options.target.config.clone();
+    if !options.prepared_statements {
+        return config;
+    }
+    let limit = options.statement_timeout.as_millis();
+    let own = config.get_options().unwrap_or_default();
+    let text = format!(
+        "{own} -c statement_timeout={limit} -c idle_in_transaction_session_timeout={}",
+        limit * 2
+    );
+    config.options(text.trim());
+    config
+}
+
+/// Why a single connection could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// TLS cannot be set up.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// The address accepts connections, but PostgreSQL did not answer in time.
+    #[error("it accepts connections, but does not answer")]
+    NoAnswer,
+    /// The driver failed to connect.
+    #[error(transparent)]
+    Driver(#[from] tokio_postgres::Error),
+}
+
+/// Opens a connection outside the pool, for migrations and checks. It has no statement timeout.
+///
+/// `within` bounds the whole attempt: the driver's own limit ends when the address is reached, and a server that is
+/// frozen accepts connections.
+pub async fn connect(target: &ConnectionTarget, within: Duration) -> Result<Client, ConnectError> {
+    let tls = tls::connector(target)?;
+    let connected = tokio::time::timeout(within, target.config.connect(tls)).await;
+    let (client, connection) = connected.map_err(|_| ConnectError::NoAnswer)??;
+    tokio::spawn(async move {
+        // How it ended is reported by the next statement of the client.
+        let _ = connection.await;
+    });
+    Ok(client)
+}

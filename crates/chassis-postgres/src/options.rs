@@ -1,0 +1,41 @@
+//! How a [`Database`](crate::Database) is used: sizes and time limits.
+
+use std::time::Duration;
+
+use crate::ConnectionTarget;
+
+/// Sizes and time limits of a [`Database`](crate::Database).
+#[derive(Debug, Clone)]
+pub struct PostgresOptions {
+    /// Where to connect.
+    pub target: ConnectionTarget,
+    /// The most connections of the pool, for writes and transactions.
+    pub pool_size: usize,
+    /// The number of connections that reads share; at least one.
+    pub read_connections: usize,
+    /// How long to wait for a connection: for a free one of the pool, and for a new one to open.
+    pub pool_timeout: Duration,
+    /// How long a statement may run. The server ends it then; the client stops waiting half a second later.
+    pub statement_timeout: Duration,
+    /// How long a statement may take before it is logged as `slow_query`.
+    pub slow_query: Duration,
+    /// Whether statements are prepared once a connection. `false` for a pooler in transaction mode, which mixes up
+    /// sessions: then nothing that belongs to a session is used, and only the client bounds a statement in time.
+    pub prepared_statements: bool,
+}
+
+impl PostgresOptions {
+    /// Ten connections for writes, two for reads, 2 s to wait for one, 5 s for a statement, slow from 200 ms on.
+    #[must_use]
+    pub fn new(target: ConnectionTarget) -> Self {
+        Self {
+            target,
+            pool_size: 10,
+            read_connections: 2,
+            pool_timeout: Duration::from_secs(2),
+            statement_timeout: Duration::from_secs(5),
+            slow_query: Duration::from_millis(200),
+            prepared_statements: true,
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! Databases for tests: one throw-away server a process, and an own database for each test.
+//!
+//! The first test of a process starts the server, or uses the one that `TEST_DATABASE_URL` names, and makes a *template*:
+//! a database with every migration applied. Each test then gets a clone of the template, which PostgreSQL copies file by
+//! file in a few milliseconds, so tests share nothing and run at once.
+//!
+//! On a server that outlives the process, the template's name holds a checksum of the migrations: an old schema is never
+//! served, and several test processes can use one server. They make the template under an advisory lock, under another
+//! name first, so that no half-built template is ever cloned.
+
+use std::{
+    io::{BufRead, BufReader},
+    process::{Child, Command, Stdio},
+    sync::atomic::{AtomicU32, Ordering},
+};
+
+use tokio::sync::OnceCell;
+use tokio_postgres::{Client, NoTls};
+
+use crate::Migrations;
+
+/// Makes databases with a schema. Keep it in a `static`: its server lives as long as it does.
+#[derive(Debug)]
+pub struct TestDatabases {
+    script: &'static str,
+    prefix: &'static str,
+    migrations: &'static Migrations,
+    cluster: OnceCell<Cluster>,
+    next: AtomicU32,
+}
+
+#[derive(Debug)]
+struct Cluster {
+    /// Where the databases are.
+    url: String,
+    /// Ends when the pipe to its standard input closes, which is when this process ends.
+    _server: Option<Child>,
+}
+
+impl TestDatabases {
+    /// Databases with this schema.
+    ///
+    /// `script` is the path of a program that, called with the argument `throwaway`, starts PostgreSQL, prints its URL as
+    /// one line, and removes everything when its standard input closes. It is not called when `TEST_DATABASE_URL` is set.
+    /// The names of the databases begin with `prefix`: lower case letters and underscores.
+    #[must_use]
+    pub const fn new(
+        script: &'static str,
+        prefix: &'static str,
+        migrations: &'static Migrations,
+    ) -> Self {
+        Self {
+            script,
+            prefix,
+            migrations,
+            cluster: OnceCell::const_new(),
+            next: AtomicU32::new(0),
+        }
+    }
+
+    /// The URL of a new database with the whole schema.
+    ///
+    /// # Panics
+    ///
+    /// When no server can be started or a statement fails: a test that cannot go on should stop.
+    pub async fn new_database(&self) -> String {
+        let cluster = self.cluster().await;
+        self.clone_of(cluster, &self.template_name()).await
+    }
+
+    /// The URL of a new, empty database.
+    ///
+    /// # Panics
+    ///
+    /// As [`TestDatabases::new_database`].
+    pub async fn empty_database(&self) -> String {
+        let cluster = self.cluster().await;
+        self.clone_of(cluster, "template0").await
+    }
+
+    async fn cluster(&self) -> &Cluster {
+        self.cluster.get_or_init(|| self.start()).await
+    }
+
+    async fn start(&self) -> Cluster {
+        let cluster = match prepared_server() {
+            Some(url) => Cluster { url, _server: None },
+            None => start_server(self.script),
+        };
+        self.make_template(&cluster).await;
+        cluster
+    }
+
+    /// Applies every migration once. Other processes may be doing the same on a prepared server.
+    async fn make_template(&self, cluster: &Cluster) {
+        let admin = connect(&cluster.url).await;
+        let name = self.template_name();
+        run(&admin, "SELECT pg_advisory_lock(4242)").await;
+        let exists = admin
+            .query_opt("SELECT 1 FROM pg_database WHERE datname = $1", &[&name])
+            .await
+            .expect("the catalogue can be read");
+        if exists.is_none() {
+            let building = format!("{name}_building");
+            run(&admin, &format!("DROP DATABASE IF EXISTS {building}")).await;
+            run(&admin, &format!("CREATE DATABASE {building}")).await;
+            let mut client = connect(&address_of(&cluster.url, &building)).await;
+            let migrated = self.migrations.up(&mut client).await;
+            migrated.expect("the migrations can be applied");
+            drop(client);
+            // The driver closes the connection in the background; a database in use cannot be renamed.
+            let rename = format!("ALTER DATABASE {building} RENAME TO {name}");
+            while admin.batch_execute(&rename).await.is_err() {
+                tokio::task::yield_now().await;
+            }
+        }
+        run(&admin, "SELECT pg_advisory_unlock(4242)").await;
+    }
+
+    /// Named after the migrations in it, so that a prepared server never serves an old schema.
+    fn template_name(&self) -> String {
+        let steps = self.migrations.steps().expect("the migrations can be used");
+        let checksum = steps.iter().fold(0_u64, |sum, step| {
+            sum.rotate_left(7) ^ step.migration.checksum()
+        });
+        format!("{}_test_{checksum:016x}", self.prefix)
+    }
+
+    async fn clone_of(&self, cluster: &Cluster, template: &str) -> String {
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        let name = format!("{}_test_{}_{number}", self.prefix, std::process::id());
+        let admin = connect(&cluster.url).await;
+        run(&admin, &format!("DROP DATABASE IF EXISTS {name}")).await;
+        run(
+            &admin,
+            &format!("CREATE DATABASE {name} TEMPLATE {template}"),
+        )
+        .await;
+        address_of(&cluster.url, &name)
+    }
+}
+
+/// `TEST_DATABASE_URL`: a server that was prepared for tests.
+fn prepared_server() -> Option<String> {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "it is a setting of the tests, not of the service"
+    )]
+    std::env::var("TEST_DATABASE_URL").ok()
+}
+
+fn start_server(script: &str) -> Cluster {
+    let mut server = Command::new(script)
+        .arg("throwaway")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap_or_else(|error| panic!("{script} cannot be run: {error}"));
+    let output = server.stdout.as_mut().expect("its output is piped");
+    let mut url = String::new();
+    BufReader::new(output)
+        .read_line(&mut url)
+        .expect("it writes text");
+    assert!(
+        !url.trim().is_empty(),
+        "no PostgreSQL could be started; see what {script} wrote above"
+    );
+    Cluster {
+        url: url.trim().to_owned(),
+        _server: Some(server),
+    }
+}
+
+async fn run(client: &Client, sql: &str) {
+    let outcome = client.batch_execute(sql).await;
+    outcome.unwrap_or_else(|error| panic!("{sql}: {error:?}"));
+}
+
+/// The same server, another database.
+fn address_of(url: &str, database: &str) -> String {
+    let (server, _) = url.rsplit_once('/').expect("a URL names a database");
+    format!("{server}/{database}")
+}
+
+/// A connection of the test's own, to look at what a database holds.
+///
+/// # Panics
+///
+/// When the database does not answer.
+pub async fn connect(url: &str) -> Client {
+    let (client, connection) = tokio_postgres::connect(url, NoTls)
+        .await
+        .expect("the database answers");
+    tokio::spawn(connection);
+    client
+}

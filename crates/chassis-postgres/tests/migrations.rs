@@ -1,0 +1,74 @@
+//! Migrations up, down, together, and against a history that does not fit.
+
+use chassis_postgres::{MigrationError, testing::connect};
+
+use crate::support::{DATABASES, MIGRATIONS, count, open, options};
+
+const ALL: [&str; 2] = ["V0001__create_items", "V0002__add_size"];
+const TABLES: &str = "SELECT count(*) FROM pg_tables WHERE tablename = 'items'";
+
+#[tokio::test]
+async fn up_applies_and_down_undoes_newest_first() {
+    let url = DATABASES.empty_database().await;
+    let mut client = connect(&url).await;
+
+    assert_eq!(MIGRATIONS.up(&mut client).await.unwrap(), ALL);
+    assert!(MIGRATIONS.up(&mut client).await.unwrap().is_empty());
+    assert_eq!(MIGRATIONS.down(&mut client, 1).await.unwrap(), [ALL[1]]);
+    assert_eq!(MIGRATIONS.status(&client).await.unwrap().pending, [ALL[1]]);
+    assert_eq!(count(&client, TABLES).await, 1);
+    assert_eq!(MIGRATIONS.down(&mut client, 9).await.unwrap(), [ALL[0]]);
+    assert_eq!(count(&client, TABLES).await, 0);
+}
+
+#[tokio::test]
+async fn runs_at_once_apply_each_step_once() {
+    let url = DATABASES.empty_database().await;
+    let runs = (0..4).map(|_| async {
+        let mut client = connect(&url).await;
+        MIGRATIONS.up(&mut client).await.unwrap().len()
+    });
+
+    let applied = futures_util::future::join_all(runs).await;
+
+    assert_eq!(applied.iter().sum::<usize>(), ALL.len());
+}
+
+#[tokio::test]
+async fn a_run_releases_its_lock_after_a_failure() {
+    let url = DATABASES.empty_database().await;
+    let mut client = connect(&url).await;
+    let in_the_way = "CREATE TABLE items (name text)";
+    client.batch_execute(in_the_way).await.unwrap();
+
+    let failed = MIGRATIONS.up(&mut client).await.unwrap_err();
+
+    assert!(failed.to_string().contains("42P07"), "{failed}");
+    let locks = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND database =
+                 (SELECT oid FROM pg_database WHERE datname = current_database())";
+    assert_eq!(count(&client, locks).await, 0);
+}
+
+#[tokio::test]
+async fn an_applied_step_that_changed_is_refused() {
+    let url = DATABASES.new_database().await;
+    let mut client = connect(&url).await;
+    let tamper = "UPDATE refinery_schema_history SET checksum = '1' WHERE version = 2";
+    client.batch_execute(tamper).await.unwrap();
+
+    let refused = MIGRATIONS.up(&mut client).await.unwrap_err();
+
+    assert!(matches!(refused, MigrationError::Diverged(name) if name == ALL[1]));
+    let database = open(&options(&url));
+    let compared = MIGRATIONS.compare_with(database.read_pool()).await.unwrap();
+    assert!(!compared.agrees && !compared.is_current());
+}
+
+#[tokio::test]
+async fn an_empty_database_has_everything_pending() {
+    let database = open(&options(&DATABASES.empty_database().await));
+
+    let compared = MIGRATIONS.compare_with(database.read_pool()).await.unwrap();
+
+    assert_eq!((compared.applied, compared.pending), (0, ALL.len()));
+}

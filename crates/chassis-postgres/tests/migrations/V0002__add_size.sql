@@ -1,0 +1,3 @@
+-- Why: a second step, to be undone alone.
+
+ALTER TABLE items ADD COLUMN size integer NOT NULL DEFAULT 0;

@@ -1,0 +1,168 @@
+//! What becomes of a connection when a transaction or a statement ends in each way.
+
+use std::time::Duration;
+
+use chassis_postgres::{
+    Database, DatabaseError, PostgresOptions, ReadExecutor, ReadQuery, WriteExecutor, testing,
+};
+use futures_util::FutureExt;
+
+use crate::support::{DATABASES, INSERT, SLEEP, count, open, options, process};
+
+const ITEMS: &str = "SELECT count(*) FROM items";
+
+async fn database() -> (String, Database) {
+    let url = DATABASES.new_database().await;
+    let database = open(&options(&url));
+    (url, database)
+}
+
+/// The process of the pool's only connection, once it is free again.
+async fn pooled(database: &Database) -> i32 {
+    process(&database.connection().await.unwrap()).await
+}
+
+#[tokio::test]
+async fn what_is_committed_lasts_and_the_connection_is_used_again() {
+    let (url, database) = database().await;
+    let before = pooled(&database).await;
+
+    let transaction = database.begin().await.unwrap();
+    assert_eq!(transaction.execute(&INSERT, &[&"a"]).await.unwrap(), 1);
+    transaction.commit().await.unwrap();
+
+    assert_eq!(count(&testing::connect(&url).await, ITEMS).await, 1);
+    assert_eq!(pooled(&database).await, before);
+}
+
+#[tokio::test]
+async fn a_transaction_that_is_dropped_is_rolled_back_and_its_connection_used_again() {
+    let (url, database) = database().await;
+    let before = pooled(&database).await;
+
+    let transaction = database.begin().await.unwrap();
+    transaction.execute(&INSERT, &[&"a"]).await.unwrap();
+    drop(transaction);
+
+    assert_eq!(pooled(&database).await, before);
+    assert_eq!(count(&testing::connect(&url).await, ITEMS).await, 0);
+}
+
+#[tokio::test]
+async fn a_transaction_with_a_failed_statement_is_not_committed() {
+    let (url, database) = database().await;
+    let transaction = database.begin().await.unwrap();
+    transaction.execute(&INSERT, &[&"a"]).await.unwrap();
+    let again = transaction.execute(&INSERT, &[&"a"]).await;
+    assert!(again.unwrap_err().violates("items_pkey"));
+
+    let refused = transaction.commit().await.unwrap_err();
+
+    assert_eq!(refused.sqlstate(), Some("25P02"));
+    pooled(&database).await;
+    assert_eq!(count(&testing::connect(&url).await, ITEMS).await, 0);
+}
+
+/// A statement that was sent, and whose future is dropped before the answer.
+async fn abandon(db: &impl ReadExecutor) {
+    let mut slow = std::pin::pin!(db.rows(&SLEEP, &[&0.3_f64]));
+    // Until it is on its way: preparing it takes a round trip.
+    let sent = tokio::time::timeout(Duration::from_millis(100), &mut slow).await;
+    assert!(sent.is_err());
+}
+
+#[tokio::test]
+async fn a_connection_with_an_answer_outstanding_is_closed() {
+    let (_, database) = database().await;
+    let connection = database.connection().await.unwrap();
+    let before = process(&connection).await;
+
+    abandon(&connection).await;
+    drop(connection);
+
+    assert_ne!(pooled(&database).await, before);
+}
+
+#[tokio::test]
+async fn a_transaction_with_an_abandoned_statement_is_not_committed() {
+    let (url, database) = database().await;
+    let transaction = database.begin().await.unwrap();
+    let before = process(&transaction).await;
+    transaction.execute(&INSERT, &[&"a"]).await.unwrap();
+    abandon(&transaction).await;
+
+    transaction.commit().await.unwrap_err();
+
+    assert_ne!(pooled(&database).await, before);
+    assert_eq!(count(&testing::connect(&url).await, ITEMS).await, 0);
+}
+
+#[tokio::test]
+async fn a_commit_that_is_dropped_half_way_closes_the_connection() {
+    let (_, database) = database().await;
+    let transaction = database.begin().await.unwrap();
+    let before = process(&transaction).await;
+    transaction.execute(&INSERT, &[&"a"]).await.unwrap();
+
+    // Polled once: COMMIT is sent, and nobody waits for the answer.
+    assert!(transaction.commit().now_or_never().is_none());
+
+    assert_ne!(pooled(&database).await, before);
+}
+
+#[tokio::test]
+async fn a_begin_that_is_dropped_half_way_closes_the_connection() {
+    let (_, database) = database().await;
+    let connection = database.connection().await.unwrap();
+    let before = process(&connection).await;
+
+    assert!(connection.begin().now_or_never().is_none());
+
+    assert_ne!(pooled(&database).await, before);
+}
+
+#[tokio::test]
+async fn a_statement_that_times_out_discards_its_connection() {
+    let url = DATABASES.new_database().await;
+    let database = open(&PostgresOptions {
+        statement_timeout: Duration::from_millis(100),
+        prepared_statements: false,
+        ..options(&url)
+    });
+    let connection = database.connection().await.unwrap();
+    let before = process(&connection).await;
+
+    let slow = connection.rows(&SLEEP, &[&30_f64]).await;
+
+    assert!(matches!(
+        slow,
+        Err(DatabaseError::Timeout { query: "sleep" })
+    ));
+    drop(connection);
+    assert_ne!(pooled(&database).await, before);
+}
+
+#[tokio::test]
+async fn a_transaction_dropped_outside_of_a_runtime_closes_its_connection() {
+    static LOCKS: ReadQuery = ReadQuery::new(
+        "open_transactions",
+        "SELECT count(*) AS total FROM pg_stat_activity WHERE state LIKE 'idle in transaction%' AND datname = current_database()",
+        &[],
+    );
+    let (_, database) = database().await;
+    let transaction = database.begin().await.unwrap();
+    transaction.execute(&INSERT, &[&"a"]).await.unwrap();
+
+    std::thread::spawn(move || drop(transaction))
+        .join()
+        .unwrap();
+
+    pooled(&database).await;
+    loop {
+        let rows = database.read_pool().rows(&LOCKS, &[]).await.unwrap();
+        if rows[0].get::<_, i64>("total") == 0 {
+            break;
+        }
+        tokio::task::yield_now().await;
+    }
+}

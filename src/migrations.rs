@@ -1,0 +1,43 @@
+//! The schema of this service, and what to do when it does not fit.
+
+use include_dir::{Dir, include_dir};
+
+use crate::database::{MigrationError, Migrations};
+
+static FOLDER: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/migrations");
+
+/// The key of the advisory lock that a run holds: always the same one, so that releases wait for each other.
+const LOCK: i64 = 0x7761_7270_736b_656c;
+
+/// The folder `migrations` as it was when the program was built.
+pub static MIGRATIONS: Migrations = Migrations::new(&FOLDER, LOCK);
+
+/// Adds to an error what the operator of this service can do about it.
+#[must_use]
+pub fn advise(error: MigrationError) -> anyhow::Error {
+    let advice = match &error {
+        MigrationError::Diverged(name) => format!(
+            ": restore it (`git checkout -- migrations/{name}.sql`) and write a new one instead (`make migrate-create`)"
+        ),
+        MigrationError::Pending(_) => {
+            "; run `migrate up` (in a checkout: `make migrate`), or start with `serve --migrate`"
+                .to_owned()
+        }
+        _ => return error.into(),
+    };
+    anyhow::anyhow!("{error}{advice}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_step_can_be_undone_and_numbers_have_no_gaps() {
+        let steps = MIGRATIONS.steps().unwrap();
+
+        let versions: Vec<_> = steps.iter().map(|step| step.migration.version()).collect();
+        let expected: Vec<_> = (1..).take(steps.len()).collect();
+        assert_eq!(versions, expected);
+    }
+}

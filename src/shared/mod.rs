@@ -1,0 +1,3 @@
+//! What several features use.
+
+pub mod problems;

@@ -1,0 +1,14 @@
+//! The problems that every feature answers with.
+
+use crate::{database::DatabaseError, web::Problem};
+
+/// The problem for a failure of the database that a feature has no problem of its own for.
+///
+/// 503 when the database is the cause and the client may try again, else 500.
+#[must_use]
+pub fn database_problem(error: DatabaseError) -> Problem {
+    if error.is_outage() {
+        return Problem::unavailable(error);
+    }
+    Problem::internal(error)
+}
