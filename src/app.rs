@@ -26,7 +26,7 @@ use crate::{
     routes,
     tasks::Tasks,
     telemetry::{self, Tracing},
-    web::{Endpoint, HttpMetrics, RateMetrics, Site, WebSettings},
+    web::{Endpoint, HttpMetrics, RateLimitMetrics, Router, WebSettings},
 };
 
 /// Everything the service is made of. Nothing has connected to anything yet.
@@ -71,7 +71,7 @@ impl App {
         let limits = Limits::new(
             &settings.limits,
             database.clone(),
-            RateMetrics::new(&registry),
+            RateLimitMetrics::new(&registry),
             clock.clone(),
         );
         let (seen, activity) = identity::activity_channel();
@@ -115,18 +115,18 @@ impl App {
 
     /// Everything that is served to the public, documented.
     #[must_use]
-    pub fn site(&self) -> Arc<Site> {
-        self.site_with(Vec::new())
+    pub fn router(&self) -> Arc<Router> {
+        self.router_with(Vec::new())
     }
 
     /// The same with further endpoints, which stay undocumented.
     #[must_use]
-    pub fn site_with(&self, further: Vec<Endpoint>) -> Arc<Site> {
-        let chapters = routes::chapters(self, self.separate_metrics);
-        routes::write_documentation(&chapters, &self.documentation);
-        let mut endpoints: Vec<_> = chapters
+    pub fn router_with(&self, further: Vec<Endpoint>) -> Arc<Router> {
+        let features = routes::features(self, self.separate_metrics);
+        routes::write_documentation(&features, &self.documentation);
+        let mut endpoints: Vec<_> = features
             .into_iter()
-            .flat_map(|chapter| chapter.endpoints)
+            .flat_map(|feature| feature.endpoints)
             .collect();
         endpoints.extend(further);
         self.serve(endpoints)
@@ -134,12 +134,12 @@ impl App {
 
     /// What is served on the port for operators.
     #[must_use]
-    pub fn admin_site(&self) -> Arc<Site> {
+    pub fn admin_router(&self) -> Arc<Router> {
         self.serve(routes::admin(self))
     }
 
-    fn serve(&self, endpoints: Vec<Endpoint>) -> Arc<Site> {
-        Arc::new(Site::new(
+    fn serve(&self, endpoints: Vec<Endpoint>) -> Arc<Router> {
+        Arc::new(Router::new(
             endpoints,
             self.web.clone(),
             self.http_metrics.clone(),

@@ -17,7 +17,7 @@
 //!    [`cli`] is what a person types.
 //!
 //! A request walks through [`server`] (connection, timers, limits), then
-//! [`web::Site`] (which endpoint, correlation id, span, time limit), then one
+//! [`web::Router`] (which endpoint, correlation id, span, time limit), then one
 //! endpoint's filters (guard, path, query, body), then handler, service and
 //! repository, and back the same way. `docs/architecture.md` draws it, and says
 //! who may use whom; a test holds this crate to that.

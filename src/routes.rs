@@ -11,14 +11,14 @@ use crate::{
     telemetry::VERSION,
     web::{
         Endpoint, Feature, Operation, ProblemType,
-        openapi::{self, Chapter},
+        openapi::{self, Tag},
         problem,
     },
 };
 
 /// Every room that is open to the public.
 #[must_use]
-pub fn chapters(app: &App, separate_metrics: bool) -> Vec<Feature> {
+pub fn features(app: &App, separate_metrics: bool) -> Vec<Feature> {
     let mut operations = operations::endpoints(&app.operations, &app.auth);
     if !separate_metrics {
         operations
@@ -38,16 +38,16 @@ pub fn admin(app: &App) -> Vec<Endpoint> {
 
 /// The OpenAPI document of these rooms.
 #[must_use]
-pub fn document(rooms: &[Feature]) -> OpenApi {
-    let chapters: Vec<_> = rooms
+pub fn document(features: &[Feature]) -> OpenApi {
+    let features: Vec<_> = features
         .iter()
-        .map(|room| Chapter {
-            name: room.name,
-            about: room.description,
-            operations: room.endpoints.iter().map(Endpoint::operation).collect(),
+        .map(|feature| Tag {
+            name: feature.name,
+            description: feature.description,
+            operations: feature.endpoints.iter().map(Endpoint::operation).collect(),
         })
         .collect();
-    openapi::document(env!("CARGO_PKG_NAME"), VERSION, &chapters)
+    openapi::document(env!("CARGO_PKG_NAME"), VERSION, &features)
 }
 
 /// Writes down what these rooms are and how they may fail.
@@ -55,13 +55,13 @@ pub fn document(rooms: &[Feature]) -> OpenApi {
 /// # Panics
 ///
 /// When the document does not serialize: it is made of strings.
-pub fn write_documentation(rooms: &[Feature], documentation: &Documentation) {
-    let json = document(rooms)
+pub fn write_documentation(features: &[Feature], documentation: &Documentation) {
+    let json = document(features)
         .to_json()
         .expect("the document is made of strings");
-    let operations = rooms
+    let operations = features
         .iter()
-        .flat_map(|room| &room.endpoints)
+        .flat_map(|feature| &feature.endpoints)
         .map(Endpoint::operation);
     let own = operations.flat_map(Operation::problems).copied();
     let mut problems: Vec<&'static ProblemType> = own.chain(problem::COMMON).collect();

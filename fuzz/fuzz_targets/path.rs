@@ -18,7 +18,7 @@ use warp_skeleton::{
     app::App,
     clock::Clock,
     config::{Settings, Values},
-    web::{Peer, Site},
+    web::{Peer, Router},
 };
 
 const METHODS: [Method; 6] = [
@@ -35,7 +35,7 @@ static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
     runtime.expect("a runtime can be made")
 });
 
-static SITE: LazyLock<Arc<Site>> = LazyLock::new(|| {
+static ROUTER: LazyLock<Arc<Router>> = LazyLock::new(|| {
     let pairs = [
         ("APP_ENV", "test"),
         ("DATABASE_URL", "postgres://nobody@127.0.0.1:1/none"),
@@ -45,7 +45,7 @@ static SITE: LazyLock<Arc<Site>> = LazyLock::new(|| {
     let _entered = RUNTIME.enter();
     App::build(&settings, Clock::system())
         .expect("nothing is connected to")
-        .site()
+        .router()
 });
 
 fuzz_target!(|input: (u8, &[u8])| {
@@ -61,7 +61,7 @@ fuzz_target!(|input: (u8, &[u8])| {
         .insert(header::HOST, header::HeaderValue::from_static("localhost"));
     let peer = Peer::Ip(IpAddr::V4(Ipv4Addr::LOCALHOST));
     let (status, body) = RUNTIME.block_on(async {
-        let response = SITE.respond(request, peer).await;
+        let response = ROUTER.respond(request, peer).await;
         let status = response.status().as_u16();
         let body = response
             .into_body()

@@ -13,15 +13,15 @@ pub(super) fn run(settings: &Settings) -> anyhow::Result<ExitCode> {
         "WHO",
         "RATE"
     );
-    for room in routes::chapters(&app, false) {
-        for endpoint in &room.endpoints {
+    for feature in routes::features(&app, false) {
+        for endpoint in &feature.endpoints {
             let stated = endpoint.operation();
             say!(
                 "{:7} {:22} {:10} {:7} {}",
                 stated.method.as_str(),
                 stated.template,
                 stated.access,
-                stated.rate,
+                stated.rate_limit,
                 stated.summary
             );
         }

@@ -130,17 +130,17 @@ async fn listen(settings: &Settings, app: &App) -> anyhow::Result<Vec<Arc<Server
         Some(path) => Listener::unix(path).await?,
         None => Listener::tcp(&own.host, own.port).await?,
     };
-    let mut open = vec![(public, app.site(), "public")];
+    let mut open = vec![(public, app.router(), "public")];
     if let Some(admin) = own.for_operators() {
         open.push((
             Listener::tcp(&admin.host, admin.port).await?,
-            app.admin_site(),
+            app.admin_router(),
             "admin",
         ));
     }
-    let servers = open.into_iter().map(|(listener, site, purpose)| {
+    let servers = open.into_iter().map(|(listener, router, purpose)| {
         tracing::info!(address = %listener, purpose, "listening");
-        let server = Arc::new(Server::new(site, own));
+        let server = Arc::new(Server::new(router, own));
         server.start(listener);
         server
     });

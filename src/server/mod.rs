@@ -30,7 +30,7 @@ pub use self::{
     listener::{Listener, SocketFile, Stream},
     settings::ServerSettings,
 };
-use crate::web::{Peer, Site};
+use crate::web::{Peer, Router};
 
 /// The longest head of a request, in bytes.
 const MAX_HEAD_BYTES: usize = 32 * 1024;
@@ -52,7 +52,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// Serves a site on a listener.
 pub struct Server {
-    site: Arc<Site>,
+    router: Arc<Router>,
     builder: Builder<TokioExecutor>,
     header_timeout: Duration,
     connections: Connections,
@@ -62,7 +62,7 @@ pub struct Server {
 
 /// What the requests of a connection share: reached by one count of its own, which no other core touches.
 struct Line {
-    site: Arc<Site>,
+    router: Arc<Router>,
     peer: Peer,
     requests: Requests,
 }
@@ -70,7 +70,7 @@ struct Line {
 impl Server {
     /// Prepares to serve this site.
     #[must_use]
-    pub fn new(site: Arc<Site>, settings: &ServerSettings) -> Self {
+    pub fn new(router: Arc<Router>, settings: &ServerSettings) -> Self {
         let mut builder = Builder::new(TokioExecutor::new());
         builder
             .http1()
@@ -85,7 +85,7 @@ impl Server {
             .max_concurrent_streams(MAX_STREAMS)
             .max_header_list_size(u32::try_from(MAX_HEAD_BYTES).unwrap_or(u32::MAX));
         Self {
-            site,
+            router,
             builder,
             header_timeout: settings.header_timeout,
             connections: Connections::new(settings.max_connections),
@@ -134,14 +134,14 @@ impl Server {
 
     async fn serve(self: Arc<Self>, stream: Stream, peer: Peer, place: Place) {
         let line = Arc::new(Line {
-            site: Arc::clone(&self.site),
+            router: Arc::clone(&self.router),
             peer,
             requests: place.requests(),
         });
         let service = service_fn(move |request: Request<Incoming>| {
             let (line, in_flight) = (Arc::clone(&line), line.requests.begin());
             async move {
-                let response = line.site.respond(request, line.peer).await;
+                let response = line.router.respond(request, line.peer).await;
                 // In flight until all of it is sent, or given up.
                 Ok::<_, Infallible>(response.map(|body| Sending::new(body, in_flight)))
             }

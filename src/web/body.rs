@@ -26,7 +26,7 @@ use super::{
         BODY_TIMEOUT, BODY_TOO_LARGE, FieldError, INVALID_REQUEST, MALFORMED_JSON, Problem,
         UNSUPPORTED_MEDIA_TYPE,
     },
-    shape,
+    serde_error,
 };
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -317,9 +317,9 @@ pub fn parse_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     let mut json = serde_json::Deserializer::from_slice(bytes);
     let parsed = serde_path_to_error::deserialize(&mut json);
     let value = parsed.map_err(|error| {
-        let pointer = shape::pointer(error.path());
+        let pointer = serde_error::pointer(error.path());
         match error.inner().classify() {
-            serde_json::error::Category::Data => Problem::invalid(vec![shape::field_error(
+            serde_json::error::Category::Data => Problem::invalid(vec![serde_error::field_error(
                 pointer,
                 &error.inner().to_string(),
             )]),

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 use warp::{Filter, Rejection};
 
-use super::{body::RequestBody, rate::Standing};
+use super::{body::RequestBody, rate_limit::RateLimitStatus};
 
 /// The header that names a request, in and out.
 pub const CORRELATION_HEADER: HeaderName = HeaderName::from_static("x-correlation-id");
@@ -81,7 +81,7 @@ pub struct RequestContext {
     /// When the request began.
     pub started: Instant,
     /// How its source stands with the limit that let it through.
-    pub standing: OnceLock<Standing>,
+    pub rate_limit_status: OnceLock<RateLimitStatus>,
 }
 
 impl RequestContext {

@@ -17,7 +17,7 @@ use utoipa::{
         RefOr,
         path::{Parameter, ParameterIn},
         request_body::RequestBody as BodyDoc,
-        response::Response as ReplyDoc,
+        response::Response as ResponseDoc,
         schema::Schema,
     },
 };
@@ -39,7 +39,7 @@ use super::{
         UNSUPPORTED_MEDIA_TYPE, VALIDATION_FAILED,
     },
     query::query,
-    rate::{Rate, Throttle},
+    rate_limit::{RateLimitClass, RateLimiter},
 };
 
 /// The definition of an endpoint, without the filter that serves it.
@@ -54,10 +54,10 @@ pub struct Operation {
     /// Who may call it.
     pub access: Access,
     /// The class of its rate limit.
-    pub rate: Rate,
+    pub rate_limit: RateLimitClass,
     pub(super) parameters: Vec<Parameter>,
     pub(super) body: Option<BodyDoc>,
-    pub(super) replies: Vec<(StatusCode, ReplyDoc)>,
+    pub(super) responses: Vec<(StatusCode, ResponseDoc)>,
     pub(super) problems: Vec<&'static ProblemType>,
     pub(super) schemas: Vec<(String, RefOr<Schema>)>,
 }
@@ -65,8 +65,8 @@ pub struct Operation {
 impl Operation {
     /// Every status of its responses.
     pub fn statuses(&self) -> impl Iterator<Item = StatusCode> {
-        let replies = self.replies.iter().map(|(status, _)| *status);
-        replies.chain(self.problems.iter().map(|kind| kind.status))
+        let responses = self.responses.iter().map(|(status, _)| *status);
+        responses.chain(self.problems.iter().map(|kind| kind.status))
     }
 
     /// Every type of problem among its responses.
@@ -229,10 +229,10 @@ impl<F> EndpointBuilder<F> {
                 template,
                 summary,
                 access: guard.access,
-                rate: Rate::Api,
+                rate_limit: RateLimitClass::Api,
                 parameters: Vec::new(),
                 body: None,
-                replies: Vec::new(),
+                responses: Vec::new(),
                 problems,
                 schemas: Vec::new(),
             },
@@ -246,7 +246,7 @@ impl<F> EndpointBuilder<F> {
 impl<F, S> EndpointBuilder<F, S> {
     /// Exempts the endpoint from rate limits: for probes and documentation.
     pub fn exempt(mut self) -> Self {
-        self.operation.rate = Rate::Exempt;
+        self.operation.rate_limit = RateLimitClass::Exempt;
         self
     }
 
@@ -347,25 +347,25 @@ impl<F, S> EndpointBuilder<F, S> {
 
     /// Documents a JSON response.
     pub fn responds<T: ToSchema>(self, status: StatusCode) -> Self {
-        let doc = openapi::json_reply::<T>(status);
+        let doc = openapi::json_response::<T>(status);
         self.with_schema::<T>().responds_with(status, doc)
     }
 
     /// Documents a response without a body.
     pub fn responds_empty(self, status: StatusCode) -> Self {
-        let doc = openapi::empty_reply(status);
+        let doc = openapi::empty_response(status);
         self.responds_with(status, doc)
     }
 
     /// Documents a response (200) with text of this media type.
     pub fn responds_text(self, media_type: &str) -> Self {
-        let doc = openapi::text_reply(media_type);
+        let doc = openapi::text_response(media_type);
         self.responds_with(StatusCode::OK, doc)
     }
 
     /// Documents a response that the other methods do not describe.
-    pub fn responds_with(mut self, status: StatusCode, doc: ReplyDoc) -> Self {
-        self.operation.replies.push((status, doc));
+    pub fn responds_with(mut self, status: StatusCode, doc: ResponseDoc) -> Self {
+        self.operation.responses.push((status, doc));
         self
     }
 
@@ -392,8 +392,8 @@ impl<F, S> EndpointBuilder<F, S> {
 
 impl EndpointBuilder<BoxedFilter<()>> {
     /// Puts the endpoint into the class of this limiter, which is asked before the request is read.
-    pub fn rate_limited(mut self, limiter: Throttle) -> Self {
-        self.operation.rate = limiter.rate;
+    pub fn rate_limited(mut self, limiter: RateLimiter) -> Self {
+        self.operation.rate_limit = limiter.class;
         self.request = self.request.and(limiter.filter).boxed();
         self
     }
@@ -410,7 +410,7 @@ fn complete(mut operation: Operation, filter: BoxedFilter<(Response,)>) -> Endpo
         };
         Box::pin(answer) as BoxFuture<'static, Response>
     };
-    if operation.rate != Rate::Exempt {
+    if operation.rate_limit != RateLimitClass::Exempt {
         operation.problems.push(&TOO_MANY_REQUESTS);
     }
     operation
@@ -435,43 +435,7 @@ pub fn endpoint<F>(
     EndpointBuilder::new(method, template, summary, guard.into())
 }
 
-/// [`EndpointBuilder`].
-pub type Draft<F> = EndpointBuilder<F>;
-
 impl<F> EndpointBuilder<F> {
-    /// [`body_with`](Self::body_with).
-    pub fn body_by<T>(self, filter: BoxedFilter<(T,)>, doc: BodyDoc) -> EndpointBuilder<F::Longer>
-    where
-        F: Append<T>,
-    {
-        self.body_with(filter, doc)
-    }
-
-    /// [`responds`](Self::responds).
-    pub fn replies<T: ToSchema>(self, status: StatusCode) -> Self {
-        self.responds::<T>(status)
-    }
-
-    /// [`responds_empty`](Self::responds_empty).
-    pub fn replies_empty(self, status: StatusCode) -> Self {
-        self.responds_empty(status)
-    }
-
-    /// [`responds_text`](Self::responds_text).
-    pub fn replies_text(self, media_type: &str) -> Self {
-        self.responds_text(media_type)
-    }
-
-    /// [`responds_with`](Self::responds_with).
-    pub fn replies_by(self, status: StatusCode, doc: ReplyDoc) -> Self {
-        self.responds_with(status, doc)
-    }
-
-    /// [`problems`](Self::problems).
-    pub fn fails(self, problems: &[&'static ProblemType]) -> Self {
-        self.problems(problems)
-    }
-
     /// Completes the endpoint with a filter; [`handler`](Self::handler) replaces it.
     pub fn handled_by<G, R>(self, finish: impl FnOnce(F) -> G) -> Endpoint
     where
@@ -490,12 +454,5 @@ impl<F> EndpointBuilder<F> {
             .unify()
             .boxed();
         complete(self.operation, filter)
-    }
-}
-
-impl EndpointBuilder<BoxedFilter<()>> {
-    /// [`rate_limited`](Self::rate_limited).
-    pub fn throttled(self, limiter: Throttle) -> Self {
-        self.rate_limited(limiter)
     }
 }

@@ -135,15 +135,3 @@ impl From<PublicGuard> for Guard<BoxedFilter<()>> {
         ReadGuard::from(guard).into()
     }
 }
-
-/// [`public`].
-#[must_use]
-pub fn anyone() -> PublicGuard {
-    public()
-}
-
-/// [`presented_token`].
-#[must_use]
-pub fn holder() -> PublicGuard {
-    presented_token()
-}

@@ -23,7 +23,7 @@ const READ: HeaderValue = HeaderValue::from_static(
 const REMEMBERED: HeaderValue = HeaderValue::from_static("600");
 
 /// The headers of this service's replies.
-pub(super) struct ReplyHeaders {
+pub(super) struct ResponseHeaders {
     origins: Vec<HeaderValue>,
     transport_security: Option<HeaderValue>,
 }
@@ -35,7 +35,7 @@ pub(super) struct Asked {
     preflight: bool,
 }
 
-impl ReplyHeaders {
+impl ResponseHeaders {
     pub(super) fn new(settings: &WebSettings) -> Self {
         let transport_security = |age: Duration| {
             let text = format!("max-age={}", age.as_secs());

@@ -1,6 +1,6 @@
 //! The shared words of HTTP. Nothing here has heard of a feature.
 //!
-//! A request meets the [`Site`] first: it finds the endpoint, names the
+//! A request meets the [`Router`] first: it finds the endpoint, names the
 //! request, measures it, bounds it, and finishes whatever reply comes back.
 //! In between runs one [`Endpoint`]: warp filters, composed when the endpoint
 //! was stated. What goes wrong travels as a [`Problem`].
@@ -8,7 +8,7 @@
 mod body;
 mod context;
 mod endpoint;
-mod fields;
+mod validation;
 mod forwarded;
 mod guard;
 mod handler;
@@ -20,10 +20,10 @@ mod page;
 mod patch;
 pub mod problem;
 mod query;
-mod rate;
+mod rate_limit;
 mod settings;
-mod shape;
-mod site;
+mod serde_error;
+mod router;
 
 use std::convert::Infallible;
 
@@ -38,12 +38,12 @@ pub use self::{
     body::{BodyError, MediaType, RequestBody, json_body, parse_json, raw_body},
     context::{CORRELATION_HEADER, CorrelationId, Peer, RequestContext, context},
     endpoint::{
-        Draft, Endpoint, EndpointBuilder, Feature, Operation, delete, endpoint, get, patch, post,
+        EndpointBuilder, Endpoint, Feature, Operation, delete, endpoint, get, patch, post,
         put,
     },
-    fields::{BrokenRule, Fields},
+    validation::{ValidationError, ValidationErrors},
     guard::{
-        Access, Guard, PublicGuard, ReadGuard, WriteGuard, anyone, holder, presented_token, public,
+        Access, Guard, PublicGuard, ReadGuard, WriteGuard, public, presented_token, 
     },
     handler::{Append, Handler, Push, RefuseQuery, Serve, State},
     metrics::HttpMetrics,
@@ -51,11 +51,11 @@ pub use self::{
     patch::present,
     problem::{FieldError, Problem, ProblemType},
     query::{parse_query, query},
-    rate::{
-        ApiLimit, Buckets, Quota, Rate, RateMetrics, Refusal, Source, Standing, Taken, Throttle,
+    rate_limit::{
+        NetworkRateLimit, Buckets, Quota, RateLimitClass, RateLimitMetrics, RateLimited, ClientNetwork, RateLimitStatus, TakeResult, RateLimiter,
     },
     settings::WebSettings,
-    site::Site,
+    router::Router,
 };
 
 /// Hands a cloneable value to a handler.

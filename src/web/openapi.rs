@@ -14,7 +14,7 @@ use utoipa::{
             ParameterIn,
         },
         request_body::{RequestBody as BodyDoc, RequestBodyBuilder},
-        response::{Response as ReplyDoc, ResponseBuilder},
+        response::{Response as ResponseDoc, ResponseBuilder},
         schema::{KnownFormat, ObjectBuilder, Schema, SchemaFormat, Type},
         security::{
             Flow, Http, HttpAuthScheme, OAuth2, Password, Scopes, SecurityRequirement,
@@ -28,34 +28,34 @@ use super::{
     endpoint::Operation,
     guard::Access,
     problem::{ProblemType, ProblemView},
-    rate::Rate,
+    rate_limit::RateLimitClass,
 };
 
 /// The endpoints of one room, with the words the document introduces them by.
-pub struct Chapter<'a> {
+pub struct Tag<'a> {
     /// The room's name.
     pub name: &'static str,
     /// What it is for, in a line.
-    pub about: &'static str,
+    pub description: &'static str,
     /// What it states.
     pub operations: Vec<&'a Operation>,
 }
 
 /// Writes the document for everything that is served.
 #[must_use]
-pub fn document(title: &str, version: &str, chapters: &[Chapter<'_>]) -> OpenApi {
+pub fn document(title: &str, version: &str, features: &[Tag<'_>]) -> OpenApi {
     let mut paths = Paths::new();
     let mut schemas = BTreeMap::new();
     let mut own = Vec::new();
     collect::<ProblemView<'_>>(&mut own);
     schemas.extend(own);
-    for chapter in chapters {
-        for operation in &chapter.operations {
+    for feature in features {
+        for operation in &feature.operations {
             schemas.extend(operation.schemas.iter().cloned());
             paths.add_path_operation(
                 operation.template,
                 vec![method_of(&operation.method)],
-                describe(chapter.name, operation),
+                describe(feature.name, operation),
             );
         }
     }
@@ -68,10 +68,10 @@ pub fn document(title: &str, version: &str, chapters: &[Chapter<'_>]) -> OpenApi
     let mut license = License::new("Unlicense");
     license.identifier = Some("Unlicense".to_owned());
     info.license = Some(license);
-    let tags = chapters.iter().map(|chapter| {
+    let tags = features.iter().map(|feature| {
         TagBuilder::new()
-            .name(chapter.name)
-            .description(Some(chapter.about))
+            .name(feature.name)
+            .description(Some(feature.description))
             .build()
     });
     OpenApiBuilder::new()
@@ -98,7 +98,7 @@ fn describe(room: &str, operation: &Operation) -> OperationDoc {
                 Access::AtLeast(role) => format!("{role} and above"),
                 other => other.to_string(),
             },
-            operation.rate
+            operation.rate_limit
         )))
         .operation_id(Some(operation_id(operation)))
         .request_body(operation.body.clone());
@@ -129,8 +129,8 @@ fn operation_id(operation: &Operation) -> String {
 }
 
 /// What is answered by status: an own reply and several problems may share one.
-fn merged_replies(operation: &Operation) -> BTreeMap<StatusCode, ReplyDoc> {
-    let mut replies: BTreeMap<StatusCode, ReplyDoc> = operation.replies.iter().cloned().collect();
+fn merged_replies(operation: &Operation) -> BTreeMap<StatusCode, ResponseDoc> {
+    let mut replies: BTreeMap<StatusCode, ResponseDoc> = operation.responses.iter().cloned().collect();
     let statuses: BTreeSet<StatusCode> =
         operation.problems.iter().map(|kind| kind.status).collect();
     for status in statuses {
@@ -140,20 +140,20 @@ fn merged_replies(operation: &Operation) -> BTreeMap<StatusCode, ReplyDoc> {
             .copied()
             .filter(|kind| kind.status == status)
             .collect();
-        let problem = problem_reply(&kinds);
+        let problem = problem_response(&kinds);
         match replies.get_mut(&status) {
             Some(own) => own.content.extend(problem.content),
             None => drop(replies.insert(status, problem)),
         }
     }
     for (status, reply) in &mut replies {
-        add_headers(*status, operation.rate, &mut reply.headers);
+        add_headers(*status, operation.rate_limit, &mut reply.headers);
     }
     replies
 }
 
 /// The headers that follow from a status and a rate class, whatever the endpoint.
-fn add_headers(status: StatusCode, rate: Rate, headers: &mut BTreeMap<String, RefOr<Header>>) {
+fn add_headers(status: StatusCode, rate_limit: RateLimitClass, headers: &mut BTreeMap<String, RefOr<Header>>) {
     let mut add = |name: &str, about: &str| {
         let text = ObjectBuilder::new().schema_type(Type::String).build();
         let header = HeaderBuilder::new()
@@ -166,7 +166,7 @@ fn add_headers(status: StatusCode, rate: Rate, headers: &mut BTreeMap<String, Re
         "X-Correlation-ID",
         "Finds the request in the logs and traces.",
     );
-    if rate != Rate::Exempt {
+    if rate_limit != RateLimitClass::Exempt {
         add(
             "RateLimit-Policy",
             "How many requests are taken in how many seconds.",
@@ -186,7 +186,7 @@ fn add_headers(status: StatusCode, rate: Rate, headers: &mut BTreeMap<String, Re
     }
 }
 
-fn problem_reply(kinds: &[&ProblemType]) -> ReplyDoc {
+fn problem_response(kinds: &[&ProblemType]) -> ResponseDoc {
     let codes: Vec<_> = kinds
         .iter()
         .map(|kind| format!("`{}`", kind.code))
@@ -261,18 +261,18 @@ pub(super) fn json_body<T: ToSchema>() -> BodyDoc {
 
 /// A reply with JSON of this type.
 #[must_use]
-pub fn json_reply<T: ToSchema>(status: StatusCode) -> ReplyDoc {
+pub fn json_response<T: ToSchema>(status: StatusCode) -> ResponseDoc {
     ResponseBuilder::new()
         .description(reason(status))
         .content("application/json", Content::new(Some(reference::<T>())))
         .build()
 }
 
-pub(super) fn empty_reply(status: StatusCode) -> ReplyDoc {
+pub(super) fn empty_response(status: StatusCode) -> ResponseDoc {
     ResponseBuilder::new().description(reason(status)).build()
 }
 
-pub(super) fn text_reply(media_type: &str) -> ReplyDoc {
+pub(super) fn text_response(media_type: &str) -> ResponseDoc {
     let text = ObjectBuilder::new().schema_type(Type::String).build();
     ResponseBuilder::new()
         .description(reason(StatusCode::OK))

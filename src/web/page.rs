@@ -19,7 +19,7 @@ use uuid::Uuid;
 use warp::reply::Response;
 
 use super::{
-    fields::{BrokenRule, Fields},
+    validation::{ValidationError, ValidationErrors},
     json, openapi,
 };
 
@@ -71,7 +71,7 @@ impl fmt::Display for Cursor {
     }
 }
 
-impl BrokenRule for UnknownCursor {
+impl ValidationError for UnknownCursor {
     fn code(&self) -> &'static str {
         "invalid_value"
     }
@@ -94,8 +94,8 @@ pub struct ListPage {
 
 impl ListPage {
     /// Reads it, or notes what is wrong with it.
-    pub fn parse(&self, fields: &mut Fields) -> PageRequest {
-        PageRequest::parse(fields, self.limit.as_deref(), self.cursor.as_deref())
+    pub fn parse(&self, errors: &mut ValidationErrors) -> PageRequest {
+        PageRequest::parse(errors, self.limit.as_deref(), self.cursor.as_deref())
     }
 }
 
@@ -114,9 +114,9 @@ impl PageRequest {
     }
 
     /// Reads the parameters `limit` and `cursor`, or notes what is wrong with them.
-    pub fn parse(fields: &mut Fields, limit: Option<&str>, cursor: Option<&str>) -> Self {
-        let limit = fields.check_some("/limit", limit.map(parse_limit));
-        let after = fields.check_some("/cursor", cursor.map(str::parse));
+    pub fn parse(errors: &mut ValidationErrors, limit: Option<&str>, cursor: Option<&str>) -> Self {
+        let limit = errors.check_some("/limit", limit.map(parse_limit));
+        let after = errors.check_some("/cursor", cursor.map(str::parse));
         Self::new(limit.unwrap_or(DEFAULT_LIMIT), after)
     }
 
@@ -144,7 +144,7 @@ fn parse_limit(text: &str) -> Result<u16, UnfitLimit> {
 #[derive(Debug)]
 struct UnfitLimit;
 
-impl BrokenRule for UnfitLimit {
+impl ValidationError for UnfitLimit {
     fn code(&self) -> &'static str {
         "invalid_value"
     }

@@ -8,7 +8,7 @@ use warp::{Filter, Rejection, filters::BoxedFilter};
 use super::{
     context::{RequestContext, context},
     problem::{FieldError, Problem},
-    shape,
+    serde_error,
 };
 
 /// Reads the query string into `T`. Unknown and repeated parameters are refused.
@@ -42,8 +42,8 @@ pub fn parse_query<T: DeserializeOwned>(query: &str) -> Result<T, Problem> {
     let pairs = || form_urlencoded::parse(query.as_bytes());
     let reader = serde_urlencoded::Deserializer::new(pairs());
     let value = serde_path_to_error::deserialize(reader).map_err(|error| {
-        let pointer = shape::pointer(error.path());
-        let mut error = shape::field_error(pointer, &error.inner().to_string());
+        let pointer = serde_error::pointer(error.path());
+        let mut error = serde_error::field_error(pointer, &error.inner().to_string());
         error.code = match error.code {
             "unknown_field" => "unknown_parameter",
             "duplicate_field" => "duplicate_parameter",

@@ -4,7 +4,7 @@ use super::{
     Auth, ClientInfo, Email, Error, Password, PasswordHash, Revocation, Role, SessionId, User,
     UserChange, UserFilter, UserId,
     event::{Attempt, Change},
-    policy::{self, Action, Target, may},
+    policy::{self, Action, LimitKey, may},
     tables,
     transaction::{Locks, WriteTransaction},
 };
@@ -229,9 +229,9 @@ pub(super) async fn delete(
 }
 
 /// The account of this id that the transaction has locked, and what the policy asks about it.
-fn target(transaction: &WriteTransaction, id: UserId) -> Result<(User, Target), Error> {
+fn target(transaction: &WriteTransaction, id: UserId) -> Result<(User, LimitKey), Error> {
     let locked = transaction.locked(id).ok_or(Error::NotFound)?;
-    let target = Target {
+    let target = LimitKey {
         id,
         role: locked.user.role,
         is_last_owner: transaction.active_owners().eq([id]),

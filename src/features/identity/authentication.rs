@@ -135,7 +135,7 @@ impl Auth {
         password: SecretString,
     ) -> Result<VerifiedUser, Error> {
         let (id, limits) = (caller.user_id(), self.limits());
-        limits.take_source(caller.client().ip).await?;
+        limits.take_source(caller.client_info().ip).await?;
         limits.take(limit_keys::user(id)).await?;
         let found = tables::users::find(self.database().read_pool(), id).await?;
         let (user, hash) = found.ok_or(Error::InvalidAccessToken)?;

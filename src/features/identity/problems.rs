@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use http::StatusCode;
 
 use super::{EmailError, PasswordError, UnknownRole};
-use crate::web::{BrokenRule, ProblemType};
+use crate::web::{ValidationError, ProblemType};
 
 pub(super) static EMAIL_TAKEN: ProblemType = ProblemType {
     code: "email_taken",
@@ -68,7 +68,7 @@ pub(super) static INSUFFICIENT_ROLE: ProblemType = ProblemType {
     about: "You are signed in, but your role is below the one this address asks for.",
 };
 
-impl BrokenRule for EmailError {
+impl ValidationError for EmailError {
     fn code(&self) -> &'static str {
         match self {
             Self::TooLong => "too_long",
@@ -81,7 +81,7 @@ impl BrokenRule for EmailError {
     }
 }
 
-impl BrokenRule for PasswordError {
+impl ValidationError for PasswordError {
     fn code(&self) -> &'static str {
         match self {
             Self::TooShort(_) => "too_short",
@@ -96,7 +96,7 @@ impl BrokenRule for PasswordError {
     }
 }
 
-impl BrokenRule for UnknownRole {
+impl ValidationError for UnknownRole {
     fn code(&self) -> &'static str {
         "unknown_role"
     }

@@ -5,26 +5,26 @@ use std::sync::Arc;
 use warp::{Filter, Rejection};
 
 use super::{error::Error, service::Limits};
-use crate::web::{Problem, Rate, RequestContext, Throttle, context};
+use crate::web::{Problem, RateLimitClass, RequestContext, RateLimiter, context};
 
 impl Limits {
     /// Puts an endpoint into the class `auth`: each request is counted against the client's network
     /// before the body is read.
     #[must_use]
-    pub fn per_source(&self) -> Throttle {
+    pub fn per_source(&self) -> RateLimiter {
         let limits = self.clone();
         let filter = context().and_then(move |context: Arc<RequestContext>| {
             let limits = limits.clone();
             async move { admit(&limits, &context).await }
         });
-        Throttle::new(Rate::Auth, filter.untuple_one().boxed())
+        RateLimiter::new(RateLimitClass::Auth, filter.untuple_one().boxed())
     }
 }
 
 async fn admit(limits: &Limits, context: &RequestContext) -> Result<(), Rejection> {
-    let standing = limits.take_source(context.client_ip).await;
-    if let Some(standing) = standing.map_err(Problem::from)? {
-        context.standing.get_or_init(|| standing);
+    let status = limits.take_source(context.client_ip).await;
+    if let Some(status) = status.map_err(Problem::from)? {
+        context.rate_limit_status.get_or_init(|| status);
     }
     Ok(())
 }
@@ -34,7 +34,7 @@ async fn admit(limits: &Limits, context: &RequestContext) -> Result<(), Rejectio
 impl From<Error> for Problem {
     fn from(error: Error) -> Self {
         match error {
-            Error::Source(refusal) => refusal.in_the_open(),
+            Error::Source(refusal) => refusal.into_problem_with_status(),
             Error::Account(refusal) => refusal.into(),
             Error::Uncounted(_) => Problem::unavailable(error),
         }

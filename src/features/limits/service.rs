@@ -20,7 +20,7 @@ use crate::{
     clock::Clock,
     database::{Database, DatabaseError},
     telemetry,
-    web::{ApiLimit, Buckets, Quota, RateMetrics, Source, Standing, Taken},
+    web::{NetworkRateLimit, Buckets, Quota, RateLimitMetrics, ClientNetwork, RateLimitStatus, TakeResult},
 };
 
 /// How long counting in the table may take; after that the database counts as out of reach.
@@ -32,10 +32,10 @@ pub struct Limits(Option<Arc<Parts>>);
 
 struct Parts {
     quotas: Quotas,
-    sources: Buckets<Source>,
+    sources: Buckets<ClientNetwork>,
     database: Database,
     on_failure: OnFailure,
-    metrics: RateMetrics,
+    metrics: RateLimitMetrics,
     clock: Clock,
     /// Whether the last attempt was counted in the table, so that an outage is logged once.
     counting: AtomicBool,
@@ -47,7 +47,7 @@ impl Limits {
     pub fn new(
         settings: &LimitSettings,
         database: Database,
-        metrics: RateMetrics,
+        metrics: RateLimitMetrics,
         clock: Clock,
     ) -> Self {
         Self(settings.quotas.map(|quotas| {
@@ -65,10 +65,10 @@ impl Limits {
 
     /// The limit on all requests outside the class `auth`, for the router.
     #[must_use]
-    pub fn api(&self) -> Option<ApiLimit> {
+    pub fn api(&self) -> Option<NetworkRateLimit> {
         let parts = self.0.as_ref()?;
         let clock = parts.clock.clone();
-        Some(ApiLimit::new(
+        Some(NetworkRateLimit::new(
             parts.quotas.api,
             clock,
             parts.metrics.clone(),
@@ -79,18 +79,18 @@ impl Limits {
     ///
     /// A request over a Unix socket without a trusted proxy's header has no address, and is not
     /// counted.
-    pub async fn take_source(&self, ip: Option<IpAddr>) -> Result<Option<Standing>, Error> {
+    pub async fn take_source(&self, ip: Option<IpAddr>) -> Result<Option<RateLimitStatus>, Error> {
         let (Some(parts), Some(ip)) = (&self.0, ip) else {
             return Ok(None);
         };
-        let (quota, source) = (&parts.quotas.auth, Source::of(ip));
+        let (quota, source) = (&parts.quotas.auth, ClientNetwork::of(ip));
         let here = parts.count(parts.sources.take(source));
         let here = here.map_err(Error::Source)?;
         let everywhere = parts
             .take(quota, LimitKey::new("source", source.address()))
             .await?;
-        let standing = everywhere.transpose().map_err(Error::Source)?;
-        Ok(Some(standing.unwrap_or(here)))
+        let status = everywhere.transpose().map_err(Error::Source)?;
+        Ok(Some(status.unwrap_or(here)))
     }
 
     /// Counts an attempt against an account, or whatever else the key stands for.
@@ -104,7 +104,7 @@ impl Limits {
 
 impl Parts {
     /// Takes a token from a bucket that all replicas share. `None` when the attempt could not be counted and is allowed.
-    async fn take(&self, quota: &Quota, key: LimitKey) -> Result<Option<Taken>, Error> {
+    async fn take(&self, quota: &Quota, key: LimitKey) -> Result<Option<TakeResult>, Error> {
         let taken = tokio::time::timeout(DATABASE_TIMEOUT, async {
             let connection = self.database.connection().await?;
             rate_limits::take(&connection, key, quota).await
@@ -128,7 +128,7 @@ impl Parts {
         }
     }
 
-    fn count(&self, taken: Taken) -> Taken {
+    fn count(&self, taken: TakeResult) -> TakeResult {
         taken.inspect_err(|refusal| self.metrics.refused(&refusal.quota))
     }
 }

@@ -239,7 +239,7 @@ WHERE datname = current_database() AND wait_event_type = 'Lock'";
 
 /// Every endpoint that writes for a caller.
 fn writing(app: &TestApp) -> Vec<Operation> {
-    let features = routes::chapters(&app.app, false);
+    let features = routes::features(&app.app, false);
     let endpoints = features.iter().flat_map(|feature| &feature.endpoints);
     let operations = endpoints.map(|endpoint| endpoint.operation().clone());
     let writes =

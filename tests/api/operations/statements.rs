@@ -54,8 +54,8 @@ fn collect(folder: &Path, found: &mut Vec<Statement>) {
 /// Every statement of the rooms.
 fn statements() -> Vec<Statement> {
     let mut found = Vec::new();
-    let rooms = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/features");
-    collect(&rooms, &mut found);
+    let features = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/features");
+    collect(&features, &mut found);
     assert!(found.len() >= 20, "only {} were found", found.len());
     found
 }

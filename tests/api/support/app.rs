@@ -20,7 +20,7 @@ use warp_skeleton::{
     clock::Clock,
     config::{Settings, Values},
     features::identity::Auth,
-    web::{Endpoint, Peer, Site},
+    web::{Endpoint, Peer, Router},
 };
 
 use super::{Answer, cluster, leaks};
@@ -35,7 +35,7 @@ pub struct TestApp {
     pub clock: Clock,
     /// Where its database is.
     pub url: String,
-    site: Arc<Site>,
+    router: Arc<Router>,
     openapi: Value,
     pairs: Vec<(String, String)>,
     offset: Arc<AtomicI64>,
@@ -117,16 +117,16 @@ impl TestApp {
             system.now() + Duration::milliseconds(moved.load(Ordering::Relaxed))
         });
         let app = App::build(&settings, clock.clone()).unwrap();
-        let site = app.site_with(further);
+        let router = app.router_with(further);
         app.lifecycle.serve();
-        let rooms = warp_skeleton::routes::chapters(&app, false);
-        let openapi = serde_json::to_value(warp_skeleton::routes::document(&rooms)).unwrap();
+        let features = warp_skeleton::routes::features(&app, false);
+        let openapi = serde_json::to_value(warp_skeleton::routes::document(&features)).unwrap();
         Self {
             auth: app.auth.clone(),
             app,
             clock,
             url,
-            site,
+            router,
             openapi,
             pairs,
             offset,
@@ -209,7 +209,7 @@ impl TestApp {
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-        let response = self.site.respond(request, peer).await;
+        let response = self.router.respond(request, peer).await;
         let answer = Answer::read(response).await;
         leaks::inspect_reply(answer.status, &answer.text());
         answer.assert_documented(&self.openapi, &method, &path);

@@ -24,15 +24,15 @@ use warp::{
 };
 use warp_skeleton::{
     routes,
-    web::{Endpoint, Operation, anyone, endpoint},
+    web::{Endpoint, Operation, public, endpoint},
 };
 
 use crate::support::TestApp;
 
 /// What is stated about each endpoint of the service.
 fn operations(app: &TestApp) -> Vec<Operation> {
-    let rooms = routes::chapters(&app.app, false);
-    let endpoints = rooms.iter().flat_map(|room| &room.endpoints);
+    let features = routes::features(&app.app, false);
+    let endpoints = features.iter().flat_map(|feature| &feature.endpoints);
     endpoints
         .map(|endpoint| endpoint.operation().clone())
         .collect()
@@ -49,7 +49,7 @@ fn path_of(template: &str) -> String {
 /// `GET /slow`: says that it has begun, and never answers.
 fn slow_endpoint(begun: &Arc<Notify>) -> Endpoint {
     let begun = Arc::clone(begun);
-    endpoint(Method::GET, "/slow", "Never answer", anyone()).handled_by(move |request| {
+    endpoint(Method::GET, "/slow", "Never answer", public()).handled_by(move |request| {
         request.then(move || {
             begun.notify_one();
             std::future::pending::<Response>()
@@ -59,7 +59,7 @@ fn slow_endpoint(begun: &Arc<Notify>) -> Endpoint {
 
 /// `GET /panic`: panics.
 fn panicking_endpoint() -> Endpoint {
-    endpoint(Method::GET, "/panic", "Panic", anyone()).handled_by(|request| {
+    endpoint(Method::GET, "/panic", "Panic", public()).handled_by(|request| {
         request.map(|| -> Response {
             let fine = StatusCode::OK.is_server_error();
             assert!(fine, "this handler panics on purpose");

@@ -8,7 +8,7 @@ use warp::{
 use warp_skeleton::{
     config::{Section, Values},
     telemetry::{TelemetrySettings, Tracing},
-    web::{Endpoint, anyone, endpoint},
+    web::{Endpoint, public, endpoint},
 };
 
 use crate::support::{Answer, TestApp};
@@ -19,7 +19,7 @@ const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
 fn calling_endpoint() -> Endpoint {
     let settings = TelemetrySettings::read(&Values::from_pairs([("", ""); 0]).unwrap()).unwrap();
     let tracing = Tracing::new(&settings);
-    endpoint(Method::GET, "/call", "Call on", anyone()).handled_by(move |request| {
+    endpoint(Method::GET, "/call", "Call on", public()).handled_by(move |request| {
         request.then(move || {
             let tracing = tracing.clone();
             async move {

@@ -20,8 +20,8 @@ const METHODS: [&str; 5] = ["GET", "POST", "PUT", "PATCH", "DELETE"];
 fn operations() -> Vec<Operation> {
     let values = Values::from_pairs([("APP_ENV", "test")]).unwrap();
     let app = App::build(&Settings::read(&values).unwrap(), Clock::system()).unwrap();
-    let rooms = routes::chapters(&app, false);
-    let endpoints = rooms.iter().flat_map(|room| &room.endpoints);
+    let features = routes::features(&app, false);
+    let endpoints = features.iter().flat_map(|feature| &feature.endpoints);
     endpoints
         .map(|endpoint| endpoint.operation().clone())
         .collect()

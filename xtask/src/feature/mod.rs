@@ -7,7 +7,7 @@
 mod checkout;
 mod fields;
 mod names;
-mod room;
+mod feature_files;
 mod wiring;
 
 use anyhow::{Context, bail, ensure};
@@ -16,7 +16,7 @@ use self::{
     checkout::{Checkout, Migration, formatted},
     fields::Field,
     names::Names,
-    room::File,
+    feature_files::File,
 };
 
 /// What the feature is to be called and what it keeps.
@@ -113,7 +113,7 @@ fn render(
     fields: &[Field],
     version: u32,
 ) -> anyhow::Result<Vec<File>> {
-    let mut files = room::files(names, fields, &checkout.library()?, version)?;
+    let mut files = feature_files::files(names, fields, &checkout.library()?, version)?;
     for file in &mut files {
         file.text = formatted(&file.path, &file.text)?;
     }
@@ -258,7 +258,7 @@ mod tests {
         .map(str::to_owned);
         let fields = fields::parse_all(&texts, &names).unwrap();
 
-        let files = room::files(&names, &fields, "library", 4).unwrap();
+        let files = feature_files::files(&names, &fields, "library", 4).unwrap();
 
         let text = |end: &str| {
             &files

@@ -15,7 +15,7 @@ use crate::{
         problems::{EMAIL_TAKEN, WRONG_PASSWORD},
         tables::users,
     },
-    web::{Endpoint, Fields, Problem, json, patch},
+    web::{Endpoint, ValidationErrors, Problem, json, patch},
 };
 
 /// A new address, and the password that proves whose account it is.
@@ -38,9 +38,9 @@ pub(super) fn endpoint(auth: &Auth) -> Endpoint {
 }
 
 async fn handle(caller: Caller, request: ChangeEmail, auth: Auth) -> Result<Response, Problem> {
-    let mut fields = Fields::new();
-    let Some(email) = fields.check("/email", Email::parse(&request.email)) else {
-        return Err(fields.into());
+    let mut errors = ValidationErrors::new();
+    let Some(email) = errors.check("/email", Email::parse(&request.email)) else {
+        return Err(errors.into());
     };
     let (user, session) = (Some(caller.user_id()), caller.session_id());
     let changed = change_email(&auth, caller, email, request.current_password).await;

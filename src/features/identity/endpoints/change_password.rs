@@ -14,7 +14,7 @@ use crate::{
         problems::WRONG_PASSWORD,
         tables::{sessions, users},
     },
-    web::{Endpoint, Fields, Problem, no_content, post},
+    web::{Endpoint, ValidationErrors, Problem, no_content, post},
 };
 
 /// The old password and the new one.
@@ -38,10 +38,10 @@ pub(super) fn endpoint(auth: &Auth) -> Endpoint {
 }
 
 async fn handle(caller: Caller, request: ChangePassword, auth: Auth) -> Result<Response, Problem> {
-    let mut fields = Fields::new();
+    let mut errors = ValidationErrors::new();
     let new = Password::parse(&request.new_password, caller.email(), auth.policy());
-    let Some(new) = fields.check("/new_password", new) else {
-        return Err(fields.into());
+    let Some(new) = errors.check("/new_password", new) else {
+        return Err(errors.into());
     };
     let (user, session) = (Some(caller.user_id()), caller.session_id());
     let changed = change_password(&auth, caller, request.current_password, new).await;

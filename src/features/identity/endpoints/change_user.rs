@@ -14,7 +14,7 @@ use crate::{
         policy,
         problems::{INSUFFICIENT_LEVEL, LAST_OWNER},
     },
-    web::{Endpoint, Fields, Problem, json, patch},
+    web::{Endpoint, ValidationErrors, Problem, json, patch},
 };
 
 /// What to change about an account; what is absent stays.
@@ -46,9 +46,9 @@ async fn handle(
     request: ChangeUser,
     auth: Auth,
 ) -> Result<Response, Problem> {
-    let mut fields = Fields::new();
-    let role = fields.check_some("/role", request.role.as_deref().map(str::parse::<Role>));
-    fields.finish()?;
+    let mut errors = ValidationErrors::new();
+    let role = errors.check_some("/role", request.role.as_deref().map(str::parse::<Role>));
+    errors.finish()?;
     let change = UserChange {
         role,
         is_active: request.is_active,

@@ -11,7 +11,7 @@ use super::{UserView, role_schema};
 use crate::{
     features::identity::{Auth, Principal, Role, UserFilter, guard::require},
     shared::problems::database_problem,
-    web::{BrokenRule, Endpoint, Fields, PageRequest, PageView, Problem, get},
+    web::{ValidationError, Endpoint, ValidationErrors, PageRequest, PageView, Problem, get},
 };
 
 /// Which accounts to list.
@@ -42,12 +42,12 @@ pub(super) fn endpoint(auth: &Auth) -> Endpoint {
 }
 
 async fn handle(_caller: Principal, query: ListUsers, auth: Auth) -> Result<Response, Problem> {
-    let mut fields = Fields::new();
+    let mut errors = ValidationErrors::new();
     let (limit, cursor) = (query.limit.as_deref(), query.cursor.as_deref());
-    let request = PageRequest::parse(&mut fields, limit, cursor);
-    let role = fields.check_some("/role", query.role.as_deref().map(str::parse::<Role>));
-    let is_active = fields.check_some("/is_active", query.is_active.as_deref().map(parse_bool));
-    fields.finish()?;
+    let request = PageRequest::parse(&mut errors, limit, cursor);
+    let role = errors.check_some("/role", query.role.as_deref().map(str::parse::<Role>));
+    let is_active = errors.check_some("/is_active", query.is_active.as_deref().map(parse_bool));
+    errors.finish()?;
     let filter = UserFilter {
         email_prefix: query.q.as_deref().map(str::to_ascii_lowercase),
         role,
@@ -69,7 +69,7 @@ async fn handle(_caller: Principal, query: ListUsers, auth: Auth) -> Result<Resp
 #[derive(Debug)]
 struct InvalidValue(&'static str);
 
-impl BrokenRule for InvalidValue {
+impl ValidationError for InvalidValue {
     fn code(&self) -> &'static str {
         "invalid_value"
     }

@@ -12,7 +12,7 @@ use crate::{
         Auth, ClientInfo, Email, Password, client_info::client_info, event::Attempt,
         problems::EMAIL_TAKEN,
     },
-    web::{Endpoint, Fields, Problem, created, post, public},
+    web::{Endpoint, ValidationErrors, Problem, created, post, public},
 };
 
 /// A new account.
@@ -44,14 +44,14 @@ async fn handle(
     client: ClientInfo,
     auth: Auth,
 ) -> Result<Response, Problem> {
-    let mut fields = Fields::new();
-    let email = fields.check("/email", Email::parse(&request.email));
+    let mut errors = ValidationErrors::new();
+    let email = errors.check("/email", Email::parse(&request.email));
     let password = email.as_ref().and_then(|email| {
         let password = Password::parse(&request.password, email, auth.policy());
-        fields.check("/password", password)
+        errors.check("/password", password)
     });
     let (Some(email), Some(password)) = (email, password) else {
-        return Err(fields.into());
+        return Err(errors.into());
     };
     auth.count_attempt(Attempt::Register, &email).await?;
     let user = auth.register(email, password, client).await?;

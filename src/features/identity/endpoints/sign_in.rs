@@ -21,7 +21,7 @@ use crate::{
         problems::INVALID_CREDENTIALS,
     },
     web::{
-        Endpoint, Fields, MediaType, Problem, json, openapi::reference, parse_json, post, public,
+        Endpoint, ValidationErrors, MediaType, Problem, json, openapi::reference, parse_json, post, public,
         raw_body,
     },
 };
@@ -111,9 +111,9 @@ async fn handle(
     match media_type {
         MediaType::Json => {
             let request: SignIn = parse_json(&body)?;
-            let mut fields = Fields::new();
-            let Some(email) = fields.check("/email", Email::parse(&request.email)) else {
-                return Err(fields.into());
+            let mut errors = ValidationErrors::new();
+            let Some(email) = errors.check("/email", Email::parse(&request.email)) else {
+                return Err(errors.into());
             };
             let pair = sign_in(&auth, &email, request.password, client).await?;
             Ok(json(StatusCode::OK, &TokensView::from(pair)))

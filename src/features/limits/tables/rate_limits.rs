@@ -7,7 +7,7 @@ use tokio_postgres::types::Type;
 use super::super::key::LimitKey;
 use crate::{
     database::{DatabaseError, WriteExecutor, WriteQuery},
-    web::{Quota, Taken},
+    web::{Quota, TakeResult},
 };
 
 static TAKE: WriteQuery = WriteQuery::insert(
@@ -38,7 +38,7 @@ pub(in crate::features::limits) async fn take(
     db: &impl WriteExecutor,
     key: LimitKey,
     quota: &Quota,
-) -> Result<Taken, DatabaseError> {
+) -> Result<TakeResult, DatabaseError> {
     let (interval, window) = (quota.interval(), quota.window());
     let parameters = (interval.as_secs_f64(), window.as_secs_f64());
     let row = db
@@ -50,7 +50,7 @@ pub(in crate::features::limits) async fn take(
     };
     let full_in = Duration::try_from_secs_f64(row.try_get("full_in")?).unwrap_or_default();
     if row.try_get("is_taken")? {
-        return Ok(Ok(quota.standing(full_in)));
+        return Ok(Ok(quota.status(full_in)));
     }
     Ok(Err(quota.refusal(full_in)))
 }

@@ -82,7 +82,7 @@ async fn handle_live() -> Response {
 }
 
 pub(super) fn ready(operations: &Operations) -> Endpoint {
-    let not_ready = openapi::json_reply::<StatusView>(StatusCode::SERVICE_UNAVAILABLE);
+    let not_ready = openapi::json_response::<StatusView>(StatusCode::SERVICE_UNAVAILABLE);
     get("/ready", "Say whether this replica takes traffic", public())
         .exempt()
         .responds::<StatusView>(StatusCode::OK)
@@ -109,7 +109,7 @@ async fn is_ready(operations: &Operations) -> bool {
 }
 
 pub(super) fn health(operations: &Operations) -> Endpoint {
-    let unavailable = openapi::json_reply::<HealthView>(StatusCode::SERVICE_UNAVAILABLE);
+    let unavailable = openapi::json_response::<HealthView>(StatusCode::SERVICE_UNAVAILABLE);
     get("/health", "Look at the database and its schema", public())
         .exempt()
         .responds::<HealthView>(StatusCode::OK)

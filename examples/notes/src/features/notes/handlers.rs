@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     features::identity::{self, Principal},
-    web::{Fields, ListPage, Problem, created, json, no_content},
+    web::{ListPage, Problem, ValidationErrors, created, json, no_content},
 };
 
 pub(super) async fn create(
@@ -19,13 +19,13 @@ pub(super) async fn create(
     payload: CreateNote,
     notes: Notes,
 ) -> Result<Response, Problem> {
-    let mut fields = Fields::new();
-    let title = fields.check("/title", NoteTitle::parse(&payload.title));
-    let body = fields.check_some("/body", payload.body.as_deref().map(NoteBody::parse));
+    let mut errors = ValidationErrors::new();
+    let title = errors.check("/title", NoteTitle::parse(&payload.title));
+    let body = errors.check_some("/body", payload.body.as_deref().map(NoteBody::parse));
     let Some(title) = title else {
-        return Err(fields.into());
+        return Err(errors.into());
     };
-    fields.finish()?;
+    errors.finish()?;
     let new = NewNote {
         title,
         body,
@@ -41,9 +41,9 @@ pub(super) async fn list(
     query: ListPage,
     notes: Notes,
 ) -> Result<Response, Problem> {
-    let mut fields = Fields::new();
-    let request = query.parse(&mut fields);
-    fields.finish()?;
+    let mut errors = ValidationErrors::new();
+    let request = query.parse(&mut errors);
+    errors.finish()?;
     let page = notes.list(caller.user.id, request).await?;
     Ok(page.reply::<NoteView>("/notes", request, &[]))
 }
@@ -59,13 +59,13 @@ pub(super) async fn change(
     payload: ChangeNote,
     notes: Notes,
 ) -> Result<Response, Problem> {
-    let mut fields = Fields::new();
+    let mut errors = ValidationErrors::new();
     let change = NoteChange {
-        title: fields.check_some("/title", payload.title.as_deref().map(NoteTitle::parse)),
-        body: fields.check_patch("/body", payload.body.as_deref().map(NoteBody::parse)),
+        title: errors.check_some("/title", payload.title.as_deref().map(NoteTitle::parse)),
+        body: errors.check_patch("/body", payload.body.as_deref().map(NoteBody::parse)),
         pinned: payload.pinned,
     };
-    fields.finish()?;
+    errors.finish()?;
     let note = notes.change(caller.user.id, id, change).await?;
     Ok(json(StatusCode::OK, &NoteView::from(note)))
 }

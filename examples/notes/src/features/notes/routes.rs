@@ -13,7 +13,7 @@ use crate::{
     features::{
         identity::{Auth, Role, require, signed_in},
     },
-    web::{Endpoint, ListPage, PageView, Feature, endpoint, with},
+    web::{Endpoint, Feature, ListPage, PageView, endpoint, with},
 };
 
 /// Every endpoint of this room.
@@ -41,7 +41,7 @@ fn create(notes: Notes, auth: &Auth) -> Endpoint {
         require(Role::Member, auth),
     )
     .body::<CreateNote>()
-    .replies::<NoteView>(StatusCode::CREATED)
+    .responds::<NoteView>(StatusCode::CREATED)
     .handled_by(|request| request.and(with(notes)).then(handlers::create))
 }
 
@@ -54,7 +54,7 @@ fn list(notes: Notes, auth: &Auth) -> Endpoint {
         signed_in(auth),
     )
     .query::<ListPage>()
-    .replies::<PageView<NoteView>>(StatusCode::OK)
+    .responds::<PageView<NoteView>>(StatusCode::OK)
     .handled_by(|request| request.and(with(notes)).then(handlers::list))
 }
 
@@ -67,7 +67,7 @@ fn read(notes: Notes, auth: &Auth) -> Endpoint {
         signed_in(auth),
     )
     .path_value::<NoteId>("The note's id")
-    .replies::<NoteView>(StatusCode::OK)
+    .responds::<NoteView>(StatusCode::OK)
     .handled_by(|request| request.and(with(notes)).then(handlers::read))
 }
 
@@ -81,7 +81,7 @@ fn change(notes: Notes, auth: &Auth) -> Endpoint {
     )
     .path_value::<NoteId>("The note's id")
     .body::<ChangeNote>()
-    .replies::<NoteView>(StatusCode::OK)
+    .responds::<NoteView>(StatusCode::OK)
     .handled_by(|request| request.and(with(notes)).then(handlers::change))
 }
 
@@ -94,6 +94,6 @@ fn delete(notes: Notes, auth: &Auth) -> Endpoint {
         require(Role::Member, auth),
     )
     .path_value::<NoteId>("The note's id")
-    .replies_empty(StatusCode::NO_CONTENT)
+    .responds_empty(StatusCode::NO_CONTENT)
     .handled_by(|request| request.and(with(notes)).then(handlers::delete))
 }

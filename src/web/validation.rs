@@ -6,7 +6,7 @@ use super::problem::{FieldError, Problem};
 use crate::domain::{Patch, TextError, UnknownTime};
 
 /// What a rule that was broken says of itself. Domain errors implement it.
-pub trait BrokenRule {
+pub trait ValidationError {
     /// The stable code of the rule.
     fn code(&self) -> &'static str;
     /// The rule in words, without the value that broke it.
@@ -15,9 +15,9 @@ pub trait BrokenRule {
 
 /// The broken rules found so far.
 #[derive(Debug, Default)]
-pub struct Fields(Vec<FieldError>);
+pub struct ValidationErrors(Vec<FieldError>);
 
-impl Fields {
+impl ValidationErrors {
     /// Nothing wrong yet.
     #[must_use]
     pub fn new() -> Self {
@@ -25,7 +25,7 @@ impl Fields {
     }
 
     /// Takes the value out, or notes what is wrong with it.
-    pub fn check<T, E: BrokenRule>(
+    pub fn check<T, E: ValidationError>(
         &mut self,
         pointer: &'static str,
         parsed: Result<T, E>,
@@ -43,7 +43,7 @@ impl Fields {
     }
 
     /// The same for a field that may be absent.
-    pub fn check_some<T, E: BrokenRule>(
+    pub fn check_some<T, E: ValidationError>(
         &mut self,
         pointer: &'static str,
         parsed: Option<Result<T, E>>,
@@ -52,7 +52,7 @@ impl Fields {
     }
 
     /// The same for a field that a change may also clear.
-    pub fn check_patch<T, E: BrokenRule>(
+    pub fn check_patch<T, E: ValidationError>(
         &mut self,
         pointer: &'static str,
         parsed: Patch<Result<T, E>>,
@@ -73,13 +73,13 @@ impl Fields {
     }
 }
 
-impl From<Fields> for Problem {
-    fn from(fields: Fields) -> Self {
+impl From<ValidationErrors> for Problem {
+    fn from(fields: ValidationErrors) -> Self {
         Problem::invalid(fields.0)
     }
 }
 
-impl BrokenRule for TextError {
+impl ValidationError for TextError {
     fn code(&self) -> &'static str {
         match self {
             Self::TooShort(_) => "too_short",
@@ -93,7 +93,7 @@ impl BrokenRule for TextError {
     }
 }
 
-impl BrokenRule for UnknownTime {
+impl ValidationError for UnknownTime {
     fn code(&self) -> &'static str {
         "invalid_value"
     }

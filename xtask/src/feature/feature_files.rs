@@ -22,42 +22,42 @@ const ROOM: [(&str, &str, &str); 8] = [
     (
         "mod.rs",
         "what the room is for and what it lends out",
-        include_str!("../../templates/room/mod.rs.j2"),
+        include_str!("../../templates/feature/mod.rs.j2"),
     ),
     (
         "domain.rs",
         "its types, what they refuse, and tests",
-        include_str!("../../templates/room/domain.rs.j2"),
+        include_str!("../../templates/feature/domain.rs.j2"),
     ),
     (
         "repository.rs",
         "its statements",
-        include_str!("../../templates/room/repository.rs.j2"),
+        include_str!("../../templates/feature/repository.rs.j2"),
     ),
     (
         "service.rs",
         "its rules",
-        include_str!("../../templates/room/service.rs.j2"),
+        include_str!("../../templates/feature/service.rs.j2"),
     ),
     (
         "error.rs",
         "what can go wrong",
-        include_str!("../../templates/room/error.rs.j2"),
+        include_str!("../../templates/feature/error.rs.j2"),
     ),
     (
         "payloads.rs",
         "JSON in and out",
-        include_str!("../../templates/room/payloads.rs.j2"),
+        include_str!("../../templates/feature/payloads.rs.j2"),
     ),
     (
         "handlers.rs",
         "from requests to the service and back",
-        include_str!("../../templates/room/handlers.rs.j2"),
+        include_str!("../../templates/feature/handlers.rs.j2"),
     ),
     (
         "routes.rs",
         "its endpoints, and who may call them",
-        include_str!("../../templates/room/routes.rs.j2"),
+        include_str!("../../templates/feature/routes.rs.j2"),
     ),
 ];
 

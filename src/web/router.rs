@@ -19,7 +19,7 @@ use futures_util::{
 };
 use http::{HeaderValue, Method, Request, StatusCode, header, request::Parts};
 use http_body::Body;
-use matchit::Router;
+use matchit::Router as PathTable;
 use tokio::time::Instant;
 use tracing::{Instrument, Span};
 use warp::reply::{Reply, Response};
@@ -29,11 +29,11 @@ use super::{
     context::{CORRELATION_HEADER, CorrelationId, Peer, RequestContext},
     endpoint::{Endpoint, Operation},
     forwarded,
-    headers::ReplyHeaders,
+    headers::ResponseHeaders,
     host,
     metrics::{EndpointSeries, HttpMetrics, Labels},
     problem::{BODY_TIMEOUT, INTERNAL_ERROR, METHOD_NOT_ALLOWED, Problem, REQUEST_TIMEOUT},
-    rate::{ApiLimit, Rate},
+    rate_limit::{NetworkRateLimit, RateLimitClass},
     settings::WebSettings,
 };
 use crate::telemetry::{self, Incoming, Tracing};
@@ -42,13 +42,13 @@ use crate::telemetry::{self, Incoming, Tracing};
 const UNMATCHED: &str = "unmatched";
 
 /// All endpoints, served.
-pub struct Site {
-    table: Router<Place>,
+pub struct Router {
+    table: PathTable<Place>,
     settings: WebSettings,
     metrics: HttpMetrics,
     tracing: Tracing,
-    headers: ReplyHeaders,
-    limit: Option<ApiLimit>,
+    headers: ResponseHeaders,
+    limit: Option<NetworkRateLimit>,
 }
 
 /// The endpoints that share a path.
@@ -82,10 +82,10 @@ impl<'a> Found<'a> {
         }
     }
 
-    fn rate(&self) -> Rate {
+    fn rate(&self) -> RateLimitClass {
         match self {
-            Self::Endpoint(route) => route.endpoint.operation.rate,
-            Self::Options(_) | Self::WrongMethod(_) | Self::Nothing => Rate::Api,
+            Self::Endpoint(route) => route.endpoint.operation.rate_limit,
+            Self::Options(_) | Self::WrongMethod(_) | Self::Nothing => RateLimitClass::Api,
         }
     }
 
@@ -97,7 +97,7 @@ impl<'a> Found<'a> {
     }
 }
 
-impl Site {
+impl Router {
     /// Lays out the table.
     ///
     /// # Panics
@@ -109,7 +109,7 @@ impl Site {
         settings: WebSettings,
         metrics: HttpMetrics,
         tracing: Tracing,
-        limit: Option<ApiLimit>,
+        limit: Option<NetworkRateLimit>,
     ) -> Self {
         let mut places: Vec<Place> = Vec::new();
         for endpoint in endpoints {
@@ -135,7 +135,7 @@ impl Site {
                 endpoint,
             });
         }
-        let mut table = Router::new();
+        let mut table = PathTable::new();
         for mut place in places {
             place.allow = place.list_methods();
             table
@@ -144,7 +144,7 @@ impl Site {
         }
         Self {
             table,
-            headers: ReplyHeaders::new(&settings),
+            headers: ResponseHeaders::new(&settings),
             settings,
             metrics,
             tracing,
@@ -201,7 +201,7 @@ impl Site {
             ),
             correlation_id,
             started,
-            standing: OnceLock::new(),
+            rate_limit_status: OnceLock::new(),
         });
         let head = parts.method == Method::HEAD;
         let asked = self.headers.asked(&parts);
@@ -239,11 +239,11 @@ impl Site {
 
     /// Refuses a request of the class `api` whose source sends too many; the other classes have their own.
     fn admit(&self, found: &Found<'_>, context: &RequestContext) -> Result<(), Problem> {
-        let Some(limit) = self.limit.as_ref().filter(|_| found.rate() == Rate::Api) else {
+        let Some(limit) = self.limit.as_ref().filter(|_| found.rate() == RateLimitClass::Api) else {
             return Ok(());
         };
-        if let Some(standing) = limit.admit(context.client_ip)? {
-            context.standing.get_or_init(|| standing);
+        if let Some(status) = limit.admit(context.client_ip)? {
+            context.rate_limit_status.get_or_init(|| status);
         }
         Ok(())
     }
@@ -351,8 +351,8 @@ async fn finish(
         headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     headers.insert(CORRELATION_HEADER, context.correlation_id.to_header());
-    if let Some(standing) = context.standing.get() {
-        standing.tell(headers);
+    if let Some(status) = context.rate_limit_status.get() {
+        status.tell(headers);
     }
     if head {
         response = without_body(response);

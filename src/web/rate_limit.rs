@@ -28,11 +28,11 @@ use crate::{clock::Clock, telemetry::register};
 
 /// The fields of the IETF's draft-ietf-httpapi-ratelimit-headers.
 const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
-const STANDING: HeaderName = HeaderName::from_static("ratelimit");
+const STATUS: HeaderName = HeaderName::from_static("ratelimit");
 
 /// How eagerly an endpoint may be called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Rate {
+pub enum RateLimitClass {
     /// Guesses at passwords and tokens: few, counted across replicas.
     Auth,
     /// The rest.
@@ -41,7 +41,7 @@ pub enum Rate {
     Exempt,
 }
 
-impl fmt::Display for Rate {
+impl fmt::Display for RateLimitClass {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
             Self::Auth => "auth",
@@ -55,16 +55,16 @@ impl fmt::Display for Rate {
 ///
 /// Like a guard, it is made by the room that knows how to count.
 #[derive(Debug, Clone)]
-pub struct Throttle {
-    pub(super) rate: Rate,
+pub struct RateLimiter {
+    pub(super) class: RateLimitClass,
     pub(super) filter: BoxedFilter<()>,
 }
 
-impl Throttle {
+impl RateLimiter {
     /// A throttle for endpoints of this class.
     #[must_use]
-    pub fn new(rate: Rate, filter: BoxedFilter<()>) -> Self {
-        Self { rate, filter }
+    pub fn new(class: RateLimitClass, filter: BoxedFilter<()>) -> Self {
+        Self { class, filter }
     }
 }
 
@@ -78,11 +78,11 @@ pub struct Quota {
 }
 
 /// What became of a request for a token.
-pub type Taken = Result<Standing, Refusal>;
+pub type TakeResult = Result<RateLimitStatus, RateLimited>;
 
 /// How a bucket stands after a token was taken from it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Standing {
+pub struct RateLimitStatus {
     quota: Quota,
     remaining: u32,
     /// Until the bucket is full again.
@@ -92,7 +92,7 @@ pub struct Standing {
 /// A bucket that has no token left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("too many requests in the class {}", .quota.name)]
-pub struct Refusal {
+pub struct RateLimited {
     /// Whose it is.
     pub quota: Quota,
     /// Until there is one again.
@@ -124,10 +124,10 @@ impl Quota {
 
     /// How a bucket stands that is full again in so long, after a token was taken from it.
     #[must_use]
-    pub fn standing(&self, full_in: Duration) -> Standing {
+    pub fn status(&self, full_in: Duration) -> RateLimitStatus {
         let left = self.window().saturating_sub(full_in);
         let remaining = left.as_nanos() / self.interval.as_nanos();
-        Standing {
+        RateLimitStatus {
             quota: *self,
             remaining: u32::try_from(remaining).unwrap_or(u32::MAX),
             full_in,
@@ -136,9 +136,9 @@ impl Quota {
 
     /// Refuses because a bucket that is full again in so long holds no token.
     #[must_use]
-    pub fn refusal(&self, full_in: Duration) -> Refusal {
+    pub fn refusal(&self, full_in: Duration) -> RateLimited {
         let without = self.window().saturating_sub(self.interval);
-        Refusal {
+        RateLimited {
             quota: *self,
             retry_after: full_in.saturating_sub(without),
         }
@@ -147,17 +147,17 @@ impl Quota {
     /// Takes a token from a bucket that is full again in so long; `full_in` moves only when there is one.
     ///
     /// A clock that was set back makes buckets look emptier than empty; they are taken for empty.
-    fn take(&self, full_in: &mut Duration) -> Taken {
+    fn take(&self, full_in: &mut Duration) -> TakeResult {
         let held = (*full_in).min(self.window());
         if held + self.interval > self.window() {
             return Err(self.refusal(held));
         }
         *full_in = held + self.interval;
-        Ok(self.standing(*full_in))
+        Ok(self.status(*full_in))
     }
 }
 
-impl Standing {
+impl RateLimitStatus {
     /// Tells the client how it stands.
     pub(super) fn tell(&self, headers: &mut HeaderMap) {
         tell(headers, &self.quota, self.remaining, self.full_in);
@@ -165,17 +165,17 @@ impl Standing {
 }
 
 /// What a client is told when it comes too eagerly.
-impl From<Refusal> for Problem {
-    fn from(refusal: Refusal) -> Self {
+impl From<RateLimited> for Problem {
+    fn from(refusal: RateLimited) -> Self {
         let detail = "too many requests; wait as long as Retry-After says";
         Problem::new(&TOO_MANY_REQUESTS, detail).retry_after(whole_seconds(refusal.retry_after))
     }
 }
 
-impl Refusal {
+impl RateLimited {
     /// The problem, with the client's standing in the headers: for a bucket that only its client draws on.
     #[must_use]
-    pub fn in_the_open(self) -> Problem {
+    pub fn into_problem_with_status(self) -> Problem {
         let mut headers = HeaderMap::new();
         tell(&mut headers, &self.quota, 0, self.retry_after);
         let told = headers.iter();
@@ -188,8 +188,8 @@ impl Refusal {
 fn tell(headers: &mut HeaderMap, quota: &Quota, remaining: u32, seconds: Duration) {
     let (name, window) = (quota.name, whole_seconds(quota.window()));
     let policy = format!("\"{name}\";q={};w={window}", quota.burst);
-    let standing = format!("\"{name}\";r={remaining};t={}", whole_seconds(seconds));
-    for (field, text) in [(POLICY, policy), (STANDING, standing)] {
+    let status = format!("\"{name}\";r={remaining};t={}", whole_seconds(seconds));
+    for (field, text) in [(POLICY, policy), (STATUS, status)] {
         let value = HeaderValue::from_str(&text).expect("a name and numbers are ASCII");
         headers.insert(field, value);
     }
@@ -205,9 +205,9 @@ fn whole_seconds(duration: Duration) -> u64 {
 ///
 /// Whoever has one IPv6 address has the other 2⁶⁴ of its network, too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Source(IpAddr);
+pub struct ClientNetwork(IpAddr);
 
-impl Source {
+impl ClientNetwork {
     /// The source that an address belongs to.
     #[must_use]
     pub fn of(ip: IpAddr) -> Self {
@@ -256,17 +256,17 @@ impl<K: Hash + Eq> Buckets<K> {
     }
 
     /// Takes a token from the bucket of this key.
-    pub fn take(&self, key: K) -> Taken {
+    pub fn take(&self, key: K) -> TakeResult {
         let now = self.clock.now();
         let mut shard = self.shard(&key);
         let full_at = shard.get(&key).copied().unwrap_or(now);
         let mut full_in = (full_at - now).try_into().unwrap_or_default();
-        let standing = self.quota.take(&mut full_in)?;
+        let status = self.quota.take(&mut full_in)?;
         if shard.len() >= MOST && !shard.contains_key(&key) {
             make_room(&mut shard, now);
         }
         shard.insert(key, now + full_in);
-        Ok(standing)
+        Ok(status)
     }
 
     fn shard(&self, key: &K) -> std::sync::MutexGuard<'_, HashMap<K, OffsetDateTime>> {
@@ -299,9 +299,9 @@ impl<K> fmt::Debug for Buckets<K> {
 
 /// Counts what was refused; clones share the counters.
 #[derive(Debug, Clone)]
-pub struct RateMetrics(IntCounterVec);
+pub struct RateLimitMetrics(IntCounterVec);
 
-impl RateMetrics {
+impl RateLimitMetrics {
     /// Registers the family.
     #[must_use]
     pub fn new(registry: &Registry) -> Self {
@@ -320,15 +320,15 @@ impl RateMetrics {
 
 /// The limit on everything that no stricter one is about: per source, in memory, per replica.
 #[derive(Debug, Clone)]
-pub struct ApiLimit {
-    buckets: Arc<Buckets<Source>>,
-    metrics: RateMetrics,
+pub struct NetworkRateLimit {
+    buckets: Arc<Buckets<ClientNetwork>>,
+    metrics: RateLimitMetrics,
 }
 
-impl ApiLimit {
+impl NetworkRateLimit {
     /// A limit of this quota.
     #[must_use]
-    pub fn new(quota: Quota, clock: Clock, metrics: RateMetrics) -> Self {
+    pub fn new(quota: Quota, clock: Clock, metrics: RateLimitMetrics) -> Self {
         Self {
             buckets: Arc::new(Buckets::new(quota, clock)),
             metrics,
@@ -336,13 +336,13 @@ impl ApiLimit {
     }
 
     /// Counts a request. One whose source is not known is let through: it came by a socket file.
-    pub(super) fn admit(&self, client_ip: Option<IpAddr>) -> Result<Option<Standing>, Problem> {
+    pub(super) fn admit(&self, client_ip: Option<IpAddr>) -> Result<Option<RateLimitStatus>, Problem> {
         let Some(ip) = client_ip else { return Ok(None) };
-        match self.buckets.take(Source::of(ip)) {
-            Ok(standing) => Ok(Some(standing)),
+        match self.buckets.take(ClientNetwork::of(ip)) {
+            Ok(status) => Ok(Some(status)),
             Err(refusal) => {
                 self.metrics.refused(&refusal.quota);
-                Err(refusal.in_the_open())
+                Err(refusal.into_problem_with_status())
             }
         }
     }
@@ -445,7 +445,7 @@ mod tests {
 
     #[test]
     fn a_network_of_64_bits_is_one_source() {
-        let of = |ip: &str| Source::of(ip.parse().unwrap());
+        let of = |ip: &str| ClientNetwork::of(ip.parse().unwrap());
 
         assert_eq!(of("2001:db8:1:2::1"), of("2001:db8:1:2:ffff::9"));
         assert_ne!(of("2001:db8:1:2::1"), of("2001:db8:1:3::1"));
@@ -457,7 +457,7 @@ mod tests {
         let quota = Quota::new("auth", 30, 10);
         let mut headers = HeaderMap::new();
 
-        quota.standing(quota.interval()).tell(&mut headers);
+        quota.status(quota.interval()).tell(&mut headers);
 
         assert_eq!(headers["ratelimit-policy"], "\"auth\";q=10;w=20");
         assert_eq!(headers["ratelimit"], "\"auth\";r=9;t=2");
