@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use futures_util::future::{BoxFuture, FutureExt, ready};
 use prometheus::Registry;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -14,10 +15,12 @@ use crate::{
     database::{Database, DatabaseMetrics},
     features::{
         api_docs::Documentation,
-        auth::{self, ActivityWriter, Auth, Events},
+        identity::{
+            self, AccessTokens, ActivityWriter, Auth, AuthEvents, Error, Event, HashMetrics,
+            Hasher, PasswordPolicy, SessionLifetimes, Subscribers, WriteTransaction,
+        },
         limits::{self, Limits},
         operations::{Lifecycle, Operations},
-        users::{HashMetrics, Hasher, PasswordPolicy, Users},
     },
     routes,
     settings::Settings,
@@ -30,9 +33,7 @@ use crate::{
 pub struct App {
     /// The database.
     pub database: Database,
-    /// Accounts.
-    pub users: Users,
-    /// Sessions.
+    /// Accounts and sessions.
     pub auth: Auth,
     /// How often one may try.
     pub limits: Limits,
@@ -65,25 +66,26 @@ impl App {
         let registry = telemetry::new_registry(telemetry::PROGRAM.build);
         let metrics = DatabaseMetrics::new(&registry);
         let database = Database::new(&settings.database.options(), metrics)?;
-        let hasher = Hasher::new(&settings.passwords, HashMetrics::new(&registry));
-        let policy = PasswordPolicy::new(settings.passwords.min_length);
-        let users = Users::new(database.clone(), hasher, policy, clock.clone());
         let limits = Limits::new(
             &settings.limits,
             database.clone(),
             RateLimitMetrics::new(&registry),
             clock.clone(),
         );
-        let (seen, activity) = auth::activity_channel();
-        let auth = Auth::new(
-            &settings.auth,
-            database.clone(),
-            users.clone(),
-            limits.clone(),
-            seen,
-            Events::new(&registry),
-            clock.clone(),
-        );
+        let (seen, activity) = identity::activity_channel();
+        let events = AuthEvents::new(&registry);
+        let auth = Auth::new(identity::Parts {
+            database: database.clone(),
+            hasher: Hasher::new(&settings.passwords, HashMetrics::new(&registry)),
+            policy: PasswordPolicy::new(settings.passwords.min_length),
+            limits: limits.clone(),
+            tokens: AccessTokens::new(&settings.auth),
+            activity: seen,
+            events: events.clone(),
+            subscribers: subscribers(events),
+            clock: clock.clone(),
+            lifetimes: SessionLifetimes::from(&settings.auth),
+        });
         let lifecycle = Lifecycle::default();
         let operations = Operations::new(
             database.clone(),
@@ -99,7 +101,6 @@ impl App {
             separate_metrics: settings.server.admin_port.is_some(),
             documentation: Documentation::default(),
             database,
-            users,
             auth,
             limits,
             operations,
@@ -164,9 +165,9 @@ impl App {
             stop,
         };
         let handles = (database.clone(), clock.clone());
-        tasks.every(auth::CLEANUP_INTERVAL, "session_cleanup", move |stop| {
+        tasks.every(identity::CLEANUP_INTERVAL, "session_cleanup", move |stop| {
             let (database, clock) = handles.clone();
-            async move { auth::clean_up(&database, &clock, &stop).await }
+            async move { identity::clean_up(&database, &clock, &stop).await }
         });
         let handle = database.clone();
         tasks.every(limits::SWEEP_INTERVAL, "rate_limit_sweep", move |stop| {
@@ -176,4 +177,20 @@ impl App {
         // Not periodic: it drains a channel, and once more after it was stopped.
         tracker.spawn(self.activity.run(database, clock, tracing, stop.clone()));
     }
+}
+
+/// Who is told what happens to accounts and sessions.
+fn subscribers(events: AuthEvents) -> Subscribers {
+    Subscribers {
+        observe,
+        committed: Arc::new(move |event| events.committed(event)),
+    }
+}
+
+/// Calls each sink that writes inside the transaction of an event. There is none yet.
+fn observe<'a>(
+    _transaction: &'a WriteTransaction,
+    _event: &'a Event,
+) -> BoxFuture<'a, Result<(), Error>> {
+    ready(Ok(())).boxed()
 }

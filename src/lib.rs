@@ -3,12 +3,11 @@
 //!
 //! Read it in this order.
 //!
-//! 1. [`features`] is what the service does, a room for each subject:
-//!    [`features::users`] knows who exists, [`features::auth`] who is calling,
-//!    [`features::administration`] what may be done to the accounts of others,
-//!    [`features::limits`] how often one may try, [`features::operations`] what
-//!    operators ask, [`features::api_docs`] documents the API. In each, `routes.rs` says what there is; then come
-//!    `handlers.rs`, `service.rs`, `repository.rs` and `domain.rs`.
+//! 1. [`features`] is what the service does, a folder for each subject:
+//!    [`features::identity`] knows which accounts exist, who is calling and what
+//!    they may change, [`features::limits`] how often one may try,
+//!    [`features::operations`] what operators ask, and [`features::api_docs`]
+//!    documents the API.
 //! 2. [`shared`] has the types that several features use, [`web`] is the crate
 //!    [`chassis_http`] with which they define their endpoints, [`database`] the ones in which they
 //!    write their SQL.

@@ -10,7 +10,7 @@ use utoipa::openapi::{
 
 use crate::{
     app::App,
-    features::{self, api_docs::Documentation, operations},
+    features::{api_docs, api_docs::Documentation, identity, operations},
     telemetry::VERSION,
     web::{
         Endpoint, Feature, Operation, PROBLEM_TYPE_PREFIX, ProblemType, PublicUrl,
@@ -28,12 +28,9 @@ pub fn features(app: &App, separate_metrics: bool) -> Vec<Feature> {
             .endpoints
             .push(operations::metrics(&app.operations));
     }
-    vec![
-        features::auth::endpoints(&app.auth),
-        features::administration::endpoints(&app.auth),
-        operations,
-        features::api_docs::endpoints(&app.documentation),
-    ]
+    let mut features = Vec::from(identity::endpoints(&app.auth));
+    features.extend([operations, api_docs::endpoints(&app.documentation)]);
+    features
 }
 
 /// The endpoints of the listener on `ADMIN_PORT`.

@@ -7,7 +7,10 @@ use chassis_settings::{AppEnv, Catalogue, Section, SettingError, Values};
 
 use crate::{
     database::{self, DatabaseSettings},
-    features::{auth::AuthSettings, limits::LimitSettings, users::PasswordSettings},
+    features::{
+        identity::{AuthSettings, PasswordSettings},
+        limits::LimitSettings,
+    },
     server::ServerSettings,
     telemetry::{self, TelemetrySettings},
     web::WebSettings,

@@ -3,7 +3,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use warp_skeleton::features::users::Email;
+use warp_skeleton::features::identity::Email;
 
 fuzz_target!(|text: &str| {
     let Ok(email) = Email::parse(text) else {

@@ -10,7 +10,7 @@ use libfuzzer_sys::fuzz_target;
 use serde_json::Value;
 use time::{Duration, OffsetDateTime};
 use warp_skeleton::{
-    features::auth::Tokens,
+    features::identity::AccessTokens,
     settings::{self, Settings},
 };
 

@@ -6,7 +6,7 @@ use chassis_settings::AppEnv;
 use time::format_description::well_known::Rfc3339;
 
 use crate::{
-    features::users::{Actor, Email, Error, Password, Role, UserChange},
+    features::identity::{Email, Error, Password, Role, UserChange},
     settings::Settings,
 };
 
@@ -39,11 +39,11 @@ impl Token {
             "a session lasts at most {longest} hours (SESSION_MAX_DAYS)"
         );
         let app = super::connected(settings).await?;
-        let existing = match app.users.find_by_email(&self.email).await {
+        let existing = match app.auth.find_by_email(&self.email).await {
             Err(Error::NotFound) => {
-                let password = nobodys_password(&self.email, app.users.policy());
-                app.users
-                    .create(self.email.clone(), password, self.role)
+                let password = nobodys_password(&self.email, app.auth.policy());
+                app.auth
+                    .create_user(self.email.clone(), password, self.role)
                     .await?
             }
             other => other?,
@@ -52,10 +52,7 @@ impl Token {
             role: Some(self.role),
             is_active: Some(true),
         };
-        let user = app
-            .auth
-            .change_user(Actor::Operator, existing.id, change)
-            .await?;
+        let user = app.auth.change_user(existing.id, change).await?;
         let length = time::Duration::hours(self.hours);
         let (session, token) = app.auth.open_for_operator(&user, length).await?;
         if self.quiet {
@@ -78,7 +75,7 @@ impl Token {
 }
 
 /// A password that is forgotten at once: the user signs in by this command, or gets one by `user set-password`.
-fn nobodys_password(email: &Email, policy: &crate::features::users::PasswordPolicy) -> Password {
+fn nobodys_password(email: &Email, policy: &crate::features::identity::PasswordPolicy) -> Password {
     let random = format!("{}{}", uuid::Uuid::new_v4(), uuid::Uuid::new_v4());
     Password::parse(&random.into(), email, policy).expect("72 random characters meet any policy")
 }

@@ -10,7 +10,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use crate::{
     app::App,
-    features::users::{self, Actor, Email, Password, Role, UserChange, UserFilter},
+    features::identity::{self, Email, Password, Role, UserChange, UserFilter},
     settings::Settings,
     web::PageRequest,
 };
@@ -82,7 +82,7 @@ impl User {
 
 async fn create(app: &App, email: Email, role: Role) -> anyhow::Result<()> {
     let password = ask_for_password(app, &email)?;
-    let user = app.users.create(email, password, role).await?;
+    let user = app.auth.create_user(email, password, role).await?;
     show(&user);
     Ok(())
 }
@@ -91,7 +91,7 @@ async fn list(app: &App) -> anyhow::Result<()> {
     let mut after = None;
     loop {
         let request = PageRequest::new(100, after);
-        let page = app.users.list(&UserFilter::default(), request).await?;
+        let page = app.auth.list_users(&UserFilter::default(), request).await?;
         page.items.iter().for_each(show);
         after = page.next;
         if after.is_none() {
@@ -118,24 +118,21 @@ async fn set_active(app: &App, email: &Email, is_active: bool) -> anyhow::Result
 
 async fn change_user(app: &App, email: &Email, change: UserChange) -> anyhow::Result<()> {
     let user = find(app, email).await?;
-    let user = app
-        .auth
-        .change_user(Actor::Operator, user.id, change)
-        .await?;
+    let user = app.auth.change_user(user.id, change).await?;
     show(&user);
     Ok(())
 }
 
-async fn find(app: &App, email: &Email) -> anyhow::Result<users::User> {
-    match app.users.find_by_email(email).await {
-        Err(users::Error::NotFound) => {
+async fn find(app: &App, email: &Email) -> anyhow::Result<identity::User> {
+    match app.auth.find_by_email(email).await {
+        Err(identity::Error::NotFound) => {
             anyhow::bail!("no account has the address {}", email.as_str())
         }
         other => Ok(other?),
     }
 }
 
-fn show(user: &users::User) {
+fn show(user: &identity::User) {
     let state = if user.is_active { "active" } else { "disabled" };
     say!(
         "{}  {:6}  {:8}  {}",
@@ -164,5 +161,5 @@ fn ask_for_password(app: &App, email: &Email) -> anyhow::Result<Password> {
         let line = line.strip_suffix('\n').unwrap_or(&line);
         line.strip_suffix('\r').unwrap_or(line).into()
     };
-    Password::parse(&text, email, app.users.policy()).context("this password cannot be taken")
+    Password::parse(&text, email, app.auth.policy()).context("this password cannot be taken")
 }

@@ -1,14 +1,11 @@
-//! The rooms: what the service is for.
+//! The features: what the service does, a folder for each subject.
 //!
-//! Every room has the same furniture, and arrows point one way: `routes` to
-//! `handlers` to `service` to `repository` to `domain`. A room is entered
-//! through its `mod.rs`, which lends out a few names. Rooms know each other in
-//! one direction: [`limits`] knows [`users`], [`auth`] knows both. Only routes
-//! and handlers may use the guards of [`auth`] from anywhere.
+//! A feature is entered through its `mod.rs`, which exports a few names. Inside,
+//! dependencies point one way: endpoints use use cases, those use tables, and all
+//! of them use the domain types. [`identity`] uses [`limits`]; every feature may
+//! use the guards of [`identity`].
 
-pub mod administration;
 pub mod api_docs;
-pub mod auth;
+pub mod identity;
 pub mod limits;
 pub mod operations;
-pub mod users;

@@ -15,6 +15,6 @@ pub use self::{
     settings::{PROBLEM_TYPE_PREFIX, WebSettings},
 };
 pub use crate::{
-    features::auth::{ClientInfo, client_info},
+    features::identity::ClientInfo,
     shared::{Cursor, ListPage, Page, PageRequest, UnknownCursor, present},
 };

@@ -6,9 +6,8 @@
     reason = "a test that cannot go on should stop"
 )]
 
-mod administration;
 mod api_docs;
-mod auth;
+mod identity;
 mod limits;
 mod operations;
 mod support;

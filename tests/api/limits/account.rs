@@ -1,7 +1,7 @@
 //! How often one account is guessed at, from wherever.
 
 use serde_json::json;
-use warp_skeleton::features::users::Role;
+use warp_skeleton::features::identity::Role;
 
 use super::{guess_from, let_fill, limited, try_sign_in_from};
 use crate::support::{TestApp, TestUser};

@@ -14,7 +14,7 @@ use tokio::{
     net::{TcpListener, TcpStream},
     sync::watch,
 };
-use warp_skeleton::features::users::Role;
+use warp_skeleton::features::identity::Role;
 
 use super::mute_database;
 use crate::support::{Answer, TestApp, leaks};

@@ -1,7 +1,7 @@
 //! `GET /info`
 
 use time::{Duration, OffsetDateTime, format_description::well_known::Rfc3339};
-use warp_skeleton::features::users::Role;
+use warp_skeleton::features::identity::Role;
 
 use crate::support::{SECRET, TestApp};
 

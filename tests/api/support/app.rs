@@ -18,7 +18,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use warp_skeleton::{
     app::App,
     clock::Clock,
-    features::auth::Auth,
+    features::identity::Auth,
     settings::{self, Settings},
     web::{Endpoint, Router},
 };

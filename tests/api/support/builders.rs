@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use serde_json::json;
-use warp_skeleton::features::users::{Actor, Email, Password, Role, UserChange, UserId};
+use warp_skeleton::features::identity::{Email, Password, Role, UserChange, UserId};
 
 use super::{Answer, TestApp};
 
@@ -108,21 +108,17 @@ impl UserBuilder<'_> {
 
     /// Makes the user.
     pub async fn create(self) -> TestUser {
-        let users = self.app.auth.users();
+        let users = &self.app.auth;
         let email = Email::parse(&self.email).unwrap();
         let password =
             Password::parse(&self.password.clone().into(), &email, users.policy()).unwrap();
-        let user = users.create(email, password, self.role).await.unwrap();
+        let user = users.create_user(email, password, self.role).await.unwrap();
         if !self.is_active {
             let change = UserChange {
                 role: None,
                 is_active: Some(false),
             };
-            self.app
-                .auth
-                .change_user(Actor::Operator, user.id, change)
-                .await
-                .unwrap();
+            self.app.auth.change_user(user.id, change).await.unwrap();
         }
         TestUser {
             id: user.id,

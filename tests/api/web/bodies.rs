@@ -16,7 +16,7 @@ use http::{Request, header};
 use http_body::Frame;
 use http_body_util::StreamBody;
 use serde_json::json;
-use warp_skeleton::features::users::Role;
+use warp_skeleton::features::identity::Role;
 
 use crate::support::{Answer, TestApp, leaks};
 

@@ -3,7 +3,7 @@
 use http::Method;
 use serde_json::json;
 use uuid::Uuid;
-use warp_skeleton::features::users::Role;
+use warp_skeleton::features::identity::Role;
 
 use super::panicking_endpoint;
 use crate::support::{TestApp, leaks};

@@ -3,7 +3,7 @@
 use http::Method;
 use serde_json::Value;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
-use warp_skeleton::features::users::Role;
+use warp_skeleton::features::identity::Role;
 
 use super::panicking_endpoint;
 use crate::support::{Answer, TestApp, leaks};

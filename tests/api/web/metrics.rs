@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use http::Method;
 use serde_json::json;
 use uuid::Uuid;
-use warp_skeleton::features::users::Role;
+use warp_skeleton::features::identity::Role;
 
 use super::{panicking_endpoint, value_of};
 use crate::support::TestApp;

@@ -6,7 +6,7 @@ use chassis_settings::Declaration;
 use http::Method;
 use prometheus::proto::{Metric, MetricFamily, MetricType};
 use serde_json::json;
-use warp_skeleton::{features::users::Role, settings::catalogue};
+use warp_skeleton::{features::identity::Role, settings::catalogue};
 
 use super::panicking_endpoint;
 use crate::support::TestApp;

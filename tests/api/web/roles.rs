@@ -3,7 +3,7 @@
 use http::{Method, header};
 use serde_json::json;
 use warp_skeleton::{
-    features::users::Role,
+    features::identity::Role,
     web::{Access, Operation},
 };
 

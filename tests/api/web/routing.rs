@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use http::{Method, header};
-use warp_skeleton::{features::users::Role, web::Access};
+use warp_skeleton::{features::identity::Role, web::Access};
 
 use super::{operations, path_of};
 use crate::support::TestApp;

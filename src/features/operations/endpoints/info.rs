@@ -8,10 +8,7 @@ use warp::reply::Response;
 
 use super::super::state::Operations;
 use crate::{
-    features::{
-        auth::{Auth, SignedIn, require},
-        users::Role,
-    },
+    features::identity::{Auth, Principal, Role, require},
     telemetry::{REVISION, VERSION},
     web::{Endpoint, get, json},
 };
@@ -35,7 +32,7 @@ pub(super) fn endpoint(operations: &Operations, auth: &Auth) -> Endpoint {
         .handler(handle)
 }
 
-async fn handle(_caller: SignedIn, operations: Operations) -> Response {
+async fn handle(_caller: Principal, operations: Operations) -> Response {
     let uptime = operations.clock.now() - operations.started_at;
     let view = InfoView {
         name: operations.service_name,

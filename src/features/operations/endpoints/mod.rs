@@ -6,7 +6,7 @@ mod probes;
 
 pub use self::metrics::metrics;
 use super::state::Operations;
-use crate::{features::auth::Auth, web::Feature};
+use crate::{features::identity::Auth, web::Feature};
 
 /// All endpoints except [`metrics`], which can be served on a port of its own (`ADMIN_PORT`).
 #[must_use]

@@ -4,7 +4,7 @@ use time::OffsetDateTime;
 
 use crate::{
     domain::{Patch, Text, id},
-    features::users::UserId,
+    features::identity::UserId,
 };
 
 id! {

@@ -10,12 +10,12 @@ use super::{
     service::Notes,
 };
 use crate::{
-    features::auth::{self, SignedIn},
+    features::identity::{self, Principal},
     web::{ListPage, Problem, ValidationErrors, created, json, no_content},
 };
 
 pub(super) async fn create(
-    caller: SignedIn,
+    caller: Principal,
     payload: CreateNote,
     notes: Notes,
 ) -> Result<Response, Problem> {
@@ -37,7 +37,7 @@ pub(super) async fn create(
 }
 
 pub(super) async fn list(
-    caller: SignedIn,
+    caller: Principal,
     query: ListPage,
     notes: Notes,
 ) -> Result<Response, Problem> {
@@ -48,13 +48,13 @@ pub(super) async fn list(
     Ok(page.reply::<NoteView>("/notes", request, &[]))
 }
 
-pub(super) async fn read(caller: SignedIn, id: NoteId, notes: Notes) -> Result<Response, Problem> {
+pub(super) async fn read(caller: Principal, id: NoteId, notes: Notes) -> Result<Response, Problem> {
     let note = notes.find(caller.user.id, id).await?;
     Ok(json(StatusCode::OK, &NoteView::from(note)))
 }
 
 pub(super) async fn change(
-    caller: SignedIn,
+    caller: Principal,
     id: NoteId,
     payload: ChangeNote,
     notes: Notes,
@@ -62,9 +62,7 @@ pub(super) async fn change(
     let mut errors = ValidationErrors::new();
     let change = NoteChange {
         title: errors.check_some("/title", payload.title.as_deref().map(NoteTitle::parse)),
-        body: errors
-            .check("/body", payload.body.as_deref().map(NoteBody::parse).transpose())
-            .unwrap_or_default(),
+        body: errors.check_patch("/body", payload.body.as_deref().map(NoteBody::parse)),
         pinned: payload.pinned,
     };
     errors.finish()?;
@@ -73,7 +71,7 @@ pub(super) async fn change(
 }
 
 pub(super) async fn delete(
-    caller: SignedIn,
+    caller: Principal,
     id: NoteId,
     notes: Notes,
 ) -> Result<Response, Problem> {

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     database::{DatabaseError, Parameters, ReadExecutor, ReadQuery, WriteExecutor, WriteQuery},
-    features::users::UserId,
+    features::identity::UserId,
     web::PageRequest,
 };
 

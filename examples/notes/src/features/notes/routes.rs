@@ -11,8 +11,7 @@ use super::{
 };
 use crate::{
     features::{
-        auth::{Auth, require, signed_in},
-        users::Role,
+        identity::{Auth, Role, require, signed_in},
     },
     web::{Endpoint, Feature, ListPage, PageView, endpoint, with},
 };

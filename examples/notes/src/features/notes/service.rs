@@ -8,7 +8,7 @@ use super::{
 use crate::{
     clock::Clock,
     database::{Database, DatabaseError},
-    features::users::UserId,
+    features::identity::UserId,
     web::{Page, PageRequest},
 };
 

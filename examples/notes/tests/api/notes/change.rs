@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use time::Duration;
 use uuid::Uuid;
-use warp_skeleton::features::users::Role;
+use warp_skeleton::features::identity::Role;
 
 use super::{create, path_of, sample, unfit};
 use crate::support::{Answer, TestApp};

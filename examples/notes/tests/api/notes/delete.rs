@@ -1,7 +1,7 @@
 //! `DELETE /notes/{id}`
 
 use uuid::Uuid;
-use warp_skeleton::features::users::{Actor, Role};
+use warp_skeleton::features::identity::Role;
 
 use super::{create, path_of};
 use crate::support::{Answer, TestApp};
@@ -53,7 +53,7 @@ async fn a_deleted_user_takes_their_notes_along() {
     create(&app, &token).await;
     let stays = create(&app, &others).await;
 
-    let deleted = app.auth.delete_user(Actor::Operator, user.id).await;
+    let deleted = app.auth.delete_user(user.id).await;
 
     deleted.unwrap();
     assert_eq!(app.count("SELECT count(*) FROM notes").await, 1);

@@ -1,7 +1,7 @@
 //! `GET /notes`
 
 use serde_json::Value;
-use warp_skeleton::features::users::Role;
+use warp_skeleton::features::identity::Role;
 
 use super::create;
 use crate::support::{Answer, TestApp};

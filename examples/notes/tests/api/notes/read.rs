@@ -1,7 +1,7 @@
 //! `GET /notes/{id}`
 
 use uuid::Uuid;
-use warp_skeleton::features::users::{Actor, Role, UserChange};
+use warp_skeleton::features::identity::{Role, UserChange};
 
 use super::{create, path_of};
 use crate::support::TestApp;
@@ -38,7 +38,7 @@ async fn whoever_is_a_member_no_more_still_reads() {
         role: Some(Role::Viewer),
         is_active: None,
     };
-    let lowered = app.auth.change_user(Actor::Operator, user.id, change).await;
+    let lowered = app.auth.change_user(user.id, change).await;
     lowered.unwrap();
 
     let nobody = app.get(&path_of(&note)).send().await;

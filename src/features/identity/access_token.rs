@@ -1,0 +1,399 @@
+//! Access tokens: signed, short-lived, and never believed further than their session.
+
+use std::{fmt, sync::Arc};
+
+use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, crypto, dangerous};
+use secrecy::ExposeSecret;
+use serde::{Deserialize, Serialize};
+use time::{Duration, OffsetDateTime};
+use uuid::Uuid;
+
+use super::{SessionId, UserId, settings::AuthSettings};
+
+/// The longest token that is looked at, in bytes.
+const MAX_LENGTH: usize = 8 * 1024;
+
+/// How far the clocks of signer and verifier may be apart, in seconds.
+const LEEWAY: i64 = 5;
+
+/// The one algorithm that is signed by and verified.
+const ALGORITHM: Algorithm = Algorithm::HS256;
+
+/// Says that this is an access token and no other kind of JWT (RFC 9068, section 2.1).
+const TYPE: &str = "at+jwt";
+
+/// What a token says. All claims are required.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Claims {
+    iss: String,
+    aud: String,
+    sub: Uuid,
+    jti: Uuid,
+    sid: Uuid,
+    iat: i64,
+    nbf: i64,
+    exp: i64,
+}
+
+/// What a token proves once its signature and times are right.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AccessClaims {
+    /// The user it was made for.
+    pub user_id: UserId,
+    /// The session it belongs to: whether that still lives is another question.
+    pub session_id: SessionId,
+    /// When it expires.
+    pub expires_at: OffsetDateTime,
+}
+
+/// A signed token.
+#[derive(Clone)]
+pub struct AccessToken {
+    /// The compact form.
+    pub text: String,
+    /// How long it lives from the moment it was made.
+    pub lifetime: Duration,
+}
+
+/// Not a token of ours, or not any more. The client is not told why.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the access token is not valid")]
+pub struct InvalidToken;
+
+/// Signs and verifies; clones share the keys.
+#[derive(Clone)]
+pub struct AccessTokens(Arc<Keys>);
+
+struct Keys {
+    signing: EncodingKey,
+    /// The current key first.
+    verifying: Vec<DecodingKey>,
+    issuer: String,
+    audience: String,
+    lifetime: Duration,
+    max_lifetime: Duration,
+}
+
+impl AccessTokens {
+    /// Keys from the settings; a random one when they have none, as in tests.
+    ///
+    /// # Panics
+    ///
+    /// When the system has no randomness to give.
+    #[must_use]
+    pub fn new(settings: &AuthSettings) -> Self {
+        let mut random = [0; 32];
+        getrandom::fill(&mut random).expect("the system has randomness");
+        let secret = settings.secret.as_ref().map(ExposeSecret::expose_secret);
+        let secret = secret.map_or(&random[..], str::as_bytes);
+        let previous = settings
+            .previous_secrets
+            .iter()
+            .map(ExposeSecret::expose_secret);
+        let verifying = std::iter::once(secret).chain(previous.map(str::as_bytes));
+        Self(Arc::new(Keys {
+            signing: EncodingKey::from_secret(secret),
+            verifying: verifying.map(DecodingKey::from_secret).collect(),
+            issuer: settings.issuer.clone(),
+            audience: settings.audience.clone(),
+            lifetime: settings
+                .access_token_lifetime
+                .try_into()
+                .unwrap_or(Duration::MAX),
+            max_lifetime: settings
+                .session_lifetime
+                .try_into()
+                .unwrap_or(Duration::MAX),
+        }))
+    }
+
+    /// Signs a token of the usual lifetime that does not outlive its session.
+    ///
+    /// # Panics
+    ///
+    /// When an HMAC cannot be computed, which it always can.
+    #[must_use]
+    pub fn sign(
+        &self,
+        user_id: UserId,
+        session_id: SessionId,
+        session_end: OffsetDateTime,
+        now: OffsetDateTime,
+    ) -> AccessToken {
+        self.sign_until(
+            user_id,
+            session_id,
+            session_end.min(now + self.0.lifetime),
+            now,
+        )
+    }
+
+    /// Signs a token that lives until then.
+    ///
+    /// # Panics
+    ///
+    /// When an HMAC cannot be computed, which it always can.
+    #[must_use]
+    pub fn sign_until(
+        &self,
+        user_id: UserId,
+        session_id: SessionId,
+        expires_at: OffsetDateTime,
+        now: OffsetDateTime,
+    ) -> AccessToken {
+        let issued_at = now.unix_timestamp();
+        let expires_at = expires_at.unix_timestamp();
+        let claims = Claims {
+            iss: self.0.issuer.clone(),
+            aud: self.0.audience.clone(),
+            sub: *user_id.as_uuid(),
+            jti: Uuid::new_v4(),
+            sid: *session_id.as_uuid(),
+            iat: issued_at,
+            nbf: issued_at,
+            exp: expires_at,
+        };
+        let mut header = Header::new(ALGORITHM);
+        header.typ = Some(TYPE.to_owned());
+        let text = jsonwebtoken::encode(&header, &claims, &self.0.signing);
+        AccessToken {
+            text: text.expect("claims serialize and any bytes make an HMAC key"),
+            lifetime: Duration::seconds(expires_at - issued_at),
+        }
+    }
+
+    /// Verifies a token (RFC 8725): signature, kind, issuer, audience and times.
+    ///
+    /// The signature comes first, by the one algorithm there is: of what was not signed by us,
+    /// nothing is parsed, not even which algorithm it asks for. (`jsonwebtoken::decode` does, and
+    /// parses header and claims twice.)
+    pub fn verify(&self, token: &str, now: OffsetDateTime) -> Result<AccessClaims, InvalidToken> {
+        if token.len() > MAX_LENGTH {
+            return Err(InvalidToken);
+        }
+        let keys = &self.0;
+        let (message, signature) = token.rsplit_once('.').ok_or(InvalidToken)?;
+        let is_signed_by = |key: &DecodingKey| {
+            crypto::verify(signature, message.as_bytes(), key, ALGORITHM).unwrap_or(false)
+        };
+        if !keys.verifying.iter().any(is_signed_by) {
+            return Err(InvalidToken);
+        }
+        // Called so for those who have not done the above.
+        let token = dangerous::insecure_decode::<Claims>(token).map_err(|_| InvalidToken)?;
+        let claims = token.claims;
+        let is_ours = claims.iss == keys.issuer && claims.aud == keys.audience;
+        if !is_ours || !is_plain(&token.header) {
+            return Err(InvalidToken);
+        }
+        let now = now.unix_timestamp();
+        let is_current = claims.exp.saturating_add(LEEWAY) >= now
+            && claims.nbf <= now + LEEWAY
+            && claims.iat <= now + LEEWAY;
+        let lifetime = claims.exp.saturating_sub(claims.iat);
+        if !is_current || lifetime > keys.max_lifetime.whole_seconds() {
+            return Err(InvalidToken);
+        }
+        Ok(AccessClaims {
+            user_id: claims.sub.into(),
+            session_id: claims.sid.into(),
+            expires_at: OffsetDateTime::from_unix_timestamp(claims.exp)
+                .map_err(|_| InvalidToken)?,
+        })
+    }
+}
+
+/// Our kind of token, with nothing in its header that would change how it is read or point elsewhere.
+fn is_plain(header: &Header) -> bool {
+    header.alg == ALGORITHM
+        && header.typ.as_deref() == Some(TYPE)
+        && header.crit.is_none()
+        && header.zip.is_none()
+        && header.enc.is_none()
+        && header.cty.is_none()
+        && header.jku.is_none()
+        && header.jwk.is_none()
+        && header.x5u.is_none()
+        && header.x5c.is_none()
+}
+
+impl fmt::Debug for AccessTokens {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("AccessTokens")
+    }
+}
+
+impl fmt::Debug for AccessToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("AccessToken(…)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chassis_settings::Section;
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::settings;
+
+    const NOW: i64 = 1_800_000_000;
+    const SECRET: &str = "0123456789abcdef0123456789abcdef";
+
+    fn tokens(pairs: &[(&str, &str)]) -> AccessTokens {
+        let values = settings::values(pairs.iter().copied()).unwrap();
+        AccessTokens::new(&AuthSettings::read(&values).unwrap())
+    }
+
+    fn at(seconds: i64) -> OffsetDateTime {
+        OffsetDateTime::from_unix_timestamp(seconds).unwrap()
+    }
+
+    fn good() -> Value {
+        json!({
+            "iss": "warp-skeleton", "aud": "warp-skeleton", "sub": Uuid::new_v4(), "jti": Uuid::new_v4(),
+            "sid": Uuid::new_v4(), "iat": NOW, "nbf": NOW, "exp": NOW + 60,
+        })
+    }
+
+    fn forge(header: &Value, claims: &Value) -> bool {
+        use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD as BASE64};
+        let part = |value: &Value| BASE64.encode(value.to_string());
+        let message = format!("{}.{}", part(header), part(claims));
+        let key = EncodingKey::from_secret(SECRET.as_bytes());
+        let signature = crypto::sign(message.as_bytes(), &key, Algorithm::HS256);
+        let token = format!("{message}.{}", signature.unwrap());
+        tokens(&[("JWT_SECRET_KEY", SECRET)])
+            .verify(&token, at(NOW))
+            .is_ok()
+    }
+
+    fn header() -> Value {
+        json!({"alg": "HS256", "typ": "at+jwt"})
+    }
+
+    fn with(name: &str, value: Value) -> Value {
+        let mut claims = good();
+        claims[name] = value;
+        claims
+    }
+
+    #[test]
+    fn a_token_of_ours_is_taken_until_it_expires() {
+        let tokens = tokens(&[("JWT_SECRET_KEY", SECRET)]);
+        let (user, session) = (UserId::generate(), SessionId::generate());
+
+        let token = tokens.sign(user, session, at(NOW + 86_400), at(NOW));
+
+        assert_eq!(token.lifetime, Duration::minutes(15));
+        let bearer = tokens.verify(&token.text, at(NOW + 905)).unwrap();
+        assert_eq!((bearer.user_id, bearer.session_id), (user, session));
+        assert_eq!(tokens.verify(&token.text, at(NOW + 906)), Err(InvalidToken));
+    }
+
+    #[test]
+    fn a_token_does_not_outlive_its_session() {
+        let tokens = tokens(&[("JWT_SECRET_KEY", SECRET)]);
+
+        let token = tokens.sign(
+            UserId::generate(),
+            SessionId::generate(),
+            at(NOW + 30),
+            at(NOW),
+        );
+
+        assert_eq!(token.lifetime, Duration::seconds(30));
+    }
+
+    #[test]
+    fn a_forged_token_with_everything_right_is_the_control() {
+        assert!(forge(&header(), &good()));
+    }
+
+    #[test]
+    fn each_claim_is_required_and_checked() {
+        for name in ["iss", "aud", "sub", "jti", "sid", "iat", "nbf", "exp"] {
+            let mut claims = good();
+            claims.as_object_mut().unwrap().remove(name);
+            assert!(!forge(&header(), &claims), "without {name}");
+        }
+        for (name, value) in [
+            ("iss", json!("other")),
+            ("aud", json!("other")),
+            ("aud", json!(["warp-skeleton", "other"])),
+            ("sub", json!("ada")),
+            ("iat", json!(NOW + 6)),
+            ("nbf", json!(NOW + 6)),
+            ("exp", json!(NOW - 6)),
+            ("exp", json!((NOW + 60).to_string())),
+            ("exp", json!(1e308)),
+            ("exp", json!(9_223_372_036_854_775_808_u64)),
+            ("exp", json!(NOW + 91 * 86_400)),
+        ] {
+            assert!(
+                !forge(&header(), &with(name, value.clone())),
+                "{name} = {value}"
+            );
+        }
+        assert!(forge(&header(), &with("exp", json!(NOW - 5))));
+    }
+
+    #[test]
+    fn only_our_kind_of_header_is_read() {
+        for header in [
+            json!({"alg": "HS256", "typ": "JWT"}),
+            json!({"alg": "HS256"}),
+            json!({"alg": "none", "typ": "at+jwt"}),
+            json!({"alg": "HS512", "typ": "at+jwt"}),
+            json!({"alg": "HS256", "typ": "at+jwt", "crit": ["exp"]}),
+            json!({"alg": "HS256", "typ": "at+jwt", "zip": "DEF"}),
+            json!({"alg": "HS256", "typ": "at+jwt", "jku": "http://127.0.0.1/"}),
+        ] {
+            assert!(!forge(&header, &good()), "{header}");
+        }
+    }
+
+    #[test]
+    fn an_earlier_secret_verifies_until_it_is_dropped() {
+        let old = tokens(&[("JWT_SECRET_KEY", SECRET)]);
+        let token = old
+            .sign(
+                UserId::generate(),
+                SessionId::generate(),
+                at(NOW + 60),
+                at(NOW),
+            )
+            .text;
+        let new_secret = "fedcba9876543210fedcba9876543210";
+
+        let overlap = tokens(&[
+            ("JWT_SECRET_KEY", new_secret),
+            ("JWT_PREVIOUS_SECRET_KEYS", SECRET),
+        ]);
+        let after = tokens(&[("JWT_SECRET_KEY", new_secret)]);
+
+        assert!(overlap.verify(&token, at(NOW)).is_ok());
+        assert!(after.verify(&token, at(NOW)).is_err());
+    }
+
+    #[test]
+    fn a_secret_is_used_as_it_is_written() {
+        let token = tokens(&[("JWT_SECRET_KEY", SECRET)]);
+        let key = DecodingKey::from_secret(SECRET.as_bytes());
+        let text = token
+            .sign(
+                UserId::generate(),
+                SessionId::generate(),
+                at(NOW + 60),
+                at(NOW),
+            )
+            .text;
+
+        let mut validation = jsonwebtoken::Validation::new(ALGORITHM);
+        validation.validate_exp = false;
+        validation.set_audience(&["warp-skeleton"]);
+        let decoded = jsonwebtoken::decode::<Claims>(&text, &key, &validation);
+
+        assert!(decoded.is_ok());
+    }
+}

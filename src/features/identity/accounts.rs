@@ -1,0 +1,240 @@
+//! Accounts: what endpoints and the shell both do with them.
+
+use super::{
+    Auth, ClientInfo, Email, Error, Password, PasswordHash, Revocation, Role, SessionId, User,
+    UserChange, UserFilter, UserId,
+    event::{Attempt, Change},
+    policy::{self, Action, LimitKey, may},
+    tables,
+    transaction::{Locks, WriteTransaction},
+};
+use crate::{
+    database::DatabaseError,
+    web::{Page, PageRequest},
+};
+
+impl Auth {
+    /// Adds an account that registers itself, with the lowest role.
+    ///
+    /// The password is hashed before it is known whether the address is taken, so that the answer
+    /// takes as long in both cases.
+    pub(super) async fn register(
+        &self,
+        email: Email,
+        password: Password,
+        client: ClientInfo,
+    ) -> Result<User, Error> {
+        let added = async {
+            let hash = self.hasher().hash(password).await?;
+            let transaction = self.begin_registration(client).await?;
+            self.add(transaction, email, &hash, Role::Viewer).await
+        };
+        self.note_refusal(Attempt::Register, None, None, added.await)
+    }
+
+    /// Adds an account on behalf of an operator.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::EmailTaken`], or what prevents it from being hashed or written.
+    pub async fn create_user(
+        &self,
+        email: Email,
+        password: Password,
+        role: Role,
+    ) -> Result<User, Error> {
+        let hash = self.hasher().hash(password).await?;
+        let transaction = self.begin_for_operator(None, Locks::None).await?;
+        self.add(transaction, email, &hash, role).await
+    }
+
+    async fn add(
+        &self,
+        mut transaction: WriteTransaction,
+        email: Email,
+        hash: &PasswordHash,
+        role: Role,
+    ) -> Result<User, Error> {
+        let now = self.now();
+        let user = User {
+            id: UserId::generate(),
+            email,
+            role,
+            is_active: true,
+            created_at: now,
+            updated_at: now,
+        };
+        tables::users::insert(&transaction, &user, hash).await?;
+        let change = Change::UserCreated {
+            user: user.id,
+            role,
+        };
+        transaction.emit(change).await?;
+        transaction.commit().await?;
+        Ok(user)
+    }
+
+    /// The account of this id.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFound`] when there is none.
+    pub async fn find(&self, id: UserId) -> Result<User, Error> {
+        let found = tables::users::find(self.database().read_pool(), id).await?;
+        found.map(|(user, _)| user).ok_or(Error::NotFound)
+    }
+
+    /// The account of this address.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFound`] when there is none.
+    pub async fn find_by_email(&self, email: &Email) -> Result<User, Error> {
+        let found = tables::users::find_by_email(self.database().read_pool(), email).await?;
+        found.map(|(user, _)| user).ok_or(Error::NotFound)
+    }
+
+    /// A page of accounts, oldest first.
+    pub async fn list_users(
+        &self,
+        filter: &UserFilter,
+        request: PageRequest,
+    ) -> Result<Page<User>, DatabaseError> {
+        let users = tables::users::list(self.database().read_pool(), filter, request).await?;
+        Ok(Page::of(users, request, |user| *user.id.as_uuid()))
+    }
+
+    /// Changes role or state of an account on behalf of an operator. Disabling ends its sessions.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFound`], or [`Error::Denied`] for the last active owner.
+    pub async fn change_user(&self, id: UserId, change: UserChange) -> Result<User, Error> {
+        let changed = async {
+            let transaction = self.begin_for_operator(None, Locks::Change(id)).await?;
+            self.change(transaction, policy::Actor::Operator, id, change)
+                .await
+        };
+        self.note_refusal(Attempt::UserChange, Some(id), None, changed.await)
+    }
+
+    /// Changes role or state of an account that the transaction has locked, and commits it.
+    pub(super) async fn change(
+        &self,
+        mut transaction: WriteTransaction,
+        actor: policy::Actor,
+        id: UserId,
+        change: UserChange,
+    ) -> Result<User, Error> {
+        let (before, target) = target(&transaction, id)?;
+        let mut user = before.clone();
+        user.role = change.role.unwrap_or(user.role);
+        user.is_active = change.is_active.unwrap_or(user.is_active);
+        let action = Action::Change {
+            role: user.role,
+            is_active: user.is_active,
+        };
+        may(actor, action, target)?;
+        let now = self.now();
+        if user != before {
+            user.updated_at = now;
+            tables::users::update_role_and_state(&transaction, &user).await?;
+        }
+        if !user.is_active {
+            let reason = Revocation::Disabled;
+            tables::sessions::revoke_all(&transaction, id, None, now, reason).await?;
+        }
+        let change = Change::UserChanged {
+            user: id,
+            role: (before.role, user.role),
+            is_active: (before.is_active, user.is_active),
+        };
+        transaction.emit(change).await?;
+        transaction.commit().await?;
+        Ok(user)
+    }
+
+    /// Deletes an account and everything that is its own, on behalf of an operator.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFound`], or [`Error::Denied`] for the last active owner.
+    pub async fn delete_user(&self, id: UserId) -> Result<(), Error> {
+        let deleted = async {
+            let transaction = self.begin_for_operator(None, Locks::Delete(id)).await?;
+            delete(transaction, policy::Actor::Operator, id).await
+        };
+        self.note_refusal(Attempt::UserDelete, Some(id), None, deleted.await)
+    }
+
+    /// Sets the password of an account on behalf of an operator, and ends its sessions.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFound`] when there is no such account.
+    pub async fn set_password(&self, id: UserId, new: Password) -> Result<(), Error> {
+        let hash = self.hasher().hash(new).await?;
+        let mut transaction = self.begin_for_operator(Some(id), Locks::Account).await?;
+        let old = transaction.locked(id).ok_or(Error::NotFound)?.hash.clone();
+        let (now, reason) = (self.now(), Revocation::Operator);
+        tables::users::update_hash(&transaction, id, &old, &hash, now).await?;
+        tables::sessions::revoke_all(&transaction, id, None, now, reason).await?;
+        let change = Change::PasswordChanged {
+            user: id,
+            session: None,
+        };
+        transaction.emit(change).await?;
+        transaction.commit().await
+    }
+
+    /// Ends the sessions of an account on behalf of an operator. Returns how many.
+    pub async fn revoke_sessions(&self, id: UserId) -> Result<u64, Error> {
+        let mut transaction = self.begin_for_operator(Some(id), Locks::Account).await?;
+        let (now, reason) = (self.now(), Revocation::Operator);
+        let ended = tables::sessions::revoke_all(&transaction, id, None, now, reason).await?;
+        transaction
+            .emit(Change::AllSessionsRevoked { user: id })
+            .await?;
+        transaction.commit().await?;
+        Ok(ended)
+    }
+
+    /// Logs and counts a failure.
+    pub(super) fn note_refusal<T>(
+        &self,
+        attempt: Attempt,
+        user: Option<UserId>,
+        session: Option<SessionId>,
+        outcome: Result<T, Error>,
+    ) -> Result<T, Error> {
+        outcome.inspect_err(|error| self.events().refused(attempt, error, user, session))
+    }
+}
+
+/// Deletes an account that the transaction has locked, and commits it.
+pub(super) async fn delete(
+    mut transaction: WriteTransaction,
+    actor: policy::Actor,
+    id: UserId,
+) -> Result<(), Error> {
+    let (user, target) = target(&transaction, id)?;
+    may(actor, Action::Delete, target)?;
+    tables::users::delete(&transaction, id).await?;
+    let change = Change::UserDeleted {
+        user: id,
+        role: user.role,
+    };
+    transaction.emit(change).await?;
+    transaction.commit().await
+}
+
+/// The account of this id that the transaction has locked, and what the policy asks about it.
+fn target(transaction: &WriteTransaction, id: UserId) -> Result<(User, LimitKey), Error> {
+    let locked = transaction.locked(id).ok_or(Error::NotFound)?;
+    let target = LimitKey {
+        id,
+        role: locked.user.role,
+        is_last_owner: transaction.active_owners().eq([id]),
+    };
+    Ok((locked.user.clone(), target))
+}

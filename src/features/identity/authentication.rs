@@ -1,0 +1,151 @@
+//! Authentication: by access token on each request, by password at sign-in and before sensitive changes.
+
+use secrecy::SecretString;
+
+use super::{
+    Auth, Caller, Credential, Email, Error, HashError, Password, PasswordHash, Principal, User,
+    event::Attempt, hasher::PasswordMatch, limit_keys, tables, transaction::WriteTransaction,
+};
+use crate::features::limits;
+
+/// How much later than its last use a session is noted as used again.
+const SEEN_EVERY: time::Duration = time::Duration::minutes(1);
+
+/// An account whose password was just verified, with the hash that it was verified against.
+///
+/// The transaction that acts on it compares the hash with the one under lock: in between the password may
+/// have been changed.
+#[derive(Debug, Clone)]
+pub struct VerifiedUser {
+    /// The account.
+    pub user: User,
+    /// The hash at that moment.
+    pub hash: PasswordHash,
+}
+
+impl VerifiedUser {
+    /// Checks that the password is still the verified one, in a transaction that has locked the account.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::WrongPassword`] when it was changed in between.
+    pub(super) fn check_under_lock(&self, transaction: &WriteTransaction) -> Result<(), Error> {
+        let locked = transaction.locked(self.user.id);
+        if locked.is_some_and(|locked| locked.hash == self.hash) {
+            return Ok(());
+        }
+        Err(Error::WrongPassword)
+    }
+}
+
+impl Auth {
+    /// The principal that an access token proves.
+    ///
+    /// Session and user are read each time, so that what has ended does not go on. What is returned may
+    /// be read with; for writing it is checked again under lock.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidAccessToken`], whatever is wrong with it.
+    pub async fn authenticate(&self, token: &str) -> Result<Principal, Error> {
+        let now = self.now();
+        let claims = self.tokens().verify(token, now);
+        let claims = claims.map_err(|_| Error::InvalidAccessToken)?;
+        let reads = self.database().read_pool();
+        let found =
+            tables::sessions::find_live(reads, claims.session_id, claims.user_id, now).await?;
+        let (session, user) = found.ok_or(Error::InvalidAccessToken)?;
+        if claims.expires_at > session.expires_at {
+            return Err(Error::InvalidAccessToken);
+        }
+        if now - session.last_used_at >= SEEN_EVERY {
+            self.activity().seen(session.id);
+        }
+        let credential = Credential::Session { id: session.id };
+        Ok(Principal { user, credential })
+    }
+
+    /// Counts an attempt against the account that it is about, and notes one too many.
+    pub(super) async fn count_attempt(&self, attempt: Attempt, email: &Email) -> Result<(), Error> {
+        match self.limits().take(limit_keys::account(email)).await {
+            Err(error @ limits::Error::Account(_)) => {
+                self.note_refusal(attempt, None, None, Err(error.into()))
+            }
+            counted => Ok(counted?),
+        }
+    }
+
+    /// Verifies address and password at sign-in.
+    ///
+    /// `None` when they do not belong together or the account is disabled. It takes as long in every
+    /// case, and the client is not told which.
+    pub(super) async fn verify_credentials(
+        &self,
+        email: &Email,
+        password: SecretString,
+    ) -> Result<Option<VerifiedUser>, Error> {
+        let found = tables::users::find_by_email(self.database().read_pool(), email).await?;
+        let hash = found.as_ref().map(|(_, hash)| hash.clone());
+        let matched = self.hasher().verify(password.clone(), hash).await?;
+        let (PasswordMatch::Right { outdated }, Some((user, hash))) = (matched, found) else {
+            return Ok(None);
+        };
+        if !user.is_active {
+            return Ok(None);
+        }
+        let verified = VerifiedUser { user, hash };
+        if outdated {
+            return self.rehash(verified, password).await.map(Some);
+        }
+        Ok(Some(verified))
+    }
+
+    /// Hashes a verified password again because hashes have become more expensive.
+    ///
+    /// Signing in does not depend on it: when hashing has too much to do, the next sign-in does it.
+    async fn rehash(
+        &self,
+        verified: VerifiedUser,
+        password: SecretString,
+    ) -> Result<VerifiedUser, Error> {
+        let hash = match self.hasher().hash(Password::proven(password)).await {
+            Ok(hash) => hash,
+            Err(HashError::Busy) => return Ok(verified),
+            Err(error) => return Err(error.into()),
+        };
+        let (id, now) = (verified.user.id, self.now());
+        let transaction = self.begin_rehash().await?;
+        let old = &verified.hash;
+        let replaced =
+            tables::users::update_hash_of_same_password(&transaction, id, old, &hash, now).await?;
+        transaction.commit().await?;
+        // When another sign-in was faster, this one's hash is gone, and the lock will show it.
+        if replaced {
+            return Ok(VerifiedUser { hash, ..verified });
+        }
+        Ok(verified)
+    }
+
+    /// Verifies the current password of a signed-in user, as often as the limits of sign-in allow.
+    ///
+    /// What strangers have tried does not count here, or they could keep the owner of an account from
+    /// changing it. What goes wrong here counts there.
+    pub(super) async fn verify_current_password(
+        &self,
+        caller: &Caller,
+        password: SecretString,
+    ) -> Result<VerifiedUser, Error> {
+        let (id, limits) = (caller.user_id(), self.limits());
+        limits.take_source(caller.client().ip).await?;
+        limits.take(limit_keys::user(id)).await?;
+        let found = tables::users::find(self.database().read_pool(), id).await?;
+        let (user, hash) = found.ok_or(Error::InvalidAccessToken)?;
+        let matched = self.hasher().verify(password, Some(hash.clone())).await?;
+        if matched == PasswordMatch::Wrong {
+            // Whether a token was left is for the next sign-in to find out.
+            let _ = limits.take(limit_keys::account(caller.email())).await;
+            return Err(Error::WrongPassword);
+        }
+        Ok(VerifiedUser { user, hash })
+    }
+}

@@ -1,0 +1,74 @@
+//! `POST /auth/password`: change the caller's password, and end its other sessions.
+
+use http::StatusCode;
+use secrecy::SecretString;
+use serde::Deserialize;
+use utoipa::ToSchema;
+use warp::reply::Response;
+
+use crate::{
+    features::identity::{
+        Auth, Caller, Error, Locks, Password, Revocation,
+        event::{Attempt, Change},
+        guard::caller,
+        problems::WRONG_PASSWORD,
+        tables::{sessions, users},
+    },
+    web::{Endpoint, Problem, ValidationErrors, no_content, post},
+};
+
+/// The old password and the new one.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct ChangePassword {
+    #[schema(value_type = String, format = Password)]
+    current_password: SecretString,
+    /// 8 to 128 characters, and no common password.
+    #[schema(value_type = String, format = Password, min_length = 8, max_length = 128)]
+    new_password: SecretString,
+}
+
+pub(super) fn endpoint(auth: &Auth) -> Endpoint {
+    post("/auth/password", "Change one's password", caller(auth))
+        .body::<ChangePassword>()
+        .responds_empty(StatusCode::NO_CONTENT)
+        .problems(&[&WRONG_PASSWORD])
+        .with(auth.clone())
+        .handler(handle)
+}
+
+async fn handle(caller: Caller, request: ChangePassword, auth: Auth) -> Result<Response, Problem> {
+    let mut errors = ValidationErrors::new();
+    let new = Password::parse(&request.new_password, caller.email(), auth.policy());
+    let Some(new) = errors.check("/new_password", new) else {
+        return Err(errors.into());
+    };
+    let (user, session) = (Some(caller.user_id()), caller.session_id());
+    let changed = change_password(&auth, caller, request.current_password, new).await;
+    auth.note_refusal(Attempt::PasswordChange, user, session, changed)?;
+    Ok(no_content())
+}
+
+/// Changes the password when the current one is right, and still is under lock.
+///
+/// Both are hashed before the transaction begins: no transaction is open while a password is hashed.
+async fn change_password(
+    auth: &Auth,
+    caller: Caller,
+    current_password: SecretString,
+    new: Password,
+) -> Result<(), Error> {
+    let verified = auth
+        .verify_current_password(&caller, current_password)
+        .await?;
+    let hash = auth.hasher().hash(new).await?;
+    let (principal, mut transaction) = caller.begin(Locks::Account).await?;
+    verified.check_under_lock(&transaction)?;
+    let (id, session, now) = (principal.id(), principal.session_id(), auth.now());
+    users::update_hash(&transaction, id, &verified.hash, &hash, now).await?;
+    let reason = Revocation::PasswordChange;
+    sessions::revoke_all(&transaction, id, session, now, reason).await?;
+    let change = Change::PasswordChanged { user: id, session };
+    transaction.emit(change).await?;
+    transaction.commit().await
+}

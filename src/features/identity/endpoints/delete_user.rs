@@ -1,0 +1,36 @@
+//! `DELETE /users/{id}`: delete an account and everything that is its own.
+
+use http::StatusCode;
+use warp::reply::Response;
+
+use crate::{
+    features::identity::{
+        Auth, Caller, Error, Locks, Role, UserId, accounts,
+        event::Attempt,
+        guard::caller_with,
+        policy,
+        problems::{INSUFFICIENT_LEVEL, LAST_OWNER},
+    },
+    web::{Endpoint, Problem, delete, no_content},
+};
+
+pub(super) fn endpoint(auth: &Auth) -> Endpoint {
+    let summary = "Delete an account and its sessions";
+    delete("/users/{id}", summary, caller_with(Role::Admin, auth))
+        .path_value::<UserId>("The account's id")
+        .responds_empty(StatusCode::NO_CONTENT)
+        .problems(&[&INSUFFICIENT_LEVEL, &LAST_OWNER])
+        .with(auth.clone())
+        .handler(handle)
+}
+
+async fn handle(caller: Caller, id: UserId, auth: Auth) -> Result<Response, Problem> {
+    let deleted = delete_user(caller, id).await;
+    auth.note_refusal(Attempt::UserDelete, Some(id), None, deleted)?;
+    Ok(no_content())
+}
+
+async fn delete_user(caller: Caller, id: UserId) -> Result<(), Error> {
+    let (principal, transaction) = caller.begin(Locks::Delete(id)).await?;
+    accounts::delete(transaction, policy::Actor::from(&principal), id).await
+}

@@ -1,0 +1,60 @@
+//! `POST /auth/register`: create an account, with the lowest role.
+
+use http::StatusCode;
+use secrecy::SecretString;
+use serde::Deserialize;
+use utoipa::ToSchema;
+use warp::reply::Response;
+
+use super::UserView;
+use crate::{
+    features::identity::{
+        Auth, ClientInfo, Email, Password, client_info::client_info, event::Attempt,
+        problems::EMAIL_TAKEN,
+    },
+    web::{Endpoint, Problem, ValidationErrors, created, post, public},
+};
+
+/// A new account.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"email": "test@example.com", "password": "Pass123!"}))]
+struct RegisterUser {
+    /// At most 254 characters; compared without case.
+    #[schema(format = Email, max_length = 254)]
+    email: String,
+    /// 8 to 128 characters, and no common password.
+    #[schema(value_type = String, format = Password, min_length = 8, max_length = 128)]
+    password: SecretString,
+}
+
+pub(super) fn endpoint(auth: &Auth) -> Endpoint {
+    post("/auth/register", "Create an account", public())
+        .rate_limited(auth.limits().per_source())
+        .body::<RegisterUser>()
+        .responds::<UserView>(StatusCode::CREATED)
+        .problems(&[&EMAIL_TAKEN])
+        .extract(client_info())
+        .with(auth.clone())
+        .handler(handle)
+}
+
+async fn handle(
+    request: RegisterUser,
+    client: ClientInfo,
+    auth: Auth,
+) -> Result<Response, Problem> {
+    let mut errors = ValidationErrors::new();
+    let email = errors.check("/email", Email::parse(&request.email));
+    let password = email.as_ref().and_then(|email| {
+        let password = Password::parse(&request.password, email, auth.policy());
+        errors.check("/password", password)
+    });
+    let (Some(email), Some(password)) = (email, password) else {
+        return Err(errors.into());
+    };
+    auth.count_attempt(Attempt::Register, &email).await?;
+    let user = auth.register(email, password, client).await?;
+    let location = format!("/users/{}", user.id);
+    Ok(created(&location, &UserView::from(user)))
+}

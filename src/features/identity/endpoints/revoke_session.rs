@@ -1,0 +1,36 @@
+//! `DELETE /auth/sessions/{id}`: end one of the caller's sessions.
+
+use http::StatusCode;
+use warp::reply::Response;
+
+use crate::{
+    features::identity::{
+        Auth, Caller, Error, Locks, Revocation, SessionId, event::Change, guard::caller,
+        tables::sessions,
+    },
+    web::{Endpoint, Problem, delete, no_content},
+};
+
+pub(super) fn endpoint(auth: &Auth) -> Endpoint {
+    let summary = "End one of one's own sessions";
+    delete("/auth/sessions/{id}", summary, caller(auth))
+        .path_value::<SessionId>("The session's id")
+        .responds_empty(StatusCode::NO_CONTENT)
+        .with(auth.clone())
+        .handler(handle)
+}
+
+async fn handle(caller: Caller, id: SessionId, auth: Auth) -> Result<Response, Problem> {
+    let (principal, mut transaction) = caller.begin(Locks::Account).await?;
+    let (user, now, reason) = (principal.id(), auth.now(), Revocation::Logout);
+    if !sessions::revoke(&transaction, id, user, now, reason)
+        .await
+        .map_err(Error::from)?
+    {
+        return Err(Error::SessionNotFound.into());
+    }
+    let change = Change::SessionRevoked { user, session: id };
+    transaction.emit(change).await?;
+    transaction.commit().await?;
+    Ok(no_content())
+}

@@ -1,0 +1,213 @@
+//! `POST /auth/token`: open a session for a password, by JSON or by the form of OAuth 2.0.
+
+use bytes::Bytes;
+use http::StatusCode;
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Serialize};
+use utoipa::{
+    ToSchema,
+    openapi::{
+        Content, Required,
+        request_body::{RequestBody, RequestBodyBuilder},
+        response::{Response as ResponseDoc, ResponseBuilder},
+    },
+};
+use warp::{Filter, filters::BoxedFilter, reply::Response};
+
+use super::tokens_view::TokensView;
+use crate::{
+    features::identity::{
+        Auth, ClientInfo, Email, Error, TokenPair, client_info::client_info, event::Attempt,
+        problems::INVALID_CREDENTIALS,
+    },
+    web::{
+        Endpoint, MediaType, Problem, ValidationErrors, json, openapi::reference, parse_json, post,
+        public, raw_body,
+    },
+};
+
+/// An account's address and password.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"email": "test@example.com", "password": "Pass123!"}))]
+struct SignIn {
+    #[schema(format = Email)]
+    email: String,
+    #[schema(value_type = String, format = Password)]
+    password: SecretString,
+}
+
+/// A form of RFC 6749: sections 4.3.2 and 6.
+#[derive(Deserialize, ToSchema)]
+#[expect(
+    dead_code,
+    reason = "it describes the form; the handler reads it pair by pair, as the RFC asks"
+)]
+struct TokenForm {
+    /// `password` or `refresh_token`.
+    grant_type: String,
+    /// The e-mail address, for `password`.
+    username: Option<String>,
+    /// For `password`.
+    #[schema(format = Password)]
+    password: Option<String>,
+    /// For `refresh_token`.
+    refresh_token: Option<String>,
+}
+
+/// A failure of the form (RFC 6749, section 5.2).
+#[derive(Serialize, ToSchema)]
+#[schema(as = TokenError)]
+struct TokenErrorView {
+    #[schema(example = "invalid_grant")]
+    error: &'static str,
+    error_description: &'static str,
+}
+
+pub(super) fn endpoint(auth: &Auth) -> Endpoint {
+    post("/auth/token", "Sign in", public())
+        .rate_limited(auth.limits().per_source())
+        .with_schema::<SignIn>()
+        .with_schema::<TokenForm>()
+        .with_schema::<TokenErrorView>()
+        .body_with(json_or_form(), body_doc())
+        .responds::<TokensView>(StatusCode::OK)
+        .responds_with(StatusCode::BAD_REQUEST, form_failure_doc())
+        .problems(&[&INVALID_CREDENTIALS])
+        .extract(client_info())
+        .with(auth.clone())
+        .handler(handle)
+}
+
+fn json_or_form() -> BoxedFilter<((MediaType, Bytes),)> {
+    raw_body(&[MediaType::Json, MediaType::Form])
+        .map(|media_type, body| (media_type, body))
+        .boxed()
+}
+
+fn body_doc() -> RequestBody {
+    let json = Content::new(Some(reference::<SignIn>()));
+    let form = Content::new(Some(reference::<TokenForm>()));
+    RequestBodyBuilder::new()
+        .content("application/json", json)
+        .content("application/x-www-form-urlencoded", form)
+        .required(Some(Required::True))
+        .build()
+}
+
+fn form_failure_doc() -> ResponseDoc {
+    let content = Content::new(Some(reference::<TokenErrorView>()));
+    ResponseBuilder::new()
+        .description("`invalid_grant`, `unsupported_grant_type` or `invalid_request`, for the form")
+        .content("application/json", content)
+        .build()
+}
+
+async fn handle(
+    (media_type, body): (MediaType, Bytes),
+    client: ClientInfo,
+    auth: Auth,
+) -> Result<Response, Problem> {
+    match media_type {
+        MediaType::Json => {
+            let request: SignIn = parse_json(&body)?;
+            let mut errors = ValidationErrors::new();
+            let Some(email) = errors.check("/email", Email::parse(&request.email)) else {
+                return Err(errors.into());
+            };
+            let pair = sign_in(&auth, &email, request.password, client).await?;
+            Ok(json(StatusCode::OK, &TokensView::from(pair)))
+        }
+        MediaType::Form => match GrantRequest::parse(&body) {
+            Ok(request) => form_response(request.answer(&auth, client).await),
+            Err(error) => Ok(json(StatusCode::BAD_REQUEST, &error)),
+        },
+    }
+}
+
+/// Opens a session for a client that knows the password.
+async fn sign_in(
+    auth: &Auth,
+    email: &Email,
+    password: SecretString,
+    client: ClientInfo,
+) -> Result<TokenPair, Error> {
+    auth.count_attempt(Attempt::SignIn, email).await?;
+    if let Some(verified) = auth.verify_credentials(email, password).await?
+        && let Some((user, transaction)) = auth.begin_sign_in(&verified, client.clone()).await?
+    {
+        return auth.open_session(transaction, &user, client).await;
+    }
+    auth.note_refusal(Attempt::SignIn, None, None, Err(Error::InvalidCredentials))
+}
+
+/// What a form asks for (RFC 6749, sections 4.3.2 and 6).
+enum GrantRequest {
+    Password {
+        username: String,
+        password: SecretString,
+    },
+    RefreshToken(SecretString),
+}
+
+impl GrantRequest {
+    /// Parameters that this service does not know are ignored; a repeated one is an error (section 3.2).
+    fn parse(body: &[u8]) -> Result<Self, TokenErrorView> {
+        let invalid = |error_description| TokenErrorView {
+            error: "invalid_request",
+            error_description,
+        };
+        let take = |name: &str| {
+            let mut found = form_urlencoded::parse(body).filter(|(key, _)| key == name);
+            let value = found.next().map(|(_, value)| value.into_owned());
+            if found.next().is_some() {
+                return Err(invalid("a parameter is repeated"));
+            }
+            Ok(value.filter(|value| !value.is_empty()))
+        };
+        let grant_type = take("grant_type")?.ok_or_else(|| invalid("grant_type is missing"))?;
+        let (username, password) = (take("username")?, take("password")?);
+        let refresh_token = take("refresh_token")?;
+        match grant_type.as_str() {
+            "password" => match (username, password) {
+                (Some(username), Some(password)) => Ok(Self::Password {
+                    username,
+                    password: password.into(),
+                }),
+                _ => Err(invalid("username and password are required")),
+            },
+            "refresh_token" => refresh_token
+                .map(|token| Self::RefreshToken(token.into()))
+                .ok_or_else(|| invalid("refresh_token is missing")),
+            _ => Err(TokenErrorView {
+                error: "unsupported_grant_type",
+                error_description: "use password or refresh_token",
+            }),
+        }
+    }
+
+    async fn answer(self, auth: &Auth, client: ClientInfo) -> Result<TokenPair, Error> {
+        match self {
+            Self::Password { username, password } => {
+                let email = Email::parse(&username).map_err(|_| Error::InvalidCredentials)?;
+                sign_in(auth, &email, password, client).await
+            }
+            Self::RefreshToken(token) => auth.refresh(token.expose_secret()).await,
+        }
+    }
+}
+
+/// A form's failures have the form's own shape; failures of ours do not.
+fn form_response(outcome: Result<TokenPair, Error>) -> Result<Response, Problem> {
+    match outcome {
+        Ok(pair) => Ok(json(StatusCode::OK, &TokensView::from(pair))),
+        Err(Error::InvalidCredentials | Error::InvalidRefreshToken) => {
+            let error = TokenErrorView {
+                error: "invalid_grant",
+                error_description: "the credentials are not valid",
+            };
+            Ok(json(StatusCode::BAD_REQUEST, &error))
+        }
+        Err(error) => Err(error.into()),
+    }
+}

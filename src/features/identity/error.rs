@@ -1,0 +1,45 @@
+//! What can go wrong with accounts and sessions.
+
+use super::{Role, hasher::HashError, policy::Denied};
+use crate::{database::DatabaseError, features::limits};
+
+/// What can go wrong with accounts and sessions.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Address and password do not belong together, or the account is disabled. The client is not told which.
+    #[error("the credentials are not valid")]
+    InvalidCredentials,
+    /// The refresh token is not, or no longer, good for anything.
+    #[error("the refresh token is not valid")]
+    InvalidRefreshToken,
+    /// The access token is not, or no longer, good for anything.
+    #[error("the access token is not valid")]
+    InvalidAccessToken,
+    /// There is no such session, or it belongs to another user.
+    #[error("there is no such session")]
+    SessionNotFound,
+    /// Another account has this address.
+    #[error("the e-mail address is taken")]
+    EmailTaken,
+    /// There is no such user.
+    #[error("there is no such user")]
+    NotFound,
+    /// The caller's role is below the one that the endpoint requires.
+    #[error("this takes the role {0} or above")]
+    InsufficientRole(Role),
+    /// The policy denies it.
+    #[error(transparent)]
+    Denied(#[from] Denied),
+    /// The current password that was sent with a change is wrong.
+    #[error("the current password is wrong")]
+    WrongPassword,
+    /// There were too many attempts.
+    #[error(transparent)]
+    Limits(#[from] limits::Error),
+    /// Hashing failed, or had too much to do.
+    #[error(transparent)]
+    Hash(#[from] HashError),
+    /// The database failed.
+    #[error(transparent)]
+    Database(#[from] DatabaseError),
+}

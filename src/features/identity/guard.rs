@@ -1,0 +1,198 @@
+//! The guards: who is calling, and whether the role is enough.
+
+use std::sync::Arc;
+
+use http::{HeaderMap, HeaderValue, header};
+use warp::{Filter, Rejection, filters::BoxedFilter};
+
+use super::{
+    Auth, Caller, ClientInfo, Principal, Role,
+    problems::{INSUFFICIENT_ROLE, INVALID_CREDENTIALS, INVALID_TOKEN, UNAUTHENTICATED},
+};
+use crate::{
+    telemetry,
+    web::{
+        Access, Problem, ProblemType, ReadGuard, RequestContext, WriteGuard, context,
+        problem::INVALID_REQUEST, with,
+    },
+};
+
+static SIGNED_IN: [&ProblemType; 3] = [&INVALID_REQUEST, &UNAUTHENTICATED, &INVALID_TOKEN];
+static ROLE: [&ProblemType; 4] = [
+    &INVALID_REQUEST,
+    &UNAUTHENTICATED,
+    &INVALID_TOKEN,
+    &INSUFFICIENT_ROLE,
+];
+
+/// For reading: admits an active user with a live session.
+#[must_use]
+pub fn signed_in(auth: &Auth) -> ReadGuard<BoxedFilter<(Principal,)>> {
+    ReadGuard::new(Access::SignedIn, &SIGNED_IN, authenticated(auth, None))
+}
+
+/// For reading: admits an active user with a live session and at least this role.
+#[must_use]
+pub fn require(role: Role, auth: &Auth) -> ReadGuard<BoxedFilter<(Principal,)>> {
+    let access = Access::AtLeast(role.as_str());
+    ReadGuard::new(access, &ROLE, authenticated(auth, Some(role)))
+}
+
+/// For writing: admits an active user with a live session, to be checked again by [`Caller::begin`].
+#[must_use]
+pub fn caller(auth: &Auth) -> WriteGuard<BoxedFilter<(Caller,)>> {
+    WriteGuard::new(Access::SignedIn, &SIGNED_IN, calling(auth, None))
+}
+
+/// For writing: admits an active user with a live session and at least this role, all of which
+/// [`Caller::begin`] checks again.
+#[must_use]
+pub fn caller_with(role: Role, auth: &Auth) -> WriteGuard<BoxedFilter<(Caller,)>> {
+    let access = Access::AtLeast(role.as_str());
+    WriteGuard::new(access, &ROLE, calling(auth, Some(role)))
+}
+
+fn authenticated(auth: &Auth, required: Option<Role>) -> BoxedFilter<(Principal,)> {
+    warp::header::headers_cloned()
+        .and(with(auth.clone()))
+        .and_then(move |headers: HeaderMap, auth: Auth| async move {
+            let principal = authenticate(&auth, &headers, required).await;
+            principal.map_err(Rejection::from)
+        })
+        .boxed()
+}
+
+fn calling(auth: &Auth, required: Option<Role>) -> BoxedFilter<(Caller,)> {
+    context()
+        .and(warp::header::headers_cloned())
+        .and(with(auth.clone()))
+        .and_then(
+            move |context: Arc<RequestContext>, headers: HeaderMap, auth: Auth| async move {
+                let principal = authenticate(&auth, &headers, required).await?;
+                let client = ClientInfo::of(&context, &headers);
+                Ok::<_, Rejection>(Caller::new(principal, required, client, auth))
+            },
+        )
+        .boxed()
+}
+
+async fn authenticate(
+    auth: &Auth,
+    headers: &HeaderMap,
+    required: Option<Role>,
+) -> Result<Principal, Problem> {
+    let principal = auth.authenticate(bearer_token(headers)?).await?;
+    telemetry::record_user(principal.id());
+    match required.filter(|role| principal.user.role < *role) {
+        Some(role) => Err(insufficient_role(role)),
+        None => Ok(principal),
+    }
+}
+
+/// The token of the one `Authorization: Bearer` header (RFC 6750, section 2.1).
+fn bearer_token(headers: &HeaderMap) -> Result<&str, Problem> {
+    let mut sent = headers.get_all(header::AUTHORIZATION).iter();
+    let Some(value) = sent.next() else {
+        return Err(unauthenticated());
+    };
+    if sent.next().is_some() {
+        let detail = "there is more than one Authorization header";
+        let challenge = HeaderValue::from_static("Bearer realm=\"api\", error=\"invalid_request\"");
+        return Err(
+            Problem::new(&INVALID_REQUEST, detail).header(header::WWW_AUTHENTICATE, challenge)
+        );
+    }
+    let text = value.to_str().map_err(|_| invalid_token())?;
+    let (scheme, token) = text.split_once(' ').unwrap_or((text, ""));
+    if !scheme.eq_ignore_ascii_case("bearer") {
+        return Err(unauthenticated());
+    }
+    // What it is made of is looked at when it is verified.
+    if token.is_empty() {
+        return Err(invalid_token());
+    }
+    Ok(token)
+}
+
+/// Nothing was sent, so nothing is said about what is wrong with it (RFC 6750, section 3.1).
+fn unauthenticated() -> Problem {
+    Problem::new(
+        &UNAUTHENTICATED,
+        "send an access token as Authorization: Bearer",
+    )
+    .header(
+        header::WWW_AUTHENTICATE,
+        HeaderValue::from_static("Bearer realm=\"api\""),
+    )
+}
+
+pub(super) fn invalid_token() -> Problem {
+    let challenge = HeaderValue::from_static("Bearer realm=\"api\", error=\"invalid_token\"");
+    Problem::new(&INVALID_TOKEN, "the token is not valid, or not any more")
+        .header(header::WWW_AUTHENTICATE, challenge)
+}
+
+pub(super) fn insufficient_role(role: Role) -> Problem {
+    let challenge = HeaderValue::from_static("Bearer realm=\"api\", error=\"insufficient_scope\"");
+    Problem::new(
+        &INSUFFICIENT_ROLE,
+        format!("this takes the role {role} or above"),
+    )
+    .header(header::WWW_AUTHENTICATE, challenge)
+}
+
+pub(super) fn invalid_credentials() -> Problem {
+    Problem::new(
+        &INVALID_CREDENTIALS,
+        "no active account has this address and this password",
+    )
+    .header(
+        header::WWW_AUTHENTICATE,
+        HeaderValue::from_static("Bearer realm=\"api\""),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::properties;
+
+    proptest! {
+        #![proptest_config(properties::config())]
+
+        #[test]
+        fn a_token_is_found_where_it_should_be_and_nowhere_else(
+            value in prop_oneof![
+                any::<Vec<u8>>(),
+                "(Bearer|bearer|BEARER|Basic|Bear er)?[ \t]{0,2}[A-Za-z0-9._~+/= -]{0,12}".prop_map(String::into_bytes),
+            ],
+        ) {
+            let Ok(header) = HeaderValue::from_bytes(&value) else {
+                return Ok(());
+            };
+            let mut headers = HeaderMap::new();
+            headers.insert(header::AUTHORIZATION, header);
+            match bearer_token(&headers) {
+                Ok(token) => {
+                    prop_assert!(!token.is_empty());
+                    let (scheme, rest) = value.split_at(7);
+                    prop_assert!(scheme.eq_ignore_ascii_case(b"bearer "));
+                    prop_assert_eq!(rest, token.as_bytes());
+                }
+                Err(problem) => prop_assert_eq!(problem.kind().status.as_u16(), 401),
+            }
+        }
+
+        #[test]
+        fn two_headers_are_refused_whatever_they_say(one in "[ -~]{0,12}", two in "[ -~]{0,12}") {
+            let mut headers = HeaderMap::new();
+            for value in [one, two] {
+                headers.append(header::AUTHORIZATION, value.parse().unwrap());
+            }
+            let problem = bearer_token(&headers).unwrap_err();
+            prop_assert_eq!(problem.kind().code, "invalid_request");
+        }
+    }
+}

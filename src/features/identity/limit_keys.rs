@@ -1,0 +1,16 @@
+//! Whose bucket an attempt is counted in.
+
+use super::{Email, UserId};
+use crate::features::limits::LimitKey;
+
+/// Attempts to get into the account of this address, whether or not there is one.
+pub(super) fn account(email: &Email) -> LimitKey {
+    LimitKey::new("account", email.as_str())
+}
+
+/// Attempts of a signed-in user to prove that it knows its password.
+///
+/// Apart from [`account`], so that strangers' attempts do not keep the user from changing it.
+pub(super) fn user(id: UserId) -> LimitKey {
+    LimitKey::new("user", id)
+}

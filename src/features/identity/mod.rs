@@ -1,0 +1,65 @@
+//! Accounts, credentials and sessions: who exists, who is calling, and what administrators may change.
+//!
+//! The three share transactions, so they are one feature: disabling an account ends its
+//! sessions, a changed password ends the other ones, and a request that changes something
+//! is checked again inside the transaction that writes.
+//!
+//! An access token names its session and is believed no further: session and user are read on
+//! each request, so that a sign-out, a lowered role or a disabled account counts at once, on
+//! every replica. A refresh token is good for one exchange; one that is presented again later
+//! reveals that two parties hold it, and ends the session.
+//!
+//! Endpoints: everything below `/auth`, `/users` and `/users/{id}`.
+
+mod access_token;
+mod accounts;
+mod activity;
+mod auth;
+mod authentication;
+mod cleanup;
+mod client_info;
+mod email;
+mod endpoints;
+mod error;
+pub mod event;
+mod guard;
+mod hasher;
+mod limit_keys;
+mod password;
+mod password_settings;
+pub mod policy;
+mod principal;
+mod problems;
+mod refresh_token;
+mod role;
+mod session;
+mod session_tokens;
+mod settings;
+mod tables;
+mod transaction;
+mod user;
+
+pub use self::{
+    access_token::{AccessClaims, AccessToken, AccessTokens, InvalidToken},
+    activity::{Activity, ActivityWriter, channel as activity_channel},
+    auth::{Auth, Parts, SessionLifetimes},
+    authentication::VerifiedUser,
+    cleanup::{CLEANUP_INTERVAL, clean_up},
+    client_info::ClientInfo,
+    email::{Email, EmailError},
+    endpoints::{UserView, endpoints, role_schema},
+    error::Error,
+    event::{AuthEvents, Change, Event, Subscribers},
+    guard::{caller, caller_with, require, signed_in},
+    hasher::{HashError, HashMetrics, Hasher},
+    password::{Password, PasswordError, PasswordHash, PasswordPolicy},
+    password_settings::{Cost, PasswordSettings},
+    principal::{Caller, Credential, Principal},
+    refresh_token::{Presented, REPLAY_WINDOW, RefreshToken, RefreshTokenHash, RotationDecision},
+    role::{Role, UnknownRole},
+    session::{Revocation, Session, SessionId},
+    session_tokens::TokenPair,
+    settings::AuthSettings,
+    transaction::{Locks, WriteTransaction},
+    user::{User, UserChange, UserFilter, UserId},
+};

@@ -1,0 +1,107 @@
+//! The types of problem that only this feature has, and its rules about fields.
+
+use std::borrow::Cow;
+
+use http::StatusCode;
+
+use super::{EmailError, PasswordError, UnknownRole};
+use crate::web::{ProblemType, ValidationError};
+
+pub(super) static EMAIL_TAKEN: ProblemType = ProblemType {
+    code: "email_taken",
+    status: StatusCode::CONFLICT,
+    title: "E-mail address taken",
+    about: "Another account has this e-mail address; addresses are compared without case. Sign in \
+            instead, or use another one.",
+};
+
+pub(super) static LAST_OWNER: ProblemType = ProblemType {
+    code: "last_owner",
+    status: StatusCode::CONFLICT,
+    title: "Last owner",
+    about: "The last active OWNER cannot be demoted, disabled or deleted. Make another OWNER first.",
+};
+
+pub(super) static INSUFFICIENT_LEVEL: ProblemType = ProblemType {
+    code: "insufficient_level",
+    status: StatusCode::FORBIDDEN,
+    title: "Insufficient level",
+    about: "Nobody edits an account above their own role, or grants a role above it.",
+};
+
+pub(super) static WRONG_PASSWORD: ProblemType = ProblemType {
+    code: "current_password_incorrect",
+    status: StatusCode::UNPROCESSABLE_ENTITY,
+    title: "Current password incorrect",
+    about: "Changes to an account's address or password ask for its current password, and the one \
+            that was sent is not it. Attempts count towards the limits of signing in.",
+};
+
+pub(super) static UNAUTHENTICATED: ProblemType = ProblemType {
+    code: "unauthenticated",
+    status: StatusCode::UNAUTHORIZED,
+    title: "Unauthenticated",
+    about: "This address asks who you are. Send the access token from POST /auth/token as \
+            'Authorization: Bearer <token>'; nowhere else is it looked for.",
+};
+
+pub(super) static INVALID_TOKEN: ProblemType = ProblemType {
+    code: "invalid_token",
+    status: StatusCode::UNAUTHORIZED,
+    title: "Invalid token",
+    about: "The token is malformed, expired, or its session has ended. Refresh it, or sign in again. \
+            Which of these it is, is not told.",
+};
+
+pub(super) static INVALID_CREDENTIALS: ProblemType = ProblemType {
+    code: "invalid_credentials",
+    status: StatusCode::UNAUTHORIZED,
+    title: "Invalid credentials",
+    about: "There is no active account with this address and this password. Whether the address is \
+            unknown, the password wrong or the account disabled is not told.",
+};
+
+pub(super) static INSUFFICIENT_ROLE: ProblemType = ProblemType {
+    code: "insufficient_role",
+    status: StatusCode::FORBIDDEN,
+    title: "Insufficient role",
+    about: "You are signed in, but your role is below the one this address asks for.",
+};
+
+impl ValidationError for EmailError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::TooLong => "too_long",
+            Self::Invalid => "invalid_email",
+        }
+    }
+
+    fn detail(&self) -> Cow<'static, str> {
+        self.to_string().into()
+    }
+}
+
+impl ValidationError for PasswordError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::TooShort(_) => "too_short",
+            Self::TooLong => "too_long",
+            Self::TooCommon => "too_common",
+            Self::OwnAddress => "own_address",
+        }
+    }
+
+    fn detail(&self) -> Cow<'static, str> {
+        self.to_string().into()
+    }
+}
+
+impl ValidationError for UnknownRole {
+    fn code(&self) -> &'static str {
+        "unknown_role"
+    }
+
+    fn detail(&self) -> Cow<'static, str> {
+        self.to_string().into()
+    }
+}

@@ -1,0 +1,6 @@
+//! SQL, one file per table.
+
+pub(super) mod refresh_tokens;
+pub(super) mod sessions;
+pub(super) mod user_locks;
+pub(super) mod users;

@@ -1,0 +1,371 @@
+//! The table `sessions`.
+
+use std::net::IpAddr;
+
+use time::OffsetDateTime;
+use tokio_postgres::{
+    Row,
+    types::{ToSql, Type},
+};
+use uuid::Uuid;
+
+use crate::{
+    database::{DatabaseError, ReadExecutor, ReadQuery, WriteQuery},
+    features::identity::{
+        RefreshTokenHash, Revocation, Session, SessionId, User, UserId, transaction::Writer,
+    },
+};
+
+impl TryFrom<&Row> for Session {
+    type Error = DatabaseError;
+
+    fn try_from(row: &Row) -> Result<Self, DatabaseError> {
+        Ok(Self {
+            id: row.try_get::<_, Uuid>("session_id")?.into(),
+            user_id: row.try_get::<_, Uuid>("user_id")?.into(),
+            created_at: row.try_get("session_created_at")?,
+            last_used_at: row.try_get("last_used_at")?,
+            expires_at: row.try_get("expires_at")?,
+            ends_at: row.try_get("ends_at")?,
+            ip: row.try_get("ip")?,
+            user_agent: row.try_get("user_agent")?,
+        })
+    }
+}
+
+static FIND_LIVE: ReadQuery = ReadQuery::new(
+    "sessions_find_live",
+    "
+SELECT s.id AS session_id, s.user_id, s.created_at AS session_created_at, s.last_used_at,
+       s.expires_at, s.ends_at, s.ip, s.user_agent,
+       u.id, u.email, u.role, u.is_active, u.created_at, u.updated_at
+FROM sessions AS s
+JOIN users AS u ON u.id = s.user_id
+WHERE s.id = $1
+  AND s.user_id = $2
+  AND s.revoked_at IS NULL
+  AND s.expires_at > $3
+  AND u.is_active",
+    &[Type::UUID, Type::UUID, Type::TIMESTAMPTZ],
+);
+
+/// A session that is alive, with its user: what every authenticated request asks.
+pub(in crate::features::identity) async fn find_live(
+    db: &impl ReadExecutor,
+    id: SessionId,
+    user_id: UserId,
+    now: OffsetDateTime,
+) -> Result<Option<(Session, User)>, DatabaseError> {
+    let row = db
+        .optional(&FIND_LIVE, &[id.as_uuid(), user_id.as_uuid(), &now])
+        .await?;
+    row.as_ref().map(with_user).transpose()
+}
+
+pub(super) fn with_user(row: &Row) -> Result<(Session, User), DatabaseError> {
+    Ok((row.try_into()?, row.try_into()?))
+}
+
+static OPEN: WriteQuery = WriteQuery::insert(
+    "sessions_open",
+    "
+WITH opened AS (
+    INSERT INTO sessions
+        (id, user_id, created_at, last_used_at, expires_at, ends_at, ip, user_agent)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+    RETURNING id, created_at
+), handed_out AS (
+    INSERT INTO refresh_tokens (hash, session_id, created_at)
+    SELECT $9, id, created_at
+    FROM opened
+    WHERE $9::bytea IS NOT NULL
+)
+UPDATE sessions
+SET revoked_at = $3, revoked_for = $10
+WHERE id IN (
+    SELECT id
+    FROM sessions
+    WHERE user_id = $2 AND revoked_at IS NULL AND expires_at > $3
+    ORDER BY created_at DESC, id DESC
+    OFFSET $11
+)",
+    &[
+        Type::UUID,
+        Type::UUID,
+        Type::TIMESTAMPTZ,
+        Type::TIMESTAMPTZ,
+        Type::TIMESTAMPTZ,
+        Type::TIMESTAMPTZ,
+        Type::INET,
+        Type::TEXT,
+        Type::BYTEA,
+        Type::TEXT,
+        Type::INT8,
+    ],
+);
+
+/// Adds a session, perhaps with a refresh token, and ends the user's oldest ones beyond this many.
+///
+/// One statement, and the part that ends sessions does not see the one that
+/// the first part adds, so it keeps one fewer.
+pub(in crate::features::identity) async fn open(
+    db: &impl Writer,
+    session: &Session,
+    token: Option<RefreshTokenHash>,
+    keep: u32,
+) -> Result<(), DatabaseError> {
+    let ip: Option<IpAddr> = session.ip;
+    let token = token.as_ref().map(RefreshTokenHash::as_bytes);
+    let others = i64::from(keep) - 1;
+    let parameters: [&(dyn ToSql + Sync); 11] = [
+        session.id.as_uuid(),
+        session.user_id.as_uuid(),
+        &session.created_at,
+        &session.last_used_at,
+        &session.expires_at,
+        &session.ends_at,
+        &ip,
+        &session.user_agent,
+        &token,
+        &Revocation::Limit.as_str(),
+        &others,
+    ];
+    db.execute(&OPEN, &parameters).await?;
+    Ok(())
+}
+
+static LOCK_FOR_SHARE: WriteQuery = WriteQuery::select_for_update(
+    "sessions_lock_for_share",
+    "
+SELECT id
+FROM sessions
+WHERE id = $1 AND user_id = $2 AND revoked_at IS NULL AND expires_at > $3
+FOR SHARE",
+    &[Type::UUID, Type::UUID, Type::TIMESTAMPTZ],
+);
+
+/// Locks a live session of this user against changes. `false` when there is none.
+pub(in crate::features::identity) async fn lock_for_share(
+    db: &impl Writer,
+    id: SessionId,
+    user_id: UserId,
+    now: OffsetDateTime,
+) -> Result<bool, DatabaseError> {
+    lock_live(db, &LOCK_FOR_SHARE, id, user_id, now).await
+}
+
+static LOCK_FOR_NO_KEY_UPDATE: WriteQuery = WriteQuery::select_for_update(
+    "sessions_lock_for_no_key_update",
+    "
+SELECT id
+FROM sessions
+WHERE id = $1 AND user_id = $2 AND revoked_at IS NULL AND expires_at > $3
+FOR NO KEY UPDATE",
+    &[Type::UUID, Type::UUID, Type::TIMESTAMPTZ],
+);
+
+/// Locks a live session of this user to end it. `false` when there is none.
+pub(in crate::features::identity) async fn lock_for_no_key_update(
+    db: &impl Writer,
+    id: SessionId,
+    user_id: UserId,
+    now: OffsetDateTime,
+) -> Result<bool, DatabaseError> {
+    lock_live(db, &LOCK_FOR_NO_KEY_UPDATE, id, user_id, now).await
+}
+
+async fn lock_live(
+    db: &impl Writer,
+    query: &'static WriteQuery,
+    id: SessionId,
+    user_id: UserId,
+    now: OffsetDateTime,
+) -> Result<bool, DatabaseError> {
+    let row = db
+        .returning_optional(query, &[id.as_uuid(), user_id.as_uuid(), &now])
+        .await?;
+    Ok(row.is_some())
+}
+
+static LOCK_BY_TOKEN: WriteQuery = WriteQuery::select_for_update(
+    "sessions_lock_by_token",
+    "
+SELECT s.id
+FROM sessions AS s
+JOIN refresh_tokens AS t ON t.session_id = s.id
+WHERE t.hash = $1
+FOR UPDATE OF s",
+    &[Type::BYTEA],
+);
+
+/// Holds the session of a refresh token until the transaction ends. `false` when there is none.
+///
+/// This comes before anything of it is read: a statement that waits for the
+/// lock still sees the other rows as they were before it waited.
+pub(in crate::features::identity) async fn lock_by_token(
+    db: &impl Writer,
+    hash: RefreshTokenHash,
+) -> Result<bool, DatabaseError> {
+    let row = db
+        .returning_optional(&LOCK_BY_TOKEN, &[&hash.as_bytes()])
+        .await?;
+    Ok(row.is_some())
+}
+
+static EXTEND: WriteQuery = WriteQuery::update(
+    "sessions_extend",
+    "
+UPDATE sessions
+SET last_used_at = $2, expires_at = $3
+WHERE id = $1",
+    &[Type::UUID, Type::TIMESTAMPTZ, Type::TIMESTAMPTZ],
+);
+
+/// Moves the end of a session that is in use.
+pub(in crate::features::identity) async fn extend(
+    db: &impl Writer,
+    id: SessionId,
+    now: OffsetDateTime,
+    expires_at: OffsetDateTime,
+) -> Result<(), DatabaseError> {
+    db.execute(&EXTEND, &[id.as_uuid(), &now, &expires_at])
+        .await?;
+    Ok(())
+}
+
+static LIST: ReadQuery = ReadQuery::new(
+    "sessions_list",
+    "
+SELECT id AS session_id, user_id, created_at AS session_created_at, last_used_at,
+       expires_at, ends_at, ip, user_agent
+FROM sessions
+WHERE user_id = $1 AND revoked_at IS NULL AND expires_at > $2
+ORDER BY created_at, id",
+    &[Type::UUID, Type::TIMESTAMPTZ],
+);
+
+/// A user's live sessions, oldest first.
+pub(in crate::features::identity) async fn list(
+    db: &impl ReadExecutor,
+    user_id: UserId,
+    now: OffsetDateTime,
+) -> Result<Vec<Session>, DatabaseError> {
+    let rows = db.rows(&LIST, &[user_id.as_uuid(), &now]).await?;
+    rows.iter().map(Session::try_from).collect()
+}
+
+static REVOKE: WriteQuery = WriteQuery::update(
+    "sessions_revoke",
+    "
+UPDATE sessions
+SET revoked_at = $3, revoked_for = $4
+WHERE id = $1 AND user_id = $2 AND revoked_at IS NULL AND expires_at > $3",
+    &[Type::UUID, Type::UUID, Type::TIMESTAMPTZ, Type::TEXT],
+);
+
+/// Ends a live session of this user. `false` when there is none.
+pub(in crate::features::identity) async fn revoke(
+    db: &impl Writer,
+    id: SessionId,
+    user_id: UserId,
+    now: OffsetDateTime,
+    reason: Revocation,
+) -> Result<bool, DatabaseError> {
+    let parameters: [&(dyn ToSql + Sync); 4] =
+        [id.as_uuid(), user_id.as_uuid(), &now, &reason.as_str()];
+    Ok(db.execute(&REVOKE, &parameters).await? == 1)
+}
+
+static REVOKE_ALL: WriteQuery = WriteQuery::update(
+    "sessions_revoke_all",
+    "
+UPDATE sessions
+SET revoked_at = $2, revoked_for = $3
+WHERE user_id = $1 AND revoked_at IS NULL AND ($4::uuid IS NULL OR id <> $4)",
+    &[Type::UUID, Type::TIMESTAMPTZ, Type::TEXT, Type::UUID],
+);
+
+/// Ends every session of a user, except perhaps one. Returns how many.
+pub(in crate::features::identity) async fn revoke_all(
+    db: &impl Writer,
+    user_id: UserId,
+    except: Option<SessionId>,
+    now: OffsetDateTime,
+    reason: Revocation,
+) -> Result<u64, DatabaseError> {
+    let except = except.map(|id| *id.as_uuid());
+    let parameters: [&(dyn ToSql + Sync); 4] = [user_id.as_uuid(), &now, &reason.as_str(), &except];
+    db.execute(&REVOKE_ALL, &parameters).await
+}
+
+static TOUCH: WriteQuery = WriteQuery::update(
+    "sessions_touch",
+    "
+UPDATE sessions
+SET last_used_at = $2
+WHERE id = ANY(ARRAY(
+    SELECT id
+    FROM sessions
+    WHERE id = ANY($1) AND last_used_at < $2
+    FOR NO KEY UPDATE SKIP LOCKED
+))",
+    &[Type::UUID_ARRAY, Type::TIMESTAMPTZ],
+);
+
+/// Notes that these sessions were in use.
+///
+/// Sessions that are locked are skipped: whoever holds one may wait for another of these, and the
+/// next request brings them again.
+pub(in crate::features::identity) async fn touch(
+    db: &impl Writer,
+    ids: &[Uuid],
+    now: OffsetDateTime,
+) -> Result<u64, DatabaseError> {
+    db.execute(&TOUCH, &[&ids, &now]).await
+}
+
+static DELETE_EXPIRED: WriteQuery = WriteQuery::delete(
+    "sessions_delete_expired",
+    "
+DELETE FROM sessions
+WHERE id = ANY(ARRAY(
+    SELECT id
+    FROM sessions
+    WHERE expires_at <= $1
+    ORDER BY expires_at
+    LIMIT $2
+    FOR UPDATE SKIP LOCKED
+))",
+    &[Type::TIMESTAMPTZ, Type::INT8],
+);
+
+static DELETE_REVOKED: WriteQuery = WriteQuery::delete(
+    "sessions_delete_revoked",
+    "
+DELETE FROM sessions
+WHERE id = ANY(ARRAY(
+    SELECT id
+    FROM sessions
+    WHERE revoked_at <= $1
+    ORDER BY revoked_at
+    LIMIT $2
+    FOR UPDATE SKIP LOCKED
+))",
+    &[Type::TIMESTAMPTZ, Type::INT8],
+);
+
+/// Removes up to `limit` expired and as many revoked sessions with their tokens.
+///
+/// Rows that another replica is at are left to it. The ids are handed over as
+/// an array because of a join PostgreSQL might think that it is cheaper to
+/// read all sessions.
+pub(in crate::features::identity) async fn delete_dead(
+    db: &impl Writer,
+    now: OffsetDateTime,
+    limit: u32,
+) -> Result<u64, DatabaseError> {
+    let limit = i64::from(limit);
+    let expired = db.execute(&DELETE_EXPIRED, &[&now, &limit]).await?;
+    let revoked = db.execute(&DELETE_REVOKED, &[&now, &limit]).await?;
+    Ok(expired + revoked)
+}

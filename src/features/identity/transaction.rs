@@ -1,0 +1,329 @@
+//! Transactions that write, and the order in which they lock.
+//!
+//! # Who may write
+//!
+//! A function that writes takes a [`Writer`]: a [`WriteTransaction`] or a [`SingleStatement`].
+//! A handler gets the former through [`Caller::begin`](super::Caller::begin), which checks the caller
+//! under lock. Code without a caller says so by the name of the function that it begins with:
+//! [`Auth::begin_registration`], [`Auth::begin_sign_in`], [`Auth::begin_refresh`],
+//! [`Auth::begin_for_operator`], and the constructors of [`SingleStatement`].
+//!
+//! # The order of locks
+//!
+//! 1. All users concerned, by **one** statement and in the order of their ids: the caller, and where
+//!    another account is changed or deleted that account and every active owner. `FOR NO KEY UPDATE`
+//!    where the row or several sessions of that user will be written, `FOR UPDATE` where its
+//!    address changes or it is deleted (both change a unique key), else `FOR SHARE`.
+//! 2. The session that the caller is authenticated by, at the strength of what is written later:
+//!    `FOR NO KEY UPDATE` where the session itself ends, else `FOR SHARE`. (The password hash is a
+//!    column of the user and comes with step 1.)
+//! 3. Everything else. Nothing locks a user after step 1.
+//!
+//! Two transactions therefore wait for each other in one direction only. What has no user to lock
+//! (rotation of a refresh token, the clean-up) locks sessions only, and the writer of activity and the
+//! clean-up skip rows that are locked, so they never wait at all.
+//!
+//! Why each step is as it is: sessions before users would let two sign-outs of one account wait for each
+//! other, because signing out everywhere writes sessions of others. `FOR KEY SHARE` on the user would not
+//! stop a demotion, which changes no key. A user that is read by joining it to a locked session is
+//! read as it was before the statement waited. `FOR NO KEY UPDATE` on the caller where `FOR SHARE`
+//! would do makes the writes of one account wait for each other.
+
+use tokio_postgres::Row;
+
+use super::{
+    Auth, ClientInfo, Credential, Error, PasswordHash, Principal, RefreshTokenHash, Role, User,
+    UserId, VerifiedUser,
+    event::{Actor, Change, Event, Subscribers},
+    tables,
+};
+use crate::database::{
+    Connection, Database, DatabaseError, Parameters, ReadExecutor, ReadQuery, Transaction,
+    WriteExecutor, WriteQuery,
+};
+
+/// What a transaction is going to write, and so what it locks first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Locks {
+    /// Neither accounts nor sessions: rows of other features.
+    None,
+    /// The session that the caller is authenticated by.
+    Session,
+    /// The caller's account, except its address, or several of its sessions.
+    Account,
+    /// The caller's address.
+    Address,
+    /// Role or state of this account.
+    Change(UserId),
+    /// This account, which is deleted.
+    Delete(UserId),
+}
+
+impl Locks {
+    /// Whether a session of this user is written.
+    fn session_of(self, user: UserId) -> bool {
+        match self {
+            Self::None | Self::Address => false,
+            Self::Session | Self::Account => true,
+            Self::Change(target) | Self::Delete(target) => target == user,
+        }
+    }
+}
+
+/// A user that is locked until the transaction ends, with its password's hash.
+#[derive(Debug, Clone)]
+pub(super) struct LockedUser {
+    pub(super) user: User,
+    pub(super) hash: PasswordHash,
+}
+
+/// Something that a function may write through: see the module.
+pub(super) trait Writer: WriteExecutor {}
+
+impl Writer for WriteTransaction {}
+impl Writer for SingleStatement {}
+
+/// A transaction that may write. It is rolled back unless it is committed.
+pub struct WriteTransaction {
+    inner: Transaction,
+    actor: Actor,
+    client: ClientInfo,
+    locked: Vec<LockedUser>,
+    subscribers: Subscribers,
+    events: Vec<Event>,
+}
+
+impl WriteTransaction {
+    /// Reports a change: the observers run now and inside this transaction, the hooks after the commit.
+    ///
+    /// # Errors
+    ///
+    /// When an observer fails. The transaction should then be dropped.
+    pub async fn emit(&mut self, change: Change) -> Result<(), Error> {
+        let event = Event {
+            actor: self.actor,
+            client: self.client.clone(),
+            change,
+        };
+        let observe = self.subscribers.observe;
+        observe(self, &event).await?;
+        self.events.push(event);
+        Ok(())
+    }
+
+    /// Makes everything in it last, then runs the hooks.
+    ///
+    /// # Errors
+    ///
+    /// When the database did not confirm the commit. Hooks have not run then.
+    pub async fn commit(self) -> Result<(), Error> {
+        self.inner.commit().await?;
+        for event in &self.events {
+            (self.subscribers.committed)(event);
+        }
+        Ok(())
+    }
+
+    /// A user that is locked by this transaction, as it was when it was locked.
+    pub(super) fn locked(&self, id: UserId) -> Option<&LockedUser> {
+        self.locked.iter().find(|locked| locked.user.id == id)
+    }
+
+    /// The active owners that are locked by this transaction.
+    pub(super) fn active_owners(&self) -> impl Iterator<Item = UserId> {
+        let users = self.locked.iter().map(|locked| &locked.user);
+        users
+            .filter(|user| user.role == Role::Owner && user.is_active)
+            .map(|user| user.id)
+    }
+
+    /// Takes the locks on users: the first step of the order.
+    async fn lock_users(&mut self, caller: Option<UserId>, locks: Locks) -> Result<(), Error> {
+        use tables::user_locks;
+
+        self.locked = match (locks, caller) {
+            (Locks::Change(target), _) => user_locks::lock_for_change(self, caller, target).await?,
+            (Locks::Delete(target), _) => user_locks::lock_for_delete(self, caller, target).await?,
+            (_, None) => Vec::new(),
+            (Locks::None | Locks::Session, Some(id)) => {
+                user_locks::lock_for_share(self, id).await?
+            }
+            (Locks::Account, Some(id)) => user_locks::lock_for_no_key_update(self, id).await?,
+            (Locks::Address, Some(id)) => user_locks::lock_for_update(self, id).await?,
+        };
+        Ok(())
+    }
+}
+
+impl ReadExecutor for WriteTransaction {
+    async fn rows(
+        &self,
+        query: &'static ReadQuery,
+        parameters: Parameters<'_>,
+    ) -> Result<Vec<Row>, DatabaseError> {
+        self.inner.rows(query, parameters).await
+    }
+}
+
+impl WriteExecutor for WriteTransaction {
+    async fn execute(
+        &self,
+        query: &'static WriteQuery,
+        parameters: Parameters<'_>,
+    ) -> Result<u64, DatabaseError> {
+        self.inner.execute(query, parameters).await
+    }
+
+    async fn returning(
+        &self,
+        query: &'static WriteQuery,
+        parameters: Parameters<'_>,
+    ) -> Result<Vec<Row>, DatabaseError> {
+        self.inner.returning(query, parameters).await
+    }
+}
+
+impl Auth {
+    async fn begin(&self, actor: Actor, client: ClientInfo) -> Result<WriteTransaction, Error> {
+        Ok(WriteTransaction {
+            inner: self.database().begin().await?,
+            actor,
+            client,
+            locked: Vec::new(),
+            subscribers: self.subscribers().clone(),
+            events: Vec::new(),
+        })
+    }
+
+    /// Begins a transaction for a caller, and checks the caller again under lock.
+    pub(super) async fn begin_for(
+        &self,
+        id: UserId,
+        credential: Credential,
+        required: Option<Role>,
+        client: ClientInfo,
+        locks: Locks,
+    ) -> Result<(Principal, WriteTransaction), Error> {
+        let actor = Actor::User { id, credential };
+        let mut transaction = self.begin(actor, client).await?;
+        transaction.lock_users(Some(id), locks).await?;
+        let user = transaction.locked(id).map(|locked| locked.user.clone());
+        let user = user.filter(|user| user.is_active);
+        let Credential::Session { id: session } = credential;
+        let now = self.now();
+        let is_live = if locks.session_of(id) {
+            tables::sessions::lock_for_no_key_update(&transaction, session, id, now).await?
+        } else {
+            tables::sessions::lock_for_share(&transaction, session, id, now).await?
+        };
+        let user = user.filter(|_| is_live).ok_or(Error::InvalidAccessToken)?;
+        if let Some(role) = required.filter(|role| user.role < *role) {
+            return Err(Error::InsufficientRole(role));
+        }
+        Ok((Principal { user, credential }, transaction))
+    }
+
+    /// Begins the transaction that adds a new account, which has no caller yet.
+    pub(super) async fn begin_registration(
+        &self,
+        client: ClientInfo,
+    ) -> Result<WriteTransaction, Error> {
+        self.begin(Actor::Anonymous, client).await
+    }
+
+    /// Begins the transaction that opens a session for a user whose password was just verified.
+    ///
+    /// The user is locked, because its oldest sessions may end. `None` when between the verification
+    /// and the lock the account was disabled or deleted, or its password was changed.
+    pub(super) async fn begin_sign_in(
+        &self,
+        verified: &VerifiedUser,
+        client: ClientInfo,
+    ) -> Result<Option<(User, WriteTransaction)>, Error> {
+        let id = verified.user.id;
+        let mut transaction = self.begin(Actor::Anonymous, client).await?;
+        transaction.lock_users(Some(id), Locks::Account).await?;
+        let user = transaction
+            .locked(id)
+            .filter(|locked| locked.user.is_active && locked.hash == verified.hash)
+            .map(|locked| locked.user.clone());
+        Ok(user.map(|user| (user, transaction)))
+    }
+
+    /// Begins the transaction that replaces a hash by one of the same password, just verified, at today's cost.
+    ///
+    /// Nothing is locked first: the statement replaces only the hash that was verified.
+    pub(super) async fn begin_rehash(&self) -> Result<WriteTransaction, Error> {
+        self.begin(Actor::Anonymous, ClientInfo::default()).await
+    }
+
+    /// Begins the transaction that decides about a refresh token, and locks its session.
+    ///
+    /// The token is the proof. `None` when it is unknown.
+    pub(super) async fn begin_refresh(
+        &self,
+        hash: RefreshTokenHash,
+    ) -> Result<Option<WriteTransaction>, Error> {
+        let transaction = self.begin(Actor::Anonymous, ClientInfo::default()).await?;
+        let is_known = tables::sessions::lock_by_token(&transaction, hash).await?;
+        Ok(is_known.then_some(transaction))
+    }
+
+    /// Begins a transaction for the operator on the shell, whom the operating system has authenticated.
+    ///
+    /// `user` is locked for [`Locks::Account`] and [`Locks::Address`].
+    pub(super) async fn begin_for_operator(
+        &self,
+        user: Option<UserId>,
+        locks: Locks,
+    ) -> Result<WriteTransaction, Error> {
+        let mut transaction = self.begin(Actor::Operator, ClientInfo::default()).await?;
+        transaction.lock_users(user, locks).await?;
+        Ok(transaction)
+    }
+}
+
+/// A connection for one statement that writes without a transaction of its own.
+///
+/// For code without a caller whose one statement is a transaction by itself.
+pub(super) struct SingleStatement(Connection);
+
+impl SingleStatement {
+    /// For the rotation of a refresh token: the token is the proof, and the statement checks it.
+    pub(super) async fn for_rotation(database: &Database) -> Result<Self, DatabaseError> {
+        Ok(Self(database.connection().await?))
+    }
+
+    /// For a periodic task.
+    pub(super) async fn for_task(database: &Database) -> Result<Self, DatabaseError> {
+        Ok(Self(database.connection().await?))
+    }
+}
+
+impl ReadExecutor for SingleStatement {
+    async fn rows(
+        &self,
+        query: &'static ReadQuery,
+        parameters: Parameters<'_>,
+    ) -> Result<Vec<Row>, DatabaseError> {
+        self.0.rows(query, parameters).await
+    }
+}
+
+impl WriteExecutor for SingleStatement {
+    async fn execute(
+        &self,
+        query: &'static WriteQuery,
+        parameters: Parameters<'_>,
+    ) -> Result<u64, DatabaseError> {
+        self.0.execute(query, parameters).await
+    }
+
+    async fn returning(
+        &self,
+        query: &'static WriteQuery,
+        parameters: Parameters<'_>,
+    ) -> Result<Vec<Row>, DatabaseError> {
+        self.0.returning(query, parameters).await
+    }
+}

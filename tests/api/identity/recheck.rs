@@ -1,0 +1,393 @@
+//! Who is calling is checked again inside the transaction that writes.
+//!
+//! Between the guard and that transaction a client can let any time pass, by sending its body slowly.
+//! The tests make the same gap in two ways: with a body that is held back, and with a lock on the
+//! caller's row, which works for endpoints without a body, too. The endpoints come from the service's
+//! own list, so a new one that writes fails here until it is entered in [`request_for`].
+
+use std::{convert::Infallible, sync::Arc};
+
+use bytes::Bytes;
+use futures_util::stream;
+use http::{Method, Request, header};
+use http_body::Frame;
+use http_body_util::StreamBody;
+use serde_json::{Value, json};
+use tokio::sync::Notify;
+use tokio_postgres::Client;
+use uuid::Uuid;
+use warp_skeleton::{
+    features::identity::Role,
+    routes,
+    web::{Access, Operation},
+};
+
+use crate::support::{Answer, TestApp, TestUser};
+
+/// What happens to the caller between the guard and the transaction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Meanwhile {
+    Nothing,
+    SignedOut,
+    Expired,
+    Disabled,
+    Deleted,
+    Demoted,
+}
+
+impl Meanwhile {
+    const ALL: [Self; 6] = [
+        Self::Nothing,
+        Self::SignedOut,
+        Self::Expired,
+        Self::Disabled,
+        Self::Deleted,
+        Self::Demoted,
+    ];
+
+    async fn happen(self, database: &Client, caller: &TestUser) {
+        let sql = match self {
+            Self::Nothing => return,
+            Self::SignedOut => {
+                "UPDATE sessions SET revoked_at = now(), revoked_for = 'logout_all' WHERE user_id = $1"
+            }
+            Self::Expired => "UPDATE sessions SET expires_at = created_at WHERE user_id = $1",
+            Self::Disabled => "UPDATE users SET is_active = false WHERE id = $1",
+            Self::Deleted => "DELETE FROM users WHERE id = $1",
+            Self::Demoted => "UPDATE users SET role = 'VIEWER' WHERE id = $1",
+        };
+        let changed = database.execute(sql, &[caller.id.as_uuid()]).await.unwrap();
+        assert!(changed > 0, "{self:?} changed nothing");
+    }
+
+    #[track_caller]
+    fn assert(self, answer: &Answer, operation: &Operation) {
+        let place = format!("{self:?}: {} {}", operation.method, operation.template);
+        let is_success = answer.status.is_success();
+        match self {
+            Self::Nothing => assert!(is_success, "{place}: {}", answer.text()),
+            Self::Demoted if operation.access == Access::SignedIn => {
+                assert!(is_success, "{place}: {}", answer.text());
+            }
+            Self::Demoted => {
+                answer.assert_problem(403, "insufficient_role");
+            }
+            _ => {
+                answer.assert_problem(401, "invalid_token");
+            }
+        }
+    }
+
+    fn changes_something(self, operation: &Operation) -> bool {
+        let is_admitted = operation.access == Access::SignedIn && self == Self::Demoted;
+        self == Self::Nothing || is_admitted
+    }
+}
+
+/// A caller with the highest role that is not the last of its kind, and the account it acts on.
+struct Case {
+    app: TestApp,
+    caller: TestUser,
+    token: String,
+    other_session: Uuid,
+    target: TestUser,
+}
+
+impl Case {
+    async fn new() -> Self {
+        let app = TestApp::start().await;
+        app.user().role(Role::Owner).create().await;
+        let target = app.user().role(Role::Member).create().await;
+        let caller = app.user().role(Role::Admin).create().await;
+        app.sign_in(&caller).await;
+        let sql = "SELECT id FROM sessions WHERE user_id = $1";
+        let other_session = app.value(sql, &[caller.id.as_uuid()]).await;
+        let token = app.sign_in(&caller).await.access;
+        Self {
+            app,
+            caller,
+            token,
+            other_session,
+            target,
+        }
+    }
+
+    /// A request to this endpoint that succeeds: path and body.
+    fn request_for(&self, operation: &Operation) -> (String, Option<Value>) {
+        let password = &self.caller.password;
+        match (operation.method.as_str(), operation.template) {
+            ("POST", path @ ("/auth/logout" | "/auth/logout-all")) => (path.to_owned(), None),
+            ("PATCH", "/auth/me") => {
+                let body = json!({"email": "new@marked.example", "current_password": password});
+                ("/auth/me".to_owned(), Some(body))
+            }
+            ("POST", "/auth/password") => {
+                let new = "marked-password-new";
+                let body = json!({"current_password": password, "new_password": new});
+                ("/auth/password".to_owned(), Some(body))
+            }
+            ("DELETE", "/auth/sessions/{id}") => {
+                (format!("/auth/sessions/{}", self.other_session), None)
+            }
+            ("PATCH", "/users/{id}") => {
+                let body = json!({"role": "ADMIN", "is_active": false});
+                (format!("/users/{}", self.target.id), Some(body))
+            }
+            ("DELETE", "/users/{id}") => (format!("/users/{}", self.target.id), None),
+            (method, template) => panic!(
+                "{method} {template} writes: add a request that succeeds here, so that it is tested \
+                 that its caller is checked again"
+            ),
+        }
+    }
+
+    /// Sends the request while the caller's row is locked, and lets something happen under that lock.
+    async fn under_lock(&self, operation: &Operation, meanwhile: Meanwhile) -> (Answer, bool) {
+        let mut database = self.app.database().await;
+        let transaction = database.transaction().await.unwrap();
+        let lock = "SELECT FROM users WHERE id = $1 FOR UPDATE";
+        let id = self.caller.id;
+        transaction.execute(lock, &[id.as_uuid()]).await.unwrap();
+        let (path, body) = self.request_for(operation);
+        let call = self.app.call(operation.method.clone(), &path);
+        let call = call.bearer(&self.token);
+        let call = match &body {
+            Some(body) => call.json(body),
+            None => call,
+        };
+
+        let interfere = async {
+            wait_until_one_waits(&self.app).await;
+            meanwhile.happen(transaction.client(), &self.caller).await;
+            let before = contents(transaction.client()).await;
+            transaction.commit().await.unwrap();
+            before
+        };
+        let (answer, before) = tokio::join!(call.send(), interfere);
+
+        let after = contents(&self.app.database().await).await;
+        (answer, before != after)
+    }
+
+    /// Sends the headers, lets something happen once the body is asked for, and sends the body.
+    async fn with_slow_body(
+        &self,
+        operation: &Operation,
+        meanwhile: Meanwhile,
+    ) -> Option<(Answer, bool)> {
+        let (path, body) = self.request_for(operation);
+        let body = Bytes::from(body?.to_string());
+        let (asked, sent) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+        let (ask, send) = (Arc::clone(&asked), Arc::clone(&sent));
+        let held = stream::once(async move {
+            ask.notify_one();
+            send.notified().await;
+            Ok::<_, Infallible>(Frame::data(body))
+        });
+        let request = Request::builder()
+            .method(operation.method.clone())
+            .uri(&path)
+            .header(header::HOST, "localhost")
+            .header(header::AUTHORIZATION, format!("Bearer {}", self.token))
+            .header(header::CONTENT_TYPE, "application/json")
+            .body(StreamBody::new(Box::pin(held)))
+            .unwrap();
+
+        let interfere = async {
+            asked.notified().await;
+            let database = self.app.database().await;
+            meanwhile.happen(&database, &self.caller).await;
+            let before = contents(&database).await;
+            sent.notify_one();
+            before
+        };
+        let peer = Some([127, 0, 0, 1].into());
+        let (answer, before) = tokio::join!(self.app.send(request, peer), interfere);
+
+        let after = contents(&self.app.database().await).await;
+        Some((answer, before != after))
+    }
+}
+
+/// Every account, session and token, as one text.
+async fn contents(database: &Client) -> String {
+    let sql = "
+SELECT concat(
+    (SELECT string_agg(u::text, ';' ORDER BY id) FROM users AS u),
+    (SELECT string_agg(s::text, ';' ORDER BY id) FROM sessions AS s),
+    (SELECT string_agg(t::text, ';' ORDER BY hash) FROM refresh_tokens AS t)
+)";
+    database.query_one(sql, &[]).await.unwrap().get(0)
+}
+
+/// Waits until a statement on this database waits for a lock.
+async fn wait_until_one_waits(app: &TestApp) {
+    let database = app.database().await;
+    let sql = "
+SELECT count(*)
+FROM pg_stat_activity
+WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    let started = std::time::Instant::now();
+    while database.query_one(sql, &[]).await.unwrap().get::<_, i64>(0) == 0 {
+        assert!(
+            started.elapsed().as_secs() < 4,
+            "no statement waits for the lock"
+        );
+        tokio::task::yield_now().await;
+    }
+}
+
+/// Every endpoint that writes for a caller.
+fn writing(app: &TestApp) -> Vec<Operation> {
+    let features = routes::features(&app.app, false);
+    let endpoints = features.iter().flat_map(|feature| &feature.endpoints);
+    let operations = endpoints.map(|endpoint| endpoint.operation().clone());
+    let writes =
+        |operation: &Operation| operation.method != Method::GET && operation.access.needs_token();
+    let writing: Vec<_> = operations.filter(writes).collect();
+    assert!(writing.len() >= 7, "{}", writing.len());
+    writing
+}
+
+#[tokio::test]
+async fn whatever_happens_before_the_lock_is_seen_by_every_endpoint_that_writes() {
+    let app = TestApp::start().await;
+    for operation in writing(&app) {
+        for meanwhile in Meanwhile::ALL {
+            let case = Case::new().await;
+
+            let (answer, has_changed) = case.under_lock(&operation, meanwhile).await;
+
+            meanwhile.assert(&answer, &operation);
+            let expected = meanwhile.changes_something(&operation);
+            assert_eq!(
+                has_changed, expected,
+                "{meanwhile:?} {}",
+                operation.template
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn whatever_happens_while_a_body_is_on_its_way_is_seen() {
+    let app = TestApp::start().await;
+    let mut with_body = 0;
+    for operation in writing(&app) {
+        for meanwhile in Meanwhile::ALL {
+            let case = Case::new().await;
+
+            let sent = case.with_slow_body(&operation, meanwhile).await;
+
+            let Some((answer, has_changed)) = sent else {
+                continue;
+            };
+            with_body += 1;
+            meanwhile.assert(&answer, &operation);
+            let expected = meanwhile.changes_something(&operation);
+            assert_eq!(
+                has_changed, expected,
+                "{meanwhile:?} {}",
+                operation.template
+            );
+        }
+    }
+    assert_eq!(with_body, 3 * Meanwhile::ALL.len());
+}
+
+#[tokio::test]
+async fn a_password_that_was_changed_after_it_was_verified_proves_nothing() {
+    for (method, path) in [
+        (Method::PATCH, "/auth/me"),
+        (Method::POST, "/auth/password"),
+    ] {
+        let case = Case::new().await;
+        let mut database = case.app.database().await;
+        let transaction = database.transaction().await.unwrap();
+        let sql = "UPDATE users SET password_hash = 'another' WHERE id = $1";
+        let id = case.caller.id;
+        transaction.execute(sql, &[id.as_uuid()]).await.unwrap();
+        let app = TestApp::start().await;
+        let mut operations = writing(&app).into_iter();
+        let is_it = |found: &Operation| found.method == method && found.template == path;
+        let operation = operations.find(is_it).unwrap();
+        let (path, body) = case.request_for(&operation);
+        let call = case.app.call(method, &path).bearer(&case.token);
+        let call = call.json(&body.unwrap());
+
+        let release = async {
+            wait_until_one_waits(&case.app).await;
+            transaction.commit().await.unwrap();
+            contents(&case.app.database().await).await
+        };
+        let (answer, before) = tokio::join!(call.send(), release);
+
+        answer.assert_problem(422, "current_password_incorrect");
+        assert_eq!(contents(&case.app.database().await).await, before);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_administrators_who_demote_each_other_at_once_one_stays() {
+    for _ in 0..5 {
+        let app = TestApp::start().await;
+        let replica = app.replica();
+        let (one, ones) = app.signed_in(Role::Admin).await;
+        let (two, twos) = app.signed_in(Role::Admin).await;
+        let body = json!({"role": "VIEWER"});
+
+        let (first, second) = tokio::join!(
+            super::try_change(&app, &ones, two.id, &body),
+            super::try_change(&replica, &twos, one.id, &body),
+        );
+
+        let mut statuses = [first.status.as_u16(), second.status.as_u16()];
+        statuses.sort_unstable();
+        assert_eq!(statuses, [200, 403]);
+        let admins = "SELECT count(*) FROM users WHERE role = 'ADMIN'";
+        assert_eq!(app.count(admins).await, 1);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_sign_outs_of_one_account_at_once_do_not_wait_for_each_other_in_a_circle() {
+    let app = Arc::new(TestApp::with(&[("DB_POOL_SIZE", "20")]).await);
+    let user = app.user().create().await;
+    let mut calls = Vec::new();
+    for number in 0..16 {
+        let token = app.sign_in(&user).await.access;
+        let path = ["/auth/logout", "/auth/logout-all"][number % 2];
+        let app = Arc::clone(&app);
+        calls.push(tokio::spawn(async move {
+            app.post(path).bearer(&token).send().await.status.as_u16()
+        }));
+    }
+
+    let mut statuses = Vec::new();
+    for call in calls {
+        statuses.push(call.await.unwrap());
+    }
+
+    // Those that come after a sign-out everywhere find their session ended.
+    assert!(
+        statuses.iter().all(|status| matches!(status, 204 | 401)),
+        "{statuses:?}"
+    );
+    assert!(statuses.contains(&204), "{statuses:?}");
+}
+
+#[tokio::test]
+async fn a_refusal_inside_a_transaction_gives_its_connection_back() {
+    let app = TestApp::with(&[("DB_POOL_SIZE", "1")]).await;
+    let (_, admin) = app.signed_in(Role::Admin).await;
+    let owner = app.user().role(Role::Owner).create().await;
+
+    for _ in 0..3 {
+        let body = json!({"role": "VIEWER"});
+        let refused = super::try_change(&app, &admin, owner.id, &body).await;
+        refused.assert_problem(403, "insufficient_level");
+    }
+
+    let logout = app.post("/auth/logout").bearer(&admin).send().await;
+    logout.assert_status(204);
+}
