@@ -83,7 +83,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let transaction = database.begin().await?;
     change(&transaction, "bob", 500).await?;
     let refused = change(&transaction, "alice", -500).await;
-    println!("a transfer of too much: {}", refused.unwrap_err());
+    if let Err(error) = refused {
+        println!("a transfer of too much: {error}");
+    }
     transaction.rollback().await?;
     println!(
         "total after a rollback: {}",

@@ -177,11 +177,11 @@ impl Case {
     ) -> Option<(Answer, bool)> {
         let (path, body) = self.request_for(operation);
         let body = Bytes::from(body?.to_string());
-        let (asked, sent) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
-        let (ask, send) = (Arc::clone(&asked), Arc::clone(&sent));
+        let (asked, released) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+        let (asks, release) = (Arc::clone(&asked), Arc::clone(&released));
         let held = stream::once(async move {
-            ask.notify_one();
-            send.notified().await;
+            asks.notify_one();
+            released.notified().await;
             Ok::<_, Infallible>(Frame::data(body))
         });
         let request = Request::builder()
@@ -198,7 +198,7 @@ impl Case {
             let database = self.app.database().await;
             meanwhile.happen(&database, &self.caller).await;
             let before = contents(&database).await;
-            sent.notify_one();
+            release.notify_one();
             before
         };
         let peer = Some([127, 0, 0, 1].into());

@@ -156,8 +156,8 @@ impl Migrations {
             let Some(stem) = stem.filter(|stem| !stem.ends_with(UNDO)) else {
                 continue;
             };
-            let step = self.step(file, stem)?;
-            if let Some(other) = by_version.insert(step.migration.version(), step) {
+            let built_in = self.step(file, stem)?;
+            if let Some(other) = by_version.insert(built_in.migration.version(), built_in) {
                 return Err(unusable(
                     stem,
                     format!("it has the number of {}", other.name()),
