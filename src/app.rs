@@ -6,13 +6,14 @@
 
 use std::sync::Arc;
 
+use chassis_http::{Endpoint, HttpMetrics, HttpOptions, RateLimitMetrics, Router};
+use chassis_postgres::{Database, DatabaseMetrics};
+use chassis_telemetry::{Incoming, Tracing};
 use futures_util::future::{BoxFuture, FutureExt, ready};
 use prometheus::Registry;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    clock::Clock,
-    database::{Database, DatabaseMetrics},
     features::{
         api_docs::Documentation,
         identity::{
@@ -22,11 +23,10 @@ use crate::{
         limits::{self, Limits},
         operations::{Lifecycle, Operations},
     },
-    routes,
+    program::PROGRAM,
     settings::Settings,
+    shared::{PublicUrl, clock::Clock},
     tasks::Tasks,
-    telemetry::{self, Incoming, Tracing},
-    web::{Endpoint, HttpMetrics, HttpOptions, RateLimitMetrics, Router, WebSettings},
 };
 
 /// Everything the service is made of. Nothing has connected to anything yet.
@@ -45,12 +45,15 @@ pub struct App {
     pub lifecycle: Lifecycle,
     /// The time.
     pub clock: Clock,
-    web: WebSettings,
-    /// Begins traces, and passes them on to the services that a room calls.
+    /// Limits and headers of the routers.
+    pub http_options: HttpOptions,
+    /// Where clients reach the service.
+    pub public_url: Option<PublicUrl>,
+    /// Begins traces, and passes them on to the services that a feature calls.
     pub tracing: Tracing,
     http_metrics: HttpMetrics,
     /// Whether `/metrics` has a port of its own.
-    separate_metrics: bool,
+    pub separate_metrics: bool,
     activity: ActivityWriter,
     /// All metrics.
     pub registry: Registry,
@@ -63,7 +66,7 @@ impl App {
     ///
     /// When the certificates to trust cannot be read.
     pub fn build(settings: &Settings, clock: Clock) -> anyhow::Result<Self> {
-        let registry = telemetry::new_registry(telemetry::PROGRAM.build);
+        let registry = chassis_telemetry::new_registry(PROGRAM.build);
         let metrics = DatabaseMetrics::new(&registry);
         let database = Database::new(&settings.database.options(), metrics)?;
         let limits = Limits::new(
@@ -97,8 +100,9 @@ impl App {
         Ok(Self {
             http_metrics: HttpMetrics::new(&registry),
             tracing: Tracing::new(&settings.telemetry),
-            web: settings.web.clone(),
-            separate_metrics: settings.server.admin_port.is_some(),
+            http_options: settings.http.clone(),
+            public_url: settings.service.public_url.clone(),
+            separate_metrics: settings.service.admin.is_some(),
             documentation: Documentation::default(),
             database,
             auth,
@@ -111,35 +115,11 @@ impl App {
         })
     }
 
-    /// Everything that is served to the public, documented.
+    /// A router over these endpoints, with the options, metrics, spans and rate limit of this service.
     #[must_use]
-    pub fn router(&self) -> Arc<Router> {
-        self.router_with(Vec::new())
-    }
-
-    /// The same with further endpoints, which stay undocumented.
-    #[must_use]
-    pub fn router_with(&self, further: Vec<Endpoint>) -> Arc<Router> {
-        let features = routes::features(self, self.separate_metrics);
-        let public_url = self.web.public_url.as_ref();
-        routes::write_documentation(&features, public_url, &self.documentation);
-        let mut endpoints: Vec<_> = features
-            .into_iter()
-            .flat_map(|feature| feature.endpoints)
-            .collect();
-        endpoints.extend(further);
-        self.serve(endpoints)
-    }
-
-    /// What is served on the port for operators.
-    #[must_use]
-    pub fn admin_router(&self) -> Arc<Router> {
-        self.serve(routes::admin(self))
-    }
-
-    fn serve(&self, endpoints: Vec<Endpoint>) -> Arc<Router> {
+    pub fn serve(&self, endpoints: Vec<Endpoint>) -> Arc<Router> {
         let tracing = self.tracing.clone();
-        let options = HttpOptions::from(&self.web);
+        let options = self.http_options.clone();
         let router = Router::new(endpoints, options, self.http_metrics.clone());
         let router = router.with_span(move |request| {
             tracing.request(Incoming {

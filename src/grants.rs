@@ -5,7 +5,7 @@
 //! creates it; a line whose table is gone does no harm. `docs/how-to/use-two-database-roles.md`
 //! says what the two roles are for.
 
-use crate::database::{
+use chassis_postgres::{
     DatabaseSettings, Grants,
     Privilege::{Delete, Insert, Select, Update},
     TableGrant,

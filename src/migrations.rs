@@ -2,7 +2,7 @@
 
 use include_dir::{Dir, include_dir};
 
-use crate::database::{MigrationError, Migrations};
+use chassis_postgres::{MigrationError, Migrations};
 
 static FOLDER: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/migrations");
 

@@ -3,6 +3,13 @@
 //! What is listed here is served, documented, printed by the `routes` command, and called by the tests that
 //! look at every endpoint. The OpenAPI document begins with what is said here about the API as a whole.
 
+use std::sync::Arc;
+
+use chassis_http::{
+    Endpoint, Feature, Operation, ProblemType, Router,
+    openapi::{self, ApiInfo, Tag},
+    problem,
+};
 use utoipa::openapi::{
     OpenApi, Server,
     security::{Flow, Http, HttpAuthScheme, OAuth2, Password, Scopes, SecurityScheme},
@@ -10,20 +17,15 @@ use utoipa::openapi::{
 
 use crate::{
     app::App,
-    features::{api_docs, api_docs::Documentation, identity, operations},
-    telemetry::VERSION,
-    web::{
-        Endpoint, Feature, Operation, PROBLEM_TYPE_PREFIX, ProblemType, PublicUrl,
-        openapi::{self, ApiInfo, Tag},
-        problem,
-    },
+    features::{api_docs, identity, operations},
+    program::VERSION,
 };
 
 /// The features of the public listener.
 #[must_use]
-pub fn features(app: &App, separate_metrics: bool) -> Vec<Feature> {
+pub fn features(app: &App) -> Vec<Feature> {
     let mut operations = operations::endpoints(&app.operations, &app.auth);
-    if !separate_metrics {
+    if !app.separate_metrics {
         operations
             .endpoints
             .push(operations::metrics(&app.operations));
@@ -46,10 +48,14 @@ Times are RFC 3339 in UTC, ids are UUIDs. Every reply carries `X-Correlation-ID`
 stable `code`, explained at `/problems/{code}`. `HEAD` works wherever `GET` does, and `OPTIONS` lists the methods \
 of an address. A field or query parameter that is not listed here is refused.";
 
-/// The OpenAPI document of these features, with the address of the service where that is known.
+/// The OpenAPI document, with the public address of the service where that is known.
 #[must_use]
-pub fn document(features: &[Feature], public_url: Option<&PublicUrl>) -> OpenApi {
-    let features: Vec<_> = features
+pub fn document(app: &App) -> OpenApi {
+    document_of(app, &features(app))
+}
+
+fn document_of(app: &App, features: &[Feature]) -> OpenApi {
+    let tags: Vec<_> = features
         .iter()
         .map(|feature| Tag {
             name: feature.name,
@@ -64,10 +70,11 @@ pub fn document(features: &[Feature], public_url: Option<&PublicUrl>) -> OpenApi
             description: INTRODUCTION,
             license: Some("Unlicense"),
             security_schemes: vec![("bearer", bearer_scheme()), ("password", password_scheme())],
-            problem_type_prefix: PROBLEM_TYPE_PREFIX,
+            problem_type_prefix: &app.http_options.problem_type_prefix,
         },
-        &features,
+        &tags,
     );
+    let public_url = app.public_url.as_ref();
     document.servers = public_url.map(|url| vec![Server::new(url.as_str())]);
     document
 }
@@ -87,19 +94,39 @@ fn password_scheme() -> SecurityScheme {
     ))
 }
 
-/// Writes the OpenAPI document and the list of problems of these features.
+/// The public router: every feature's endpoints, and the documentation written from them.
+#[must_use]
+pub fn router(app: &App) -> Arc<Router> {
+    router_with(app, Vec::new())
+}
+
+/// The public router with further endpoints, which are not documented: for tests.
 ///
 /// # Panics
 ///
 /// When the document does not serialize: it is made of strings.
-pub fn write_documentation(
-    features: &[Feature],
-    public_url: Option<&PublicUrl>,
-    documentation: &Documentation,
-) {
-    let json = document(features, public_url)
-        .to_json()
-        .expect("the document is made of strings");
+#[must_use]
+pub fn router_with(app: &App, further: Vec<Endpoint>) -> Arc<Router> {
+    let features = features(app);
+    let json = document_of(app, &features).to_json();
+    let json = json.expect("the document is made of strings");
+    app.documentation.write(json, problems_of(&features));
+    let mut endpoints: Vec<_> = features
+        .into_iter()
+        .flat_map(|feature| feature.endpoints)
+        .collect();
+    endpoints.extend(further);
+    app.serve(endpoints)
+}
+
+/// The router of the listener on `ADMIN_PORT`.
+#[must_use]
+pub fn admin_router(app: &App) -> Arc<Router> {
+    app.serve(admin(app))
+}
+
+/// Every kind of problem that these features answer with, and those that the chassis does.
+fn problems_of(features: &[Feature]) -> Vec<&'static ProblemType> {
     let operations = features
         .iter()
         .flat_map(|feature| &feature.endpoints)
@@ -108,5 +135,5 @@ pub fn write_documentation(
     let mut problems: Vec<&'static ProblemType> = own.chain(problem::COMMON).collect();
     problems.sort_by_key(|kind| kind.code);
     problems.dedup_by_key(|kind| kind.code);
-    documentation.write(json, problems);
+    problems
 }

@@ -3,18 +3,22 @@
 //! Each section stands beside the code that uses it, in the words of [`chassis_settings`], which alone reads the
 //! environment.
 
-use chassis_settings::{AppEnv, Catalogue, Section, SettingError, Values};
+use std::time::Duration;
 
-use crate::{
-    database::{self, DatabaseSettings},
-    features::{
-        identity::{AuthSettings, PasswordSettings},
-        limits::LimitSettings,
-    },
-    server::ServerSettings,
-    telemetry::{self, TelemetrySettings},
-    web::WebSettings,
+use chassis_http::HttpOptions;
+use chassis_postgres::DatabaseSettings;
+use chassis_server::{ListenAddress, ServerOptions};
+use chassis_settings::{
+    AppEnv, Catalogue, Declaration, Section, SettingError, Values, millis, optional, parse_with,
+    parsed, settings,
 };
+use chassis_telemetry::TelemetryOptions;
+
+use crate::features::{
+    identity::{AuthSettings, PasswordSettings},
+    limits::LimitSettings,
+};
+use crate::shared::PublicUrl;
 
 /// All settings of the service.
 #[derive(Debug, Clone)]
@@ -22,9 +26,11 @@ pub struct Settings {
     /// `APP_ENV`.
     pub app_env: AppEnv,
     /// Addresses, limits and timeouts of the listener.
-    pub server: ServerSettings,
+    pub server: ServerOptions,
+    /// The second listener, the public address, and when to stop listening.
+    pub service: ServiceSettings,
     /// Limits and timeouts of a request.
-    pub web: WebSettings,
+    pub http: HttpOptions,
     /// Where PostgreSQL is and how it is used.
     pub database: DatabaseSettings,
     /// Tokens and sessions.
@@ -34,7 +40,7 @@ pub struct Settings {
     /// How many requests are allowed in which time.
     pub limits: LimitSettings,
     /// Logs and traces.
-    pub telemetry: TelemetrySettings,
+    pub telemetry: TelemetryOptions,
 }
 
 impl Settings {
@@ -42,16 +48,58 @@ impl Settings {
     ///
     /// The database is told the name of the service here, because its own section knows no other one.
     pub fn read(values: &Values) -> Result<Self, SettingError> {
-        let service_name = values.read(&telemetry::SERVICE_NAME)?;
+        let service_name = values.read(&chassis_telemetry::SERVICE_NAME)?;
         Ok(Self {
             app_env: values.app_env()?,
-            server: ServerSettings::read(values)?,
-            web: WebSettings::read(values)?,
+            service: ServiceSettings::read(values)?,
+            server: ServerOptions::read(values)?,
+            http: HttpOptions::read(values)?,
             database: DatabaseSettings::read(values)?.with_application_name(&service_name),
             auth: AuthSettings::read(values)?,
             passwords: PasswordSettings::read(values)?,
             limits: LimitSettings::read(values)?,
-            telemetry: TelemetrySettings::read(values)?,
+            telemetry: TelemetryOptions::read(values)?,
+        })
+    }
+}
+
+settings! {
+    /// when set, /metrics moves to this port and leaves the public one
+    ADMIN_PORT: Option<u16>, optional(parsed("a port"));
+
+    /// how long to go on listening once /ready says no
+    SHUTDOWN_DELAY_MS: Duration = "0", millis(0);
+
+    /// the origin clients reach the service at, like https://api.example.com; links are built from it
+    PUBLIC_URL: Option<PublicUrl>, optional(parse_with(PublicUrl::parse, PublicUrl::EXPECTED));
+}
+
+/// What belongs to this service and to no part of the chassis.
+#[derive(Debug, Clone)]
+pub struct ServiceSettings {
+    /// Where `/metrics` is served, when it has a listener of its own.
+    pub admin: Option<ListenAddress>,
+    /// How long to go on accepting connections once `/ready` says no.
+    pub shutdown_delay: Duration,
+    /// The origin that links to the service are built from.
+    pub public_url: Option<PublicUrl>,
+}
+
+impl Section for ServiceSettings {
+    const TITLE: &'static str = "Service";
+    const SETTINGS: &'static [Declaration] = SETTINGS;
+
+    fn read(values: &Values) -> Result<Self, SettingError> {
+        let host = values.read(&chassis_server::HOST)?;
+        let admin = values.read(&ADMIN_PORT)?;
+        let admin = admin.map(|port| ListenAddress::Tcp { host, port });
+        if admin.is_some() && admin == Some(ServerOptions::read(values)?.listen) {
+            return Err(values.unusable(&ADMIN_PORT, "another port than PORT"));
+        }
+        Ok(Self {
+            admin,
+            shutdown_delay: values.read(&SHUTDOWN_DELAY_MS)?,
+            public_url: values.read(&PUBLIC_URL)?,
         })
     }
 }
@@ -60,16 +108,17 @@ impl Settings {
 #[must_use]
 pub fn catalogue() -> Catalogue {
     Catalogue::new()
-        .section::<ServerSettings>()
-        .section::<WebSettings>()
+        .section::<ServerOptions>()
+        .section::<ServiceSettings>()
+        .section::<HttpOptions>()
         .section::<DatabaseSettings>()
         .section::<AuthSettings>()
         .section::<PasswordSettings>()
         .section::<LimitSettings>()
-        .section::<TelemetrySettings>()
-        .with_default(&database::DB_NAME, "warp_skeleton")
-        .with_default(&database::DB_USER, "warp_skeleton")
-        .with_default(&telemetry::SERVICE_NAME, env!("CARGO_PKG_NAME"))
+        .section::<TelemetryOptions>()
+        .with_default(&chassis_postgres::DB_NAME, "warp_skeleton")
+        .with_default(&chassis_postgres::DB_USER, "warp_skeleton")
+        .with_default(&chassis_telemetry::SERVICE_NAME, env!("CARGO_PKG_NAME"))
 }
 
 /// The values of this process: its environment, `.env` in the current folder, and the file named by `CONFIG_FILE`.

@@ -19,7 +19,7 @@ use tokio::time::MissedTickBehavior;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::Instrument;
 
-use crate::telemetry::{self, Tracing};
+use chassis_telemetry::Tracing;
 
 /// Starts tasks, which run until `stop` is cancelled.
 #[derive(Debug)]
@@ -71,11 +71,11 @@ where
     match guarded.catch_unwind().instrument(span.clone()).await {
         Ok(Ok(_)) => {}
         Ok(Err(error)) => {
-            telemetry::fail(&span);
-            let error = telemetry::chain(&error);
+            chassis_telemetry::fail(&span);
+            let error = chassis_telemetry::chain(&error);
             span.in_scope(|| tracing::warn!(error, "{name}_failed"));
         }
-        Err(_panic) => telemetry::fail(&span),
+        Err(_panic) => chassis_telemetry::fail(&span),
     }
 }
 
@@ -89,8 +89,9 @@ mod tests {
         },
     };
 
+    use chassis_telemetry::TelemetryOptions;
+
     use super::*;
-    use crate::telemetry::TelemetryOptions;
 
     fn tracing() -> Tracing {
         Tracing::new(&TelemetryOptions::new("notes"))

@@ -14,12 +14,8 @@ use http::{Method, Request, Uri, header};
 use http_body_util::{BodyExt, Empty};
 use libfuzzer_sys::fuzz_target;
 use tokio::runtime::{Builder, Runtime};
-use warp_skeleton::{
-    app::App,
-    clock::Clock,
-    settings::{self, Settings},
-    web::Router,
-};
+use chassis_http::Router;
+use warp_skeleton::{app::App, shared::clock::Clock, settings::{self, Settings}};
 
 const METHODS: [Method; 6] = [
     Method::GET,
@@ -43,9 +39,8 @@ static ROUTER: LazyLock<Arc<Router>> = LazyLock::new(|| {
     let values = settings::values(pairs).expect("the pairs are settings");
     let settings = Settings::read(&values).expect("the settings can be used");
     let _entered = RUNTIME.enter();
-    App::build(&settings, Clock::system())
-        .expect("nothing is connected to")
-        .router()
+    let app = App::build(&settings, Clock::system()).expect("nothing is connected to");
+    routes::router(&app)
 });
 
 fuzz_target!(|input: (u8, &[u8])| {

@@ -2,19 +2,19 @@
 
 use std::{process::ExitCode, thread, time::Duration};
 
+use chassis_postgres::{ConnectionTarget, MigrationError};
+use chassis_server::ListenAddress;
+use chassis_telemetry::Tracing;
 use http::StatusCode;
 use tokio::net::TcpStream;
 use tokio_postgres::Client;
 
-use super::healthcheck;
+use super::{healthcheck, listen::bind};
 use crate::{
-    clock::Clock,
-    database::{ConnectionTarget, MigrationError},
     grants,
     migrations::{MIGRATIONS, advise},
-    server::{self, ServerSettings},
     settings::Settings,
-    telemetry::Tracing,
+    shared::clock::Clock,
 };
 
 /// How far the database's clock may be from ours before it is worth a word.
@@ -51,10 +51,10 @@ pub(super) async fn run(settings: &Settings) -> anyhow::Result<ExitCode> {
     findings.push(("files", files(settings)));
     findings.push(("traces", traces(settings).await));
     let tracing = Tracing::new(&settings.telemetry);
-    let public = listener(&tracing, &settings.server, "/live");
+    let public = listener(&tracing, &settings.server.listen, "/live");
     findings.push(("listener", public.await));
-    if let Some(admin) = settings.server.for_operators() {
-        findings.push(("ADMIN_PORT", listener(&tracing, &admin, "/metrics").await));
+    if let Some(admin) = &settings.service.admin {
+        findings.push(("ADMIN_PORT", listener(&tracing, admin, "/metrics").await));
     }
     let mut code = ExitCode::SUCCESS;
     for (subject, finding) in findings {
@@ -208,16 +208,16 @@ async fn traces(settings: &Settings) -> Finding {
 }
 
 /// The address has to be free, or held by this service already, which then answers this path.
-async fn listener(tracing: &Tracing, settings: &ServerSettings, path: &str) -> Finding {
-    let free = server::bind(settings).await;
-    let address = healthcheck::address(settings);
+async fn listener(tracing: &Tracing, address: &ListenAddress, path: &str) -> Finding {
+    let free = bind(address).await;
+    let url = healthcheck::url(address);
     let cores = thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let Err(error) = free else {
-        return Fine(format!("{address} is free; {cores} cores will serve it"));
+        return Fine(format!("{url} is free; {cores} cores will serve it"));
     };
-    match healthcheck::ask(tracing, settings, path).await {
+    match healthcheck::ask(tracing, address, path).await {
         Ok(answer) if answer.is_ours && answer.status == StatusCode::OK => Fine(format!(
-            "{address} is served by a running {}",
+            "{url} is served by a running {}",
             env!("CARGO_PKG_NAME")
         )),
         _ => Fault(error.to_string()),

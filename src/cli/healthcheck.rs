@@ -3,24 +3,22 @@
 use std::{net::IpAddr, process::ExitCode, time::Duration};
 
 use bytes::Bytes;
+use chassis_server::{ListenAddress, Stream};
+use chassis_telemetry::Tracing;
 use http::{Request, StatusCode, header};
 use http_body_util::Empty;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::net::{TcpStream, UnixStream};
 
-use crate::{
-    server::{ServerSettings, Stream},
-    settings::Settings,
-    telemetry::Tracing,
-};
+use crate::settings::Settings;
 
 const PATIENCE: Duration = Duration::from_secs(3);
 
 pub(super) async fn run(settings: &Settings) -> anyhow::Result<ExitCode> {
     let answer = ask(
         &Tracing::new(&settings.telemetry),
-        &settings.server,
+        &settings.server.listen,
         "/live",
     )
     .await?;
@@ -40,17 +38,17 @@ pub(super) struct Answer {
     pub(super) is_ours: bool,
 }
 
-/// Asks the service that these settings would start.
+/// Asks the service that listens on this address.
 pub(super) async fn ask(
     tracing: &Tracing,
-    settings: &ServerSettings,
+    address: &ListenAddress,
     path: &str,
 ) -> anyhow::Result<Answer> {
     let asked = async {
-        let stream = match &settings.listen_socket {
-            Some(path) => Stream::Unix(UnixStream::connect(path).await?),
-            None => {
-                Stream::Tcp(TcpStream::connect((reachable(&settings.host), settings.port)).await?)
+        let stream = match address {
+            ListenAddress::Unix(path) => Stream::Unix(UnixStream::connect(path).await?),
+            ListenAddress::Tcp { host, port } => {
+                Stream::Tcp(TcpStream::connect((reachable(host), *port)).await?)
             }
         };
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
@@ -66,7 +64,7 @@ pub(super) async fn ask(
             status: response.status(),
             is_ours: response
                 .headers()
-                .contains_key(crate::web::CORRELATION_HEADER),
+                .contains_key(chassis_http::CORRELATION_HEADER),
         })
     };
     match tokio::time::timeout(PATIENCE, asked).await {
@@ -85,15 +83,15 @@ fn reachable(host: &str) -> String {
 }
 
 /// The address as a person would type it.
-pub(super) fn address(settings: &ServerSettings) -> String {
-    if let Some(path) = &settings.listen_socket {
-        return format!("--unix-socket {} http://localhost", path.display());
-    }
-    let host = reachable(&settings.host);
-    let host = if host.contains(':') {
-        format!("[{host}]")
-    } else {
-        host
+pub(super) fn url(address: &ListenAddress) -> String {
+    let (host, port) = match address {
+        ListenAddress::Unix(path) => {
+            return format!("--unix-socket {} http://localhost", path.display());
+        }
+        ListenAddress::Tcp { host, port } => (reachable(host), port),
     };
-    format!("http://{host}:{}", settings.port)
+    if host.contains(':') {
+        return format!("http://[{host}]:{port}");
+    }
+    format!("http://{host}:{port}")
 }

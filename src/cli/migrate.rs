@@ -8,10 +8,10 @@ use std::{
 };
 
 use anyhow::Context;
+use chassis_postgres::Grants;
 use tokio_postgres::Client;
 
 use crate::{
-    database::Grants,
     grants,
     migrations::{MIGRATIONS, advise},
     settings::Settings,

@@ -12,6 +12,7 @@ macro_rules! say {
 mod config;
 mod doctor;
 mod healthcheck;
+mod listen;
 mod migrate;
 mod openapi;
 mod routes;
@@ -26,16 +27,17 @@ use std::{
     time::Duration,
 };
 
+use chassis_postgres::{ConnectionTarget, DatabaseSettings, MigrationError};
+use chassis_telemetry::{LogStream, Telemetry};
 use clap::{Parser, Subcommand};
 use tokio_postgres::Client;
 
 use crate::{
     app::App,
-    clock::Clock,
-    database::{self, ConnectionTarget, DatabaseSettings, MigrationError},
     migrations::{MIGRATIONS, advise},
+    program::PROGRAM,
     settings::{self, Settings},
-    telemetry::{self, LogStream, PROGRAM, Telemetry},
+    shared::clock::Clock,
 };
 
 /// A production-ready web service to fork.
@@ -120,7 +122,7 @@ fn complain(serving: bool, error: &anyhow::Error) {
     let message = format!("{error:#}");
     let mut stderr = io::stderr();
     let line = if serving && !stderr.is_terminal() {
-        telemetry::emergency_line(
+        chassis_telemetry::emergency_line(
             PROGRAM.build,
             Clock::system().now(),
             "start_failed",
@@ -186,7 +188,7 @@ async fn connect(settings: &Settings) -> anyhow::Result<Client> {
 /// A connection to this database, or an error that names it.
 async fn reach(settings: &DatabaseSettings, target: &ConnectionTarget) -> anyhow::Result<Client> {
     let within = settings.attempt_after(Duration::ZERO);
-    let client = database::connect(target, within).await;
+    let client = chassis_postgres::connect(target, within).await;
     client.map_err(|error| unreachable(&target.describe(), &error.into()))
 }
 

@@ -2,12 +2,11 @@
 
 use std::process::ExitCode;
 
-use crate::{app::App, clock::Clock, routes, settings::Settings};
+use crate::{app::App, routes, settings::Settings, shared::clock::Clock};
 
 pub(super) fn run(settings: &Settings) -> anyhow::Result<ExitCode> {
     let app = App::build(settings, Clock::system())?;
-    let public_url = settings.web.public_url.as_ref();
-    let document = routes::document(&routes::features(&app, false), public_url);
+    let document = routes::document(&app);
     say!("{}", document.to_pretty_json()?);
     Ok(ExitCode::SUCCESS)
 }

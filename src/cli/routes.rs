@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use crate::{app::App, clock::Clock, routes, settings::Settings};
+use crate::{app::App, routes, settings::Settings, shared::clock::Clock};
 
 pub(super) fn run(settings: &Settings) -> anyhow::Result<ExitCode> {
     let app = App::build(settings, Clock::system())?;
@@ -13,7 +13,7 @@ pub(super) fn run(settings: &Settings) -> anyhow::Result<ExitCode> {
         "WHO",
         "RATE"
     );
-    for feature in routes::features(&app, false) {
+    for feature in routes::features(&app) {
         for endpoint in &feature.endpoints {
             let stated = endpoint.operation();
             say!(

@@ -3,21 +3,24 @@
 use std::{convert::Infallible, process::ExitCode, sync::Arc, time::Duration};
 
 use anyhow::Context;
+use chassis_http::Router;
+use chassis_postgres::{ConnectionTarget, DatabaseSettings, Grants, MigrationError};
+use chassis_server::{ServerHandle, ShutdownSignals};
+use chassis_settings::AppEnv;
+use chassis_telemetry::{LogStream, Telemetry};
 use tokio::time::Instant;
 use tokio_postgres::Client;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
+use super::listen::bind;
 use crate::{
     app::App,
-    clock::Clock,
-    config::AppEnv,
-    database::{self, ConnectionTarget, DatabaseSettings, Grants, MigrationError},
     grants,
     migrations::{MIGRATIONS, advise},
-    server::{self, ServerHandle, ServerOptions, ShutdownSignals},
+    program::{PROGRAM, REVISION, VERSION},
+    routes,
     settings::Settings,
-    telemetry::{self, LogStream, PROGRAM, REVISION, Telemetry, VERSION},
-    web::Router,
+    shared::clock::Clock,
 };
 
 /// How much of the time to stop is kept for telemetry: this, or half of it when there is less.
@@ -41,7 +44,7 @@ impl Serve {
             move || clock.now(),
             LogStream::Stdout,
         )?;
-        telemetry::log_panics();
+        chassis_telemetry::log_panics();
         let outcome = self.serve(&settings, &mut signals).await;
         if let Err(error) = &outcome {
             tracing::error!(error = format!("{error:#}"), "start_failed");
@@ -89,7 +92,7 @@ impl Serve {
             None => {}
         }
 
-        let delay = settings.server.shutdown_delay;
+        let delay = settings.service.shutdown_delay;
         tracing::info!(
             delay_ms = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX),
             "stopping"
@@ -135,24 +138,26 @@ fn flush_time(settings: &Settings) -> Duration {
 
 /// Opens the listeners and begins to answer.
 async fn listen(settings: &Settings, app: &App) -> anyhow::Result<Vec<ServerHandle>> {
-    let own = &settings.server;
-    let mut open = vec![(server::bind(own).await?, app.router(), "public")];
-    if let Some(admin) = own.for_operators() {
-        open.push((server::bind(&admin).await?, app.admin_router(), "admin"));
+    let options = &settings.server;
+    let mut open = vec![(bind(&options.listen).await?, routes::router(app), "public")];
+    if let Some(admin) = &settings.service.admin {
+        open.push((bind(admin).await?, routes::admin_router(app), "admin"));
     }
-    let options = ServerOptions::from(own);
     let servers = open.into_iter().map(|(listener, router, purpose)| {
         tracing::info!(address = %listener, purpose, "listening");
-        server::start(listener, move |peer| connection(&router, *peer), &options)
+        chassis_server::start(listener, move |peer| connection(&router, *peer), options)
     });
     Ok(servers.collect())
 }
 
 /// The service of one connection.
-fn connection(router: &Arc<Router>, peer: server::Peer) -> impl server::HttpService + use<> {
+fn connection(
+    router: &Arc<Router>,
+    peer: chassis_server::Peer,
+) -> impl chassis_server::HttpService + use<> {
     // A count per connection: one for all would be fetched from core to core by every request.
     let router = Arc::new(Arc::clone(router));
-    server::service_fn(move |request| {
+    chassis_server::service_fn(move |request| {
         let router = Arc::clone(&router);
         async move { Ok::<_, Infallible>(router.respond(request, peer.ip).await) }
     })
@@ -217,7 +222,7 @@ async fn find(
     let mut pause = Duration::from_millis(50);
     loop {
         let within = settings.attempt_after(started.elapsed());
-        match database::connect(target, within).await {
+        match chassis_postgres::connect(target, within).await {
             Ok(client) => return Ok(client),
             Err(error) if started.elapsed() + pause > settings.connect_timeout => {
                 return Err(super::unreachable(&target.describe(), &error.into()));

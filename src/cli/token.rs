@@ -65,7 +65,7 @@ impl Token {
         say!("expires: {}", session.expires_at.format(&Rfc3339)?);
         say!("token:   {}", token.text);
         say!();
-        let address = super::healthcheck::address(&settings.server);
+        let address = super::healthcheck::url(&settings.server.listen);
         say!(
             "curl -H 'Authorization: Bearer {}' {address}/auth/me",
             token.text

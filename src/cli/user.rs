@@ -12,7 +12,7 @@ use crate::{
     app::App,
     features::identity::{self, Email, Password, Role, UserChange, UserFilter},
     settings::Settings,
-    web::PageRequest,
+    shared::PageRequest,
 };
 
 #[derive(Debug, clap::Subcommand)]

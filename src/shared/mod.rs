@@ -5,6 +5,7 @@ mod id;
 mod page;
 mod patch;
 pub mod problems;
+mod public_url;
 mod text;
 mod time;
 
@@ -12,6 +13,7 @@ pub(crate) use self::id::{id, uuid_schema};
 pub use self::{
     page::{Cursor, ListPage, Page, PageRequest, UnknownCursor},
     patch::{Patch, present},
+    public_url::PublicUrl,
     text::{Text, TextError},
     time::{UnknownTime, cut_to_microseconds, parse_time},
 };

@@ -11,7 +11,7 @@ use utoipa::IntoParams;
 use uuid::Uuid;
 use warp::reply::Response;
 
-use crate::web::{PageView, ValidationError, ValidationErrors};
+use chassis_http::{PageView, ValidationError, ValidationErrors};
 
 const DEFAULT_LIMIT: u16 = 20;
 const MAX_LIMIT: u16 = 100;

@@ -91,7 +91,7 @@ where
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::web::parse_json;
+    use chassis_http::parse_json;
 
     #[derive(Debug, PartialEq, Deserialize)]
     struct Change {

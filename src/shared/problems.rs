@@ -1,6 +1,7 @@
 //! The problems that every feature answers with.
 
-use crate::{database::DatabaseError, web::Problem};
+use chassis_http::Problem;
+use chassis_postgres::DatabaseError;
 
 /// The problem for a failure of the database that a feature has no problem of its own for.
 ///

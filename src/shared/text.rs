@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, fmt};
 
-use crate::web::ValidationError;
+use chassis_http::ValidationError;
 
 /// A text of `MIN` to `MAX` characters, without white space around it.
 ///

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use time::{OffsetDateTime, UtcOffset, format_description::well_known::Rfc3339};
 
-use crate::web::ValidationError;
+use chassis_http::ValidationError;
 
 /// The text says no time that can be kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

@@ -46,7 +46,7 @@ impl fmt::Display for Access {
 
 /// A filter that rejects callers without permission, with its description for the documentation.
 #[derive(Debug, Clone)]
-pub struct Guard<F> {
+pub(crate) struct Guard<F> {
     pub(super) access: Access,
     pub(super) problems: &'static [&'static ProblemType],
     pub(super) filter: F,
@@ -125,13 +125,5 @@ impl<F> From<ReadGuard<F>> for Guard<F> {
 impl<F> From<WriteGuard<F>> for Guard<F> {
     fn from(WriteGuard(guard): WriteGuard<F>) -> Self {
         guard
-    }
-}
-
-// For `endpoint()`, which takes every kind of guard and goes with it.
-
-impl From<PublicGuard> for Guard<BoxedFilter<()>> {
-    fn from(guard: PublicGuard) -> Self {
-        ReadGuard::from(guard).into()
     }
 }

@@ -45,8 +45,10 @@
 //! `tracing`: `request_completed` with the target `request`, and `request_failed` with a target below `chassis_http`.
 
 mod body;
+mod builder;
 mod context;
 mod correlation_id;
+mod define;
 mod endpoint;
 mod forwarded;
 mod guard;
@@ -67,6 +69,8 @@ mod response;
 mod router;
 pub mod schema;
 mod serde_error;
+#[cfg(feature = "settings")]
+mod settings;
 mod validation;
 
 use std::convert::Infallible;
@@ -75,12 +79,12 @@ use warp::Filter;
 
 pub use self::{
     body::{BodyError, RequestBody},
+    builder::EndpointBuilder,
     context::{RequestContext, context},
     correlation_id::{CORRELATION_HEADER, CorrelationId},
-    endpoint::{
-        Endpoint, EndpointBuilder, Feature, Operation, delete, endpoint, get, patch, post, put,
-    },
-    guard::{Access, Guard, PublicGuard, ReadGuard, WriteGuard, presented_token, public},
+    define::{delete, get, patch, post, put},
+    endpoint::{Endpoint, Feature, Operation},
+    guard::{Access, PublicGuard, ReadGuard, WriteGuard, presented_token, public},
     handler::{Append, Handler, Push, RefuseQuery, Serve, State},
     json::{MediaType, json_body, parse_json, raw_body},
     metrics::HttpMetrics,

@@ -14,7 +14,7 @@ use utoipa::openapi::{
     Paths, Ref, RefOr,
     path::{HttpMethod, Operation as OperationDoc, OperationBuilder},
     response::{Response as ResponseDoc, ResponseBuilder},
-    schema::{ObjectBuilder, Type},
+    schema::{ObjectBuilder, Schema, Type},
     security::{SecurityRequirement, SecurityScheme},
     tag::TagBuilder,
 };
@@ -56,6 +56,10 @@ pub struct Tag<'a> {
 }
 
 /// Writes the document for these operations.
+///
+/// # Panics
+///
+/// When two types with different schemas have the same name: one would replace the other in the document.
 #[must_use]
 pub fn document(info: &ApiInfo<'_>, tags: &[Tag<'_>]) -> OpenApi {
     let mut paths = Paths::new();
@@ -98,13 +102,28 @@ fn components(info: &ApiInfo<'_>, tags: &[Tag<'_>]) -> Components {
     schema::collect::<ProblemView<'_>>(&mut schemas);
     let operations = tags.iter().flat_map(|tag| &tag.operations);
     schemas.extend(operations.flat_map(|operation| operation.schemas.iter().cloned()));
-    let schemas: BTreeMap<_, _> = schemas.into_iter().collect();
+    let schemas = by_name(schemas);
     let mut components = Components::new();
     components.schemas.extend(schemas);
     for (name, scheme) in &info.security_schemes {
         components.add_security_scheme(*name, scheme.clone());
     }
     components
+}
+
+/// Each schema once. Two features whose types share a name have to agree on what it means.
+fn by_name(schemas: Vec<(String, RefOr<Schema>)>) -> BTreeMap<String, RefOr<Schema>> {
+    let mut found: BTreeMap<String, RefOr<Schema>> = BTreeMap::new();
+    for (name, schema) in schemas {
+        if let Some(other) = found.get(&name) {
+            assert!(
+                *other == schema,
+                "two types with different schemas are called {name}: give one another name by #[schema(as = …)]"
+            );
+        }
+        found.insert(name, schema);
+    }
+    found
 }
 
 fn describe(info: &ApiInfo<'_>, tag: &str, operation: &Operation) -> OperationDoc {
@@ -259,9 +278,7 @@ mod tests {
         get(template, "Test", public()).handler(response)
     }
 
-    #[test]
-    fn paths_are_listed_in_the_order_of_their_definition() {
-        let endpoints = ["/z", "/a", "/m"].map(endpoint);
+    fn document_of(endpoints: &[Endpoint]) -> OpenApi {
         let info = ApiInfo {
             title: "Test",
             version: "1",
@@ -275,10 +292,36 @@ mod tests {
             description: "Test",
             operations: endpoints.iter().map(Endpoint::operation).collect(),
         };
+        document(&info, &[tag])
+    }
 
-        let document = document(&info, &[tag]);
+    #[test]
+    fn paths_are_listed_in_the_order_of_their_definition() {
+        let document = document_of(&["/z", "/a", "/m"].map(endpoint));
 
         let paths: Vec<_> = path_items(&document).map(|(path, _)| path).collect();
         assert_eq!(paths, ["/z", "/a", "/m"]);
+    }
+
+    #[test]
+    #[should_panic(expected = "two types with different schemas are called Note")]
+    fn two_schemas_of_one_name_are_a_mistake() {
+        #[derive(utoipa::ToSchema)]
+        #[schema(as = Note)]
+        #[expect(dead_code, reason = "only its schema is looked at")]
+        struct One {
+            text: String,
+        }
+        #[derive(utoipa::ToSchema)]
+        #[schema(as = Note)]
+        #[expect(dead_code, reason = "only its schema is looked at")]
+        struct Other {
+            title: String,
+        }
+        let response = async || "";
+        let one = get("/one", "Test", public()).responds::<One>(http::StatusCode::OK);
+        let other = get("/other", "Test", public()).responds::<Other>(http::StatusCode::OK);
+
+        document_of(&[one.handler(response), other.handler(response)]);
     }
 }

@@ -49,10 +49,14 @@ mod listener;
 mod options;
 mod server;
 mod service;
+#[cfg(feature = "settings")]
+mod settings;
 mod signals;
 mod timeout_io;
 mod tracked_body;
 
+#[cfg(feature = "settings")]
+pub use self::settings::HOST;
 pub use self::{
     listener::{Listener, Peer, SocketFile, Stream},
     options::{ListenAddress, ServerOptions},

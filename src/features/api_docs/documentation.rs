@@ -4,7 +4,7 @@ use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 
-use crate::web::ProblemType;
+use chassis_http::ProblemType;
 
 /// The OpenAPI document and the types of problems; clones share them.
 ///

@@ -1,5 +1,7 @@
 //! Accounts: what endpoints and the shell both do with them.
 
+use chassis_postgres::DatabaseError;
+
 use super::{
     Auth, ClientInfo, Email, Error, Password, PasswordHash, Revocation, Role, SessionId, User,
     UserChange, UserFilter, UserId,
@@ -8,10 +10,7 @@ use super::{
     tables,
     transaction::{Locks, WriteTransaction},
 };
-use crate::{
-    database::DatabaseError,
-    web::{Page, PageRequest},
-};
+use crate::shared::{Page, PageRequest};
 
 impl Auth {
     /// Adds an account that registers itself, with the lowest role.

@@ -2,17 +2,15 @@
 
 use std::{collections::HashSet, time::Duration};
 
+use chassis_postgres::Database;
+use chassis_telemetry::Tracing;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 use uuid::Uuid;
 
 use super::{SessionId, tables::sessions, transaction::SingleStatement};
-use crate::{
-    clock::Clock,
-    database::Database,
-    telemetry::{self, Tracing},
-};
+use crate::shared::clock::Clock;
 
 /// How often what was gathered is written.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -81,8 +79,8 @@ impl ActivityWriter {
         };
         let span = tracing.task("session_activity");
         if let Err(error) = written.instrument(span.clone()).await {
-            telemetry::fail(&span);
-            let error = telemetry::chain(&error);
+            chassis_telemetry::fail(&span);
+            let error = chassis_telemetry::chain(&error);
             span.in_scope(|| tracing::warn!(error, "session_activity_not_written"));
         }
     }

@@ -2,6 +2,7 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
+use chassis_postgres::Database;
 use time::OffsetDateTime;
 
 use super::{
@@ -11,7 +12,7 @@ use super::{
     event::{AuthEvents, Subscribers},
     hasher::Hasher,
 };
-use crate::{clock::Clock, database::Database, features::limits::Limits};
+use crate::{features::limits::Limits, shared::clock::Clock};
 
 /// Accounts and their sessions; clones share everything.
 #[derive(Clone)]

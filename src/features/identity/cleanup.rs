@@ -6,13 +6,11 @@
 
 use std::time::{Duration, Instant};
 
+use chassis_postgres::{Database, DatabaseError};
 use tokio_util::sync::CancellationToken;
 
 use super::{tables::sessions, transaction::SingleStatement};
-use crate::{
-    clock::Clock,
-    database::{Database, DatabaseError},
-};
+use crate::shared::clock::Clock;
 
 /// The time between two runs.
 pub const CLEANUP_INTERVAL: Duration = Duration::from_hours(1);

@@ -5,7 +5,7 @@ use std::{net::IpAddr, sync::Arc};
 use http::HeaderMap;
 use warp::{Filter, Rejection, filters::BoxedFilter};
 
-use crate::web::{RequestContext, context};
+use chassis_http::{RequestContext, context};
 
 /// Where a request comes from: kept with the session that it opens, and part of each event.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -1,7 +1,9 @@
 //! What can go wrong with accounts and sessions.
 
+use chassis_postgres::DatabaseError;
+
 use super::{Role, hasher::HashError, policy::Denied};
-use crate::{database::DatabaseError, features::limits};
+use crate::features::limits;
 
 /// What can go wrong with accounts and sessions.
 #[derive(Debug, thiserror::Error)]

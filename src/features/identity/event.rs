@@ -8,7 +8,7 @@
 //!   each of its sinks.
 //! - The hook runs after the commit, and cannot fail: the log line, the counter, waking a task.
 //!
-//! A refusal changes nothing and has no transaction. It goes to [`AuthEvents::refused`], which logs and
+//! A refusal changes nothing and has no transaction. It goes to `AuthEvents::refused`, which logs and
 //! counts it.
 //!
 //! The plain rotation of a refresh token is the one write without an observer: it is a single statement,
@@ -16,11 +16,12 @@
 
 use std::sync::Arc;
 
+use chassis_telemetry::register;
 use futures_util::future::BoxFuture;
 use prometheus::{IntCounterVec, Registry, opts};
 
 use super::{ClientInfo, Credential, Email, Error, Role, SessionId, UserId, WriteTransaction};
-use crate::{features::limits, telemetry::register};
+use crate::features::limits;
 
 /// Something that changed.
 #[derive(Debug, Clone)]

@@ -2,19 +2,16 @@
 
 use std::sync::Arc;
 
+use chassis_http::{
+    Access, Problem, ProblemType, ReadGuard, RequestContext, WriteGuard, context,
+    problem::INVALID_REQUEST, with,
+};
 use http::{HeaderMap, HeaderValue, header};
 use warp::{Filter, Rejection, filters::BoxedFilter};
 
 use super::{
     Auth, Caller, ClientInfo, Principal, Role,
     problems::{INSUFFICIENT_ROLE, INVALID_CREDENTIALS, INVALID_TOKEN, UNAUTHENTICATED},
-};
-use crate::{
-    telemetry,
-    web::{
-        Access, Problem, ProblemType, ReadGuard, RequestContext, WriteGuard, context,
-        problem::INVALID_REQUEST, with,
-    },
 };
 
 static SIGNED_IN: [&ProblemType; 3] = [&INVALID_REQUEST, &UNAUTHENTICATED, &INVALID_TOKEN];
@@ -82,7 +79,7 @@ async fn authenticate(
     required: Option<Role>,
 ) -> Result<Principal, Problem> {
     let principal = auth.authenticate(bearer_token(headers)?).await?;
-    telemetry::record_user(principal.id());
+    chassis_telemetry::record_user(principal.id());
     match required.filter(|role| principal.user.role < *role) {
         Some(role) => Err(insufficient_role(role)),
         None => Ok(principal),

@@ -6,6 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use chassis_telemetry::{LATENCY_BUCKETS, register};
 use prometheus::{Histogram, IntGauge, Registry, histogram_opts};
 use scrypt::{
     Params, Scrypt,
@@ -19,7 +20,6 @@ use super::{
     Password, PasswordHash, PasswordPolicy,
     password_settings::{Cost, PasswordSettings},
 };
-use crate::telemetry::{self, LATENCY_BUCKETS, register};
 
 /// Hashes passwords; clones share the queue.
 #[derive(Clone)]
@@ -153,7 +153,7 @@ impl Hasher {
             let started = Instant::now();
             traced.record("queue_ms", (started - arrived).as_secs_f64() * 1000.0);
             let slot = slot.inspect_err(|_| {
-                telemetry::fail(&traced);
+                chassis_telemetry::fail(&traced);
                 traced.record("error.type", "busy");
             })?;
             // The slot moves in: hashing goes on when the request is given up, and so must the bound.

@@ -2,10 +2,10 @@
 
 use std::borrow::Cow;
 
+use chassis_http::{ProblemType, ValidationError};
 use http::StatusCode;
 
 use super::{EmailError, PasswordError, UnknownRole};
-use crate::web::{ProblemType, ValidationError};
 
 pub(super) static EMAIL_TAKEN: ProblemType = ProblemType {
     code: "email_taken",

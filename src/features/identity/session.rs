@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use time::OffsetDateTime;
 
 use super::UserId;
-use crate::domain::id;
+use crate::shared::id;
 
 id! {
     /// The id of a session.

@@ -8,7 +8,7 @@ use chassis_settings::{
 };
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::telemetry::SERVICE_NAME;
+use chassis_telemetry::SERVICE_NAME;
 
 settings! {
     /// signs access tokens: at least 32 bytes, from `openssl rand -hex 32`

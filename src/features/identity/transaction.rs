@@ -29,6 +29,10 @@
 //! read as it was before the statement waited. `FOR NO KEY UPDATE` on the caller where `FOR SHARE`
 //! would do makes the writes of one account wait for each other.
 
+use chassis_postgres::{
+    Connection, Database, DatabaseError, Parameters, ReadExecutor, ReadQuery, Transaction,
+    WriteExecutor, WriteQuery,
+};
 use tokio_postgres::Row;
 
 use super::{
@@ -36,10 +40,6 @@ use super::{
     UserId, VerifiedUser,
     event::{Actor, Change, Event, Subscribers},
     tables,
-};
-use crate::database::{
-    Connection, Database, DatabaseError, Parameters, ReadExecutor, ReadQuery, Transaction,
-    WriteExecutor, WriteQuery,
 };
 
 /// What a transaction is going to write, and so what it locks first.

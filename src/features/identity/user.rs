@@ -3,7 +3,7 @@
 use time::OffsetDateTime;
 
 use super::{Email, Role};
-use crate::domain::id;
+use crate::shared::id;
 
 id! {
     /// The id of a user.

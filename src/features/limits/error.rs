@@ -1,6 +1,7 @@
 //! Why an attempt is not allowed.
 
-use crate::{database::DatabaseError, web::RateLimited};
+use chassis_http::RateLimited;
+use chassis_postgres::DatabaseError;
 
 /// Why an attempt is not allowed.
 #[derive(Debug, thiserror::Error)]

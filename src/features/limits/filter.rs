@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
+use chassis_http::{Problem, RateLimitClass, RateLimiter, RequestContext, context};
 use warp::{Filter, Rejection};
 
 use super::{error::Error, service::Limits};
-use crate::web::{Problem, RateLimitClass, RateLimiter, RequestContext, context};
 
 /// The class of endpoints that check passwords and tokens: few attempts, counted across replicas.
 const AUTH: RateLimitClass = RateLimitClass::new("auth");

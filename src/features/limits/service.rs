@@ -10,21 +10,18 @@ use std::{
     time::Duration,
 };
 
+use chassis_http::{
+    Buckets, ClientNetwork, NetworkRateLimit, Quota, RateLimitMetrics, RateLimitStatus, TakeResult,
+};
+use chassis_postgres::{Database, DatabaseError};
+
 use super::{
     error::Error,
     key::LimitKey,
     settings::{LimitSettings, OnFailure, Quotas},
     tables::rate_limits,
 };
-use crate::{
-    clock::Clock,
-    database::{Database, DatabaseError},
-    telemetry,
-    web::{
-        Buckets, ClientNetwork, NetworkRateLimit, Quota, RateLimitMetrics, RateLimitStatus,
-        TakeResult,
-    },
-};
+use crate::shared::clock::Clock;
 
 /// How long counting in the table may take; after that the database counts as out of reach.
 const DATABASE_TIMEOUT: Duration = Duration::from_millis(500);
@@ -122,7 +119,7 @@ impl Parts {
             }
             (Err(error), OnFailure::Allow) => {
                 if self.counting.swap(false, Ordering::Relaxed) {
-                    let error = telemetry::chain(&error);
+                    let error = chassis_telemetry::chain(&error);
                     tracing::warn!(error, "attempts_go_uncounted");
                 }
                 Ok(None)

@@ -6,7 +6,7 @@ use chassis_settings::{
     Declaration, Section, Setting, SettingError, Values, number, parsed, settings, switch,
 };
 
-use crate::web::Quota;
+use chassis_http::Quota;
 
 settings! {
     /// whether too many requests are refused at all

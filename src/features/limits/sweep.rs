@@ -5,10 +5,10 @@
 
 use std::time::Duration;
 
+use chassis_postgres::{Database, DatabaseError};
 use tokio_util::sync::CancellationToken;
 
 use super::tables::rate_limits;
-use crate::database::{Database, DatabaseError};
 
 /// The time between two runs: a few times as long as a bucket takes to fill.
 pub const SWEEP_INTERVAL: Duration = Duration::from_mins(1);

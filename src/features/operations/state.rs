@@ -1,10 +1,11 @@
 //! What the endpoints of this feature share.
 
+use chassis_postgres::Database;
 use prometheus::{Registry, TextEncoder};
 use time::OffsetDateTime;
 
 use super::lifecycle::Lifecycle;
-use crate::{clock::Clock, database::Database};
+use crate::shared::clock::Clock;
 
 /// Access to the state of this replica; clones share it.
 #[derive(Clone)]

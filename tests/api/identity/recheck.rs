@@ -8,6 +8,7 @@
 use std::{convert::Infallible, sync::Arc};
 
 use bytes::Bytes;
+use chassis_http::{Access, Operation};
 use futures_util::stream;
 use http::{Method, Request, header};
 use http_body::Frame;
@@ -16,11 +17,7 @@ use serde_json::{Value, json};
 use tokio::sync::Notify;
 use tokio_postgres::Client;
 use uuid::Uuid;
-use warp_skeleton::{
-    features::identity::Role,
-    routes,
-    web::{Access, Operation},
-};
+use warp_skeleton::{features::identity::Role, routes};
 
 use crate::support::{Answer, TestApp, TestUser};
 
@@ -239,7 +236,7 @@ WHERE datname = current_database() AND wait_event_type = 'Lock'";
 
 /// Every endpoint that writes for a caller.
 fn writing(app: &TestApp) -> Vec<Operation> {
-    let features = routes::features(&app.app, false);
+    let features = routes::features(&app.app);
     let endpoints = features.iter().flat_map(|feature| &feature.endpoints);
     let operations = endpoints.map(|endpoint| endpoint.operation().clone());
     let writes =

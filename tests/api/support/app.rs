@@ -9,6 +9,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use chassis_http::{Endpoint, Router};
 use http::{HeaderName, HeaderValue, Method, Request, header};
 use http_body_util::Full;
 use serde_json::Value;
@@ -17,10 +18,10 @@ use tokio_postgres::Client;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use warp_skeleton::{
     app::App,
-    clock::Clock,
     features::identity::Auth,
+    routes,
     settings::{self, Settings},
-    web::{Endpoint, Router},
+    shared::clock::Clock,
 };
 
 use super::{Answer, cluster, leaks};
@@ -119,12 +120,9 @@ impl TestApp {
             system.now() + Duration::milliseconds(moved.load(Ordering::Relaxed))
         });
         let app = App::build(&settings, clock.clone()).unwrap();
-        let router = app.router_with(further);
+        let router = routes::router_with(&app, further);
         app.lifecycle.serve();
-        let features = warp_skeleton::routes::features(&app, false);
-        let public_url = settings.web.public_url.as_ref();
-        let document = warp_skeleton::routes::document(&features, public_url);
-        let openapi = serde_json::to_value(document).unwrap();
+        let openapi = serde_json::to_value(routes::document(&app)).unwrap();
         Self {
             auth: app.auth.clone(),
             app,

@@ -5,11 +5,12 @@ use std::{
     sync::{Mutex, Once, PoisonError},
 };
 
+use chassis_telemetry::LogFormat;
 use http::StatusCode;
 use warp_skeleton::{
-    clock::Clock,
+    program::PROGRAM,
     settings::{self, Settings},
-    telemetry::{self, LogFormat, PROGRAM},
+    shared::clock::Clock,
 };
 
 use super::marks;
@@ -31,7 +32,7 @@ pub fn watch() {
         let values = settings::values([("LOG_LEVEL", LOG_LEVEL)]).unwrap();
         let settings = Settings::read(&values).unwrap().telemetry;
         let clock = Clock::system();
-        let (subscriber, provider) = telemetry::subscriber(
+        let (subscriber, provider) = chassis_telemetry::subscriber(
             PROGRAM,
             &settings,
             move || clock.now(),
@@ -40,7 +41,7 @@ pub fn watch() {
         )
         .unwrap();
         tracing::subscriber::set_global_default(subscriber).unwrap();
-        telemetry::log_panics_beside(std::panic::take_hook());
+        chassis_telemetry::log_panics_beside(std::panic::take_hook());
         // Its spans are made until the process ends.
         std::mem::forget(provider);
     });

@@ -16,22 +16,17 @@ mod timeouts;
 
 use std::sync::Arc;
 
-use http::{Method, StatusCode};
+use chassis_http::{Endpoint, Operation, get, public};
+use http::StatusCode;
 use tokio::sync::Notify;
-use warp::{
-    Filter,
-    reply::{Reply, Response},
-};
-use warp_skeleton::{
-    routes,
-    web::{Endpoint, Operation, endpoint, public},
-};
+use warp::reply::{Reply, Response};
+use warp_skeleton::routes;
 
 use crate::support::TestApp;
 
 /// What is stated about each endpoint of the service.
 fn operations(app: &TestApp) -> Vec<Operation> {
-    let features = routes::features(&app.app, false);
+    let features = routes::features(&app.app);
     let endpoints = features.iter().flat_map(|feature| &feature.endpoints);
     endpoints
         .map(|endpoint| endpoint.operation().clone())
@@ -49,23 +44,25 @@ fn path_of(template: &str) -> String {
 /// `GET /slow`: says that it has begun, and never answers.
 fn slow_endpoint(begun: &Arc<Notify>) -> Endpoint {
     let begun = Arc::clone(begun);
-    endpoint(Method::GET, "/slow", "Never answer", public()).handled_by(move |request| {
-        request.then(move || {
-            begun.notify_one();
-            std::future::pending::<Response>()
-        })
-    })
+    get("/slow", "Never answer", public())
+        .with(begun)
+        .handler(begin_and_wait)
+}
+
+async fn begin_and_wait(begun: Arc<Notify>) -> Response {
+    begun.notify_one();
+    std::future::pending().await
 }
 
 /// `GET /panic`: panics.
 fn panicking_endpoint() -> Endpoint {
-    endpoint(Method::GET, "/panic", "Panic", public()).handled_by(|request| {
-        request.map(|| -> Response {
-            let fine = StatusCode::OK.is_server_error();
-            assert!(fine, "this handler panics on purpose");
-            StatusCode::OK.into_response()
-        })
-    })
+    get("/panic", "Panic", public()).handler(panic_on_purpose)
+}
+
+async fn panic_on_purpose() -> Response {
+    let fine = StatusCode::OK.is_server_error();
+    assert!(fine, "this handler panics on purpose");
+    StatusCode::OK.into_response()
 }
 
 /// The value of a metric by its whole name, labels included.

@@ -1,15 +1,9 @@
 //! What the service tells whoever it calls about where the call comes from.
 
-use http::Method;
-use warp::{
-    Filter,
-    reply::{Reply, Response},
-};
-use warp_skeleton::{
-    settings::{self, Settings},
-    telemetry::Tracing,
-    web::{Endpoint, endpoint, public},
-};
+use chassis_http::{Endpoint, get, public};
+use chassis_telemetry::Tracing;
+use warp::reply::Response;
+use warp_skeleton::settings::{self, Settings};
 
 use crate::support::{Answer, TestApp};
 
@@ -19,20 +13,19 @@ const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
 fn calling_endpoint() -> Endpoint {
     let settings = Settings::read(&settings::values([("", ""); 0]).unwrap()).unwrap();
     let tracing = Tracing::new(&settings.telemetry);
-    endpoint(Method::GET, "/call", "Call on", public()).handled_by(move |request| {
-        request.then(move || {
-            let tracing = tracing.clone();
-            async move {
-                let request = http::Request::get("http://elsewhere.example/").body(());
-                let sent = tracing.call(request.unwrap(), async |request| {
-                    let mut response = Response::default();
-                    *response.headers_mut() = request.headers().clone();
-                    Ok::<_, std::io::Error>(response)
-                });
-                sent.await.unwrap().into_response()
-            }
-        })
-    })
+    get("/call", "Call on", public())
+        .with(tracing)
+        .handler(call_on)
+}
+
+async fn call_on(tracing: Tracing) -> Response {
+    let request = http::Request::get("http://elsewhere.example/").body(());
+    let sent = tracing.call(request.unwrap(), async |request| {
+        let mut response = Response::default();
+        *response.headers_mut() = request.headers().clone();
+        Ok::<_, std::io::Error>(response)
+    });
+    sent.await.unwrap()
 }
 
 async fn answer_to(headers: &[(&str, &str)]) -> Answer {

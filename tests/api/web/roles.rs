@@ -1,11 +1,9 @@
 //! Who may call what, endpoint by endpoint and role by role.
 
+use chassis_http::{Access, Operation};
 use http::{Method, header};
 use serde_json::json;
-use warp_skeleton::{
-    features::identity::Role,
-    web::{Access, Operation},
-};
+use warp_skeleton::features::identity::Role;
 
 use super::{operations, path_of};
 use crate::support::{Answer, TestApp, TestUser};

@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use chassis_http::Access;
 use http::{Method, header};
-use warp_skeleton::{features::identity::Role, web::Access};
+use warp_skeleton::features::identity::Role;
 
 use super::{operations, path_of};
 use crate::support::TestApp;

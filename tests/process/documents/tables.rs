@@ -2,12 +2,12 @@
 
 use std::collections::BTreeSet;
 
+use chassis_http::Operation;
 use warp_skeleton::{
     app::App,
-    clock::Clock,
     routes,
     settings::{self, Settings, catalogue},
-    web::Operation,
+    shared::clock::Clock,
 };
 
 use super::{cells, quoted, read, table};
@@ -20,7 +20,7 @@ const METHODS: [&str; 5] = ["GET", "POST", "PUT", "PATCH", "DELETE"];
 fn operations() -> Vec<Operation> {
     let values = settings::values([("APP_ENV", "test")]).unwrap();
     let app = App::build(&Settings::read(&values).unwrap(), Clock::system()).unwrap();
-    let features = routes::features(&app, false);
+    let features = routes::features(&app);
     let endpoints = features.iter().flat_map(|feature| &feature.endpoints);
     endpoints
         .map(|endpoint| endpoint.operation().clone())

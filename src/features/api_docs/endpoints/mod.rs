@@ -4,8 +4,9 @@ mod openapi;
 mod pages;
 mod problem;
 
+use chassis_http::Feature;
+
 use super::documentation::Documentation;
-use crate::web::Feature;
 
 /// All endpoints of this feature.
 #[must_use]

@@ -1,10 +1,10 @@
 //! `GET /openapi.json`: the OpenAPI document of all public endpoints.
 
+use chassis_http::{Endpoint, get, public};
 use http::{HeaderValue, header};
 use warp::reply::Response;
 
 use super::super::documentation::Documentation;
-use crate::web::{Endpoint, get, public};
 
 pub(super) fn endpoint(documentation: &Documentation) -> Endpoint {
     get("/openapi.json", "Describe the API", public())

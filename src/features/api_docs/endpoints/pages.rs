@@ -1,10 +1,10 @@
 //! `GET /docs`, `GET /redoc` and the scripts and styles of both pages.
 
+use chassis_http::{Endpoint, Problem, get, public};
 use http::{HeaderMap, StatusCode};
 use warp::{Filter, reply::Response};
 
 use super::super::assets;
-use crate::web::{Endpoint, Problem, get, public};
 
 /// `GET /docs`: Swagger UI.
 pub(super) fn docs() -> Endpoint {

@@ -1,10 +1,10 @@
 //! `GET /problems/{code}`: the page to which the `type` of a problem refers (RFC 9457, section 3.1.1).
 
+use chassis_http::{Endpoint, Problem, ProblemType, get, public};
 use http::{HeaderValue, header};
 use warp::reply::Response;
 
 use super::super::documentation::Documentation;
-use crate::web::{Endpoint, Problem, ProblemType, get, public};
 
 pub(super) fn endpoint(documentation: &Documentation) -> Endpoint {
     get("/problems/{code}", "Explain a problem's code", public())

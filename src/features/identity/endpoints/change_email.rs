@@ -1,5 +1,6 @@
 //! `PATCH /auth/me`: change the caller's address.
 
+use chassis_http::{Endpoint, Problem, ValidationErrors, json, patch};
 use http::StatusCode;
 use secrecy::SecretString;
 use serde::Deserialize;
@@ -7,15 +8,12 @@ use utoipa::ToSchema;
 use warp::reply::Response;
 
 use super::UserView;
-use crate::{
-    features::identity::{
-        Auth, Caller, Email, Error, Locks, User,
-        event::{Attempt, Change},
-        guard::caller,
-        problems::{EMAIL_TAKEN, WRONG_PASSWORD},
-        tables::users,
-    },
-    web::{Endpoint, Problem, ValidationErrors, json, patch},
+use crate::features::identity::{
+    Auth, Caller, Email, Error, Locks, User,
+    event::{Attempt, Change},
+    guard::caller,
+    problems::{EMAIL_TAKEN, WRONG_PASSWORD},
+    tables::users,
 };
 
 /// A new address, and the password that proves whose account it is.

@@ -1,20 +1,18 @@
 //! `POST /auth/password`: change the caller's password, and end its other sessions.
 
+use chassis_http::{Endpoint, Problem, ValidationErrors, no_content, post};
 use http::StatusCode;
 use secrecy::SecretString;
 use serde::Deserialize;
 use utoipa::ToSchema;
 use warp::reply::Response;
 
-use crate::{
-    features::identity::{
-        Auth, Caller, Error, Locks, Password, Revocation,
-        event::{Attempt, Change},
-        guard::caller,
-        problems::WRONG_PASSWORD,
-        tables::{sessions, users},
-    },
-    web::{Endpoint, Problem, ValidationErrors, no_content, post},
+use crate::features::identity::{
+    Auth, Caller, Error, Locks, Password, Revocation,
+    event::{Attempt, Change},
+    guard::caller,
+    problems::WRONG_PASSWORD,
+    tables::{sessions, users},
 };
 
 /// The old password and the new one.

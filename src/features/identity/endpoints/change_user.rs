@@ -1,20 +1,18 @@
 //! `PATCH /users/{id}`: change role and state of an account.
 
+use chassis_http::{Endpoint, Problem, ValidationErrors, json, patch};
 use http::StatusCode;
 use serde::Deserialize;
 use utoipa::ToSchema;
 use warp::reply::Response;
 
 use super::{UserView, role_schema};
-use crate::{
-    features::identity::{
-        Auth, Caller, Error, Locks, Role, User, UserChange, UserId,
-        event::Attempt,
-        guard::caller_with,
-        policy,
-        problems::{INSUFFICIENT_LEVEL, LAST_OWNER},
-    },
-    web::{Endpoint, Problem, ValidationErrors, json, patch},
+use crate::features::identity::{
+    Auth, Caller, Error, Locks, Role, User, UserChange, UserId,
+    event::Attempt,
+    guard::caller_with,
+    policy,
+    problems::{INSUFFICIENT_LEVEL, LAST_OWNER},
 };
 
 /// What to change about an account; what is absent stays.

@@ -1,17 +1,15 @@
 //! `DELETE /users/{id}`: delete an account and everything that is its own.
 
+use chassis_http::{Endpoint, Problem, delete, no_content};
 use http::StatusCode;
 use warp::reply::Response;
 
-use crate::{
-    features::identity::{
-        Auth, Caller, Error, Locks, Role, UserId, accounts,
-        event::Attempt,
-        guard::caller_with,
-        policy,
-        problems::{INSUFFICIENT_LEVEL, LAST_OWNER},
-    },
-    web::{Endpoint, Problem, delete, no_content},
+use crate::features::identity::{
+    Auth, Caller, Error, Locks, Role, UserId, accounts,
+    event::Attempt,
+    guard::caller_with,
+    policy,
+    problems::{INSUFFICIENT_LEVEL, LAST_OWNER},
 };
 
 pub(super) fn endpoint(auth: &Auth) -> Endpoint {

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use chassis_http::{Endpoint, Problem, get, json};
 use http::StatusCode;
 use serde::Serialize;
 use time::OffsetDateTime;
@@ -12,7 +13,6 @@ use warp::reply::Response;
 use crate::{
     features::identity::{Auth, Principal, Session, SessionId, guard::signed_in, tables::sessions},
     shared::problems::database_problem,
-    web::{Endpoint, Problem, get, json},
 };
 
 /// One sign-in of one's own.

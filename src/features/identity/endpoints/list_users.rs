@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use chassis_http::{Endpoint, PageView, Problem, ValidationError, ValidationErrors, get};
 use http::StatusCode;
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -10,8 +11,7 @@ use warp::reply::Response;
 use super::{UserView, role_schema};
 use crate::{
     features::identity::{Auth, Principal, Role, UserFilter, guard::require},
-    shared::problems::database_problem,
-    web::{Endpoint, PageRequest, PageView, Problem, ValidationError, ValidationErrors, get},
+    shared::{PageRequest, problems::database_problem},
 };
 
 /// Which accounts to list.

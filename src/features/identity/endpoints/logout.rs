@@ -1,13 +1,11 @@
 //! `POST /auth/logout`: end the session of this request.
 
+use chassis_http::{Endpoint, Problem, no_content, post};
 use http::StatusCode;
 use warp::reply::Response;
 
-use crate::{
-    features::identity::{
-        Auth, Caller, Error, Locks, Revocation, event::Change, guard::caller, tables::sessions,
-    },
-    web::{Endpoint, Problem, no_content, post},
+use crate::features::identity::{
+    Auth, Caller, Error, Locks, Revocation, event::Change, guard::caller, tables::sessions,
 };
 
 pub(super) fn endpoint(auth: &Auth) -> Endpoint {

@@ -2,14 +2,12 @@
 
 use std::future::{Ready, ready};
 
+use chassis_http::{Endpoint, get, json};
 use http::StatusCode;
 use warp::reply::Response;
 
 use super::UserView;
-use crate::{
-    features::identity::{Auth, Principal, guard::signed_in},
-    web::{Endpoint, get, json},
-};
+use crate::features::identity::{Auth, Principal, guard::signed_in};
 
 pub(super) fn endpoint(auth: &Auth) -> Endpoint {
     get("/auth/me", "Show one's own account", signed_in(auth))

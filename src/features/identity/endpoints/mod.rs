@@ -17,6 +17,8 @@ mod sign_in;
 mod tokens_view;
 mod user_view;
 
+use chassis_http::{Feature, Problem};
+
 pub use self::user_view::{UserView, role_schema};
 use super::{
     Auth, Error, HashError,
@@ -24,10 +26,7 @@ use super::{
     policy::Denied,
     problems::{EMAIL_TAKEN, INSUFFICIENT_LEVEL, LAST_OWNER, WRONG_PASSWORD},
 };
-use crate::{
-    shared::problems::database_problem,
-    web::{Feature, Problem},
-};
+use crate::shared::problems::database_problem;
 
 /// Every endpoint of this feature, under the two tags it has in the documentation.
 #[must_use]

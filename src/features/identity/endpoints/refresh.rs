@@ -1,5 +1,6 @@
 //! `POST /auth/refresh`: exchange a refresh token for the next pair.
 
+use chassis_http::{Endpoint, Problem, json, post, presented_token};
 use http::StatusCode;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
@@ -7,10 +8,7 @@ use utoipa::ToSchema;
 use warp::reply::Response;
 
 use super::tokens_view::TokensView;
-use crate::{
-    features::identity::{Auth, problems::INVALID_TOKEN},
-    web::{Endpoint, Problem, json, post, presented_token},
-};
+use crate::features::identity::{Auth, problems::INVALID_TOKEN};
 
 /// A refresh token to exchange.
 #[derive(Deserialize, ToSchema)]

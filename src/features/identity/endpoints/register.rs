@@ -1,5 +1,6 @@
 //! `POST /auth/register`: create an account, with the lowest role.
 
+use chassis_http::{Endpoint, Problem, ValidationErrors, created, post, public};
 use http::StatusCode;
 use secrecy::SecretString;
 use serde::Deserialize;
@@ -7,12 +8,9 @@ use utoipa::ToSchema;
 use warp::reply::Response;
 
 use super::UserView;
-use crate::{
-    features::identity::{
-        Auth, ClientInfo, Email, Password, client_info::client_info, event::Attempt,
-        problems::EMAIL_TAKEN,
-    },
-    web::{Endpoint, Problem, ValidationErrors, created, post, public},
+use crate::features::identity::{
+    Auth, ClientInfo, Email, Password, client_info::client_info, event::Attempt,
+    problems::EMAIL_TAKEN,
 };
 
 /// A new account.

@@ -1,14 +1,12 @@
 //! `DELETE /auth/sessions/{id}`: end one of the caller's sessions.
 
+use chassis_http::{Endpoint, Problem, delete, no_content};
 use http::StatusCode;
 use warp::reply::Response;
 
-use crate::{
-    features::identity::{
-        Auth, Caller, Error, Locks, Revocation, SessionId, event::Change, guard::caller,
-        tables::sessions,
-    },
-    web::{Endpoint, Problem, delete, no_content},
+use crate::features::identity::{
+    Auth, Caller, Error, Locks, Revocation, SessionId, event::Change, guard::caller,
+    tables::sessions,
 };
 
 pub(super) fn endpoint(auth: &Auth) -> Endpoint {

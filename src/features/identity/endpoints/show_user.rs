@@ -1,13 +1,11 @@
 //! `GET /users/{id}`: show an account.
 
+use chassis_http::{Endpoint, Problem, get, json};
 use http::StatusCode;
 use warp::reply::Response;
 
 use super::UserView;
-use crate::{
-    features::identity::{Auth, Principal, Role, UserId, guard::require},
-    web::{Endpoint, Problem, get, json},
-};
+use crate::features::identity::{Auth, Principal, Role, UserId, guard::require};
 
 pub(super) fn endpoint(auth: &Auth) -> Endpoint {
     get("/users/{id}", "Show an account", require(Role::Admin, auth))

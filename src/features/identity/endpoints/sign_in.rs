@@ -1,6 +1,10 @@
 //! `POST /auth/token`: open a session for a password, by JSON or by the form of OAuth 2.0.
 
 use bytes::Bytes;
+use chassis_http::{
+    Endpoint, MediaType, Problem, ValidationErrors, json, parse_json, post, public, raw_body,
+    schema::reference,
+};
 use http::StatusCode;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
@@ -15,15 +19,9 @@ use utoipa::{
 use warp::{Filter, filters::BoxedFilter, reply::Response};
 
 use super::tokens_view::TokensView;
-use crate::{
-    features::identity::{
-        Auth, ClientInfo, Email, Error, TokenPair, client_info::client_info, event::Attempt,
-        problems::INVALID_CREDENTIALS,
-    },
-    web::{
-        Endpoint, MediaType, Problem, ValidationErrors, json, openapi::reference, parse_json, post,
-        public, raw_body,
-    },
+use crate::features::identity::{
+    Auth, ClientInfo, Email, Error, TokenPair, client_info::client_info, event::Attempt,
+    problems::INVALID_CREDENTIALS,
 };
 
 /// An account's address and password.

@@ -1,14 +1,12 @@
 //! The table `refresh_tokens`, and the statements that change a session with its tokens.
 
+use chassis_postgres::{DatabaseError, ReadExecutor, ReadQuery, WriteQuery};
 use time::OffsetDateTime;
 use tokio_postgres::types::{ToSql, Type};
 
 use super::sessions::with_user;
-use crate::{
-    database::{DatabaseError, ReadExecutor, ReadQuery, WriteQuery},
-    features::identity::{
-        Presented, RefreshTokenHash, Session, SessionId, User, transaction::Writer,
-    },
+use crate::features::identity::{
+    Presented, RefreshTokenHash, Session, SessionId, User, transaction::Writer,
 };
 
 static ROTATE: WriteQuery = WriteQuery::update(

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use chassis_postgres::{DatabaseError, ReadExecutor, ReadQuery, WriteQuery};
 use time::OffsetDateTime;
 use tokio_postgres::{
     Row,
@@ -9,11 +10,8 @@ use tokio_postgres::{
 };
 use uuid::Uuid;
 
-use crate::{
-    database::{DatabaseError, ReadExecutor, ReadQuery, WriteQuery},
-    features::identity::{
-        RefreshTokenHash, Revocation, Session, SessionId, User, UserId, transaction::Writer,
-    },
+use crate::features::identity::{
+    RefreshTokenHash, Revocation, Session, SessionId, User, UserId, transaction::Writer,
 };
 
 impl TryFrom<&Row> for Session {

@@ -1,14 +1,12 @@
 //! Locks on rows of `users`, at the strengths and in the order that `transaction.rs` explains.
 
+use chassis_postgres::{DatabaseError, WriteQuery};
 use tokio_postgres::{Row, types::Type};
 
 use super::users::with_hash;
-use crate::{
-    database::{DatabaseError, WriteQuery},
-    features::identity::{
-        UserId,
-        transaction::{LockedUser, Writer},
-    },
+use crate::features::identity::{
+    UserId,
+    transaction::{LockedUser, Writer},
 };
 
 static LOCK_FOR_SHARE: WriteQuery = WriteQuery::select_for_update(

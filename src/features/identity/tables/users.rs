@@ -1,14 +1,14 @@
 //! The table `users`.
 
+use chassis_postgres::{DatabaseError, ReadExecutor, ReadQuery, WriteQuery};
 use time::OffsetDateTime;
 use tokio_postgres::{Row, types::Type};
 
 use crate::{
-    database::{DatabaseError, ReadExecutor, ReadQuery, WriteQuery},
     features::identity::{
         Email, Error, PasswordHash, Role, User, UserFilter, UserId, transaction::Writer,
     },
-    web::PageRequest,
+    shared::PageRequest,
 };
 
 impl TryFrom<&Row> for User {

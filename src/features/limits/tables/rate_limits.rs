@@ -2,13 +2,11 @@
 
 use std::time::Duration;
 
+use chassis_http::{Quota, TakeResult};
+use chassis_postgres::{DatabaseError, WriteExecutor, WriteQuery};
 use tokio_postgres::types::Type;
 
 use super::super::key::LimitKey;
-use crate::{
-    database::{DatabaseError, WriteExecutor, WriteQuery},
-    web::{Quota, TakeResult},
-};
 
 static TAKE: WriteQuery = WriteQuery::insert(
     "rate_limits_take",

@@ -1,5 +1,6 @@
 //! `GET /info`: the name, version and uptime of the process that answers.
 
+use chassis_http::{Endpoint, get, json};
 use http::StatusCode;
 use serde::Serialize;
 use time::OffsetDateTime;
@@ -9,8 +10,7 @@ use warp::reply::Response;
 use super::super::state::Operations;
 use crate::{
     features::identity::{Auth, Principal, Role, require},
-    telemetry::{REVISION, VERSION},
-    web::{Endpoint, get, json},
+    program::{REVISION, VERSION},
 };
 
 /// What is running.

@@ -1,10 +1,10 @@
 //! `GET /metrics`: all metrics in Prometheus' text format.
 
+use chassis_http::{Endpoint, Problem, get, public};
 use http::{HeaderValue, header};
 use warp::reply::Response;
 
 use super::super::state::Operations;
-use crate::web::{Endpoint, Problem, get, public};
 
 /// `GET /metrics`, on the public port or on `ADMIN_PORT`.
 #[must_use]

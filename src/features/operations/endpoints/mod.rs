@@ -4,9 +4,11 @@ mod info;
 mod metrics;
 mod probes;
 
+use chassis_http::Feature;
+
 pub use self::metrics::metrics;
 use super::state::Operations;
-use crate::{features::identity::Auth, web::Feature};
+use crate::features::identity::Auth;
 
 /// All endpoints except [`metrics`], which can be served on a port of its own (`ADMIN_PORT`).
 #[must_use]

@@ -8,18 +8,15 @@
 
 use std::time::Duration;
 
+use chassis_http::{Endpoint, get, json, public, schema};
+use chassis_postgres::{Comparison, DatabaseError};
 use http::StatusCode;
 use serde::Serialize;
 use utoipa::ToSchema;
 use warp::reply::Response;
 
 use super::super::state::Operations;
-use crate::{
-    database::{Comparison, DatabaseError},
-    migrations::MIGRATIONS,
-    telemetry::VERSION,
-    web::{Endpoint, get, json, openapi, public},
-};
+use crate::{migrations::MIGRATIONS, program::VERSION};
 
 /// How long a probe waits for the database.
 const DATABASE_TIMEOUT: Duration = Duration::from_millis(900);
@@ -82,7 +79,7 @@ async fn handle_live() -> Response {
 }
 
 pub(super) fn ready(operations: &Operations) -> Endpoint {
-    let not_ready = openapi::json_response::<StatusView>(StatusCode::SERVICE_UNAVAILABLE);
+    let not_ready = schema::json_response::<StatusView>(StatusCode::SERVICE_UNAVAILABLE);
     get("/ready", "Say whether this replica takes traffic", public())
         .exempt()
         .responds::<StatusView>(StatusCode::OK)
@@ -109,7 +106,7 @@ async fn is_ready(operations: &Operations) -> bool {
 }
 
 pub(super) fn health(operations: &Operations) -> Endpoint {
-    let unavailable = openapi::json_response::<HealthView>(StatusCode::SERVICE_UNAVAILABLE);
+    let unavailable = schema::json_response::<HealthView>(StatusCode::SERVICE_UNAVAILABLE);
     get("/health", "Look at the database and its schema", public())
         .exempt()
         .responds::<HealthView>(StatusCode::OK)

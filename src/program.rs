@@ -1,6 +1,6 @@
-//! Logs, traces and metrics: what [`chassis_telemetry`] has to know of this service.
+//! Which program this is: name, version and revision, for logs, traces, metrics and `/info`.
 
-pub use chassis_telemetry::*;
+use chassis_telemetry::{Build, Program};
 
 /// The version of this build.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -8,7 +8,7 @@ pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// The git revision of this build, or `unknown`.
 pub const REVISION: &str = env!("GIT_REVISION");
 
-/// Which program this is, and the crates whose spans are recorded: this one and those of the chassis.
+/// This program, and the crates whose spans are recorded: this one and those of the chassis.
 pub const PROGRAM: Program = Program {
     build: Build {
         name: env!("CARGO_PKG_NAME"),
@@ -22,6 +22,3 @@ pub const PROGRAM: Program = Program {
         "chassis_server",
     ],
 };
-
-/// The options that the settings are read into.
-pub type TelemetrySettings = TelemetryOptions;

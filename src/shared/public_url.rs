@@ -15,7 +15,7 @@ pub struct PublicUrl(String);
 
 impl PublicUrl {
     /// What a setting has to look like, for the error.
-    pub(super) const EXPECTED: &'static str = "an origin like https://api.example.com: http or https, lower case, no path, no slash at the end, \
+    pub const EXPECTED: &'static str = "an origin like https://api.example.com: http or https, lower case, no path, no slash at the end, \
          no port that is the scheme's own";
 
     /// Reads an origin. `None` when it is another URL, or written in another way than browsers write it.

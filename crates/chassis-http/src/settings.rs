@@ -1,16 +1,14 @@
-//! Limits and timeouts of a request.
+//! The options of a router as settings.
 
 use std::time::Duration;
 
-use chassis_http::HttpOptions;
 use chassis_settings::{
-    Declaration, Section, SettingError, Values, list, millis, number, optional, parse_with,
-    seconds, settings,
+    Declaration, Section, SettingError, Values, list, millis, number, parse_with, seconds, settings,
 };
 use http::HeaderValue;
 use ipnet::IpNet;
 
-use super::public_url::PublicUrl;
+use crate::HttpOptions;
 
 settings! {
     /// how long an answer may take before it is a 503
@@ -32,61 +30,22 @@ settings! {
 
     /// seconds for which browsers are to insist on TLS, when it is in front; 0: no header
     HSTS_MAX_AGE: Duration = "0", seconds(0..=63_072_000);
-
-    /// the origin clients reach the service at, like https://api.example.com; links are built from it
-    PUBLIC_URL: Option<PublicUrl>, optional(parse_with(PublicUrl::parse, PublicUrl::EXPECTED));
 }
 
-/// Where the pages about problems are: `/problems/{code}`.
-pub const PROBLEM_TYPE_PREFIX: &str = "/problems/";
-
-/// What a request may take, and whom to believe about it.
-#[derive(Debug, Clone)]
-pub struct WebSettings {
-    /// How long an answer may take.
-    pub request_timeout: Duration,
-    /// How long a body may take to arrive, from the start of the request.
-    pub body_timeout: Duration,
-    /// How long a body may be, in bytes.
-    pub max_body_bytes: u64,
-    /// Networks whose `X-Forwarded-For` is believed.
-    pub trusted_proxies: Vec<IpNet>,
-    /// Origins whose scripts may call the API from a browser.
-    pub cors_allowed_origins: Vec<HeaderValue>,
-    /// How long browsers are to insist on TLS; `None` says nothing about it.
-    pub hsts_max_age: Option<Duration>,
-    /// Where clients reach the service: what links to it are built from.
-    pub public_url: Option<PublicUrl>,
-}
-
-impl From<&WebSettings> for HttpOptions {
-    fn from(settings: &WebSettings) -> Self {
-        Self {
-            request_timeout: settings.request_timeout,
-            body_timeout: settings.body_timeout,
-            max_body_bytes: settings.max_body_bytes,
-            trusted_proxies: settings.trusted_proxies.clone(),
-            cors_allowed_origins: settings.cors_allowed_origins.clone(),
-            hsts_max_age: settings.hsts_max_age,
-            problem_type_prefix: PROBLEM_TYPE_PREFIX.into(),
-        }
-    }
-}
-
-impl Section for WebSettings {
+impl Section for HttpOptions {
     const TITLE: &'static str = "Requests";
     const SETTINGS: &'static [Declaration] = SETTINGS;
 
     fn read(values: &Values) -> Result<Self, SettingError> {
         let hsts_max_age = values.read(&HSTS_MAX_AGE)?;
         Ok(Self {
-            public_url: values.read(&PUBLIC_URL)?,
-            cors_allowed_origins: values.read(&CORS_ALLOWED_ORIGINS)?,
-            hsts_max_age: Some(hsts_max_age).filter(|age| !age.is_zero()),
             request_timeout: values.read(&REQUEST_TIMEOUT_MS)?,
             body_timeout: values.read(&BODY_TIMEOUT_MS)?,
             max_body_bytes: values.read(&MAX_BODY_BYTES)?,
             trusted_proxies: values.read(&TRUSTED_PROXIES)?,
+            cors_allowed_origins: values.read(&CORS_ALLOWED_ORIGINS)?,
+            hsts_max_age: Some(hsts_max_age).filter(|age| !age.is_zero()),
+            ..Self::default()
         })
     }
 }

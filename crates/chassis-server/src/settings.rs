@@ -1,0 +1,51 @@
+//! The options of a server as settings.
+
+use std::{path::PathBuf, time::Duration};
+
+use chassis_settings::{
+    Declaration, Section, SettingError, Values, millis, number, optional, path, settings, text,
+};
+
+use crate::{ListenAddress, ServerOptions};
+
+settings! {
+    /// address to listen on; 0.0.0.0 in a container
+    pub HOST: String = "127.0.0.1", text("an address");
+
+    /// port to listen on; 0 takes a free one
+    PORT: u16 = "8000", number(0..=u16::MAX);
+
+    /// path of a unix socket to listen on, instead of TCP
+    LISTEN_SOCKET: Option<PathBuf>, optional(path("the path of a socket"));
+
+    /// how long a request's head may take, and a connection may stay silent
+    HEADER_TIMEOUT_MS: Duration = "10000", millis(1);
+
+    /// how long requests in flight have to finish once the listener is closed
+    SHUTDOWN_TIMEOUT_MS: Duration = "30000", millis(1);
+
+    /// at the cap the oldest connection without a request in flight is dropped
+    MAX_CONNECTIONS: usize = "10000", number(1..=1_000_000);
+}
+
+impl Section for ServerOptions {
+    const TITLE: &'static str = "Server";
+    const SETTINGS: &'static [Declaration] = SETTINGS;
+
+    fn read(values: &Values) -> Result<Self, SettingError> {
+        let listen = match values.read(&LISTEN_SOCKET)? {
+            Some(path) => ListenAddress::Unix(path),
+            None => ListenAddress::Tcp {
+                host: values.read(&HOST)?,
+                port: values.read(&PORT)?,
+            },
+        };
+        Ok(Self {
+            listen,
+            header_timeout: values.read(&HEADER_TIMEOUT_MS)?,
+            shutdown_timeout: values.read(&SHUTDOWN_TIMEOUT_MS)?,
+            max_connections: values.read(&MAX_CONNECTIONS)?,
+            ..Self::default()
+        })
+    }
+}
