@@ -319,8 +319,8 @@ mod tests {
             title: String,
         }
         let response = async || "";
-        let one = get("/one", "Test", public()).responds::<One>(http::StatusCode::OK);
-        let other = get("/other", "Test", public()).responds::<Other>(http::StatusCode::OK);
+        let one = get("/one", "Test", public()).responds::<One>(StatusCode::OK);
+        let other = get("/other", "Test", public()).responds::<Other>(StatusCode::OK);
 
         document_of(&[one.handler(response), other.handler(response)]);
     }
