@@ -6,6 +6,7 @@
 
 mod accounts;
 mod administration;
+mod meanwhile;
 mod requests;
 mod tokens;
 mod wire;
