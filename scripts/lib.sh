@@ -6,10 +6,11 @@
 project=warp-skeleton
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
 
-# rustup puts cargo here but only new login shells know it.
+# rustup puts cargo here but only new login shells know it. Services and containers may have no HOME.
+cargo_bin=${CARGO_HOME:-${HOME:-/root}/.cargo}/bin
 case ":$PATH:" in
-*":$HOME/.cargo/bin:"*) ;;
-*) [ ! -x "$HOME/.cargo/bin/cargo" ] || PATH="$PATH:$HOME/.cargo/bin" ;;
+*":$cargo_bin:"*) ;;
+*) [ ! -x "$cargo_bin/cargo" ] || PATH="$PATH:$cargo_bin" ;;
 esac
 
 # Chatter goes to standard error, so that standard output is always an answer.
