@@ -93,7 +93,11 @@ impl Section for ServiceSettings {
         let host = values.read(&chassis_server::HOST)?;
         let admin = values.read(&ADMIN_PORT)?;
         let admin = admin.map(|port| ListenAddress::Tcp { host, port });
-        if admin.is_some() && admin == Some(ServerOptions::read(values)?.listen) {
+        // Port 0 takes a free one, so two of them are two ports.
+        let is_fixed =
+            |address: &ListenAddress| !matches!(address, ListenAddress::Tcp { port: 0, .. });
+        let public = ServerOptions::read(values)?.listen;
+        if admin.as_ref() == Some(&public) && is_fixed(&public) {
             return Err(values.unusable(&ADMIN_PORT, "another port than PORT"));
         }
         Ok(Self {

@@ -176,7 +176,9 @@ async fn a_machine_without_certificates_may_send_spans_in_the_clear() {
 async fn what_is_not_sampled_or_excluded_is_not_sent_and_keeps_its_ids() {
     let url = cluster::new_database().await;
     let collector = Collector::start();
-    let mut service = Service::start(&url, &eager(&collector.endpoint(), &[]));
+    let endpoint = collector.endpoint();
+    let settings = eager(&endpoint, &[("LOG_LEVEL", "info,request=debug")]);
+    let mut service = Service::start(&url, &settings);
     assert_eq!(service.post("/auth/register", None, &account()).status, 201);
 
     assert_eq!(sign_in(&service, "00").status, 200);

@@ -67,6 +67,7 @@ impl<F> EndpointBuilder<F> {
                 summary,
                 access: guard.access,
                 rate_limit: RateLimitClass::DEFAULT,
+                is_probe: false,
                 parameters: Vec::new(),
                 body: None,
                 responses: Vec::new(),
@@ -81,7 +82,14 @@ impl<F> EndpointBuilder<F> {
 }
 
 impl<F, S> EndpointBuilder<F, S> {
-    /// Exempts the endpoint from rate limits: for probes and documentation.
+    /// Makes the endpoint a probe: exempt from rate limits, and its successes are logged at DEBUG, because an
+    /// orchestrator asks it every few seconds and its lines would bury all others. Failures are logged at INFO.
+    pub fn probe(mut self) -> Self {
+        self.operation.is_probe = true;
+        self.exempt()
+    }
+
+    /// Exempts the endpoint from rate limits: for documentation.
     pub fn exempt(mut self) -> Self {
         self.operation.rate_limit = RateLimitClass::EXEMPT;
         self

@@ -30,6 +30,8 @@ pub struct Operation {
     pub access: Access,
     /// The class of its rate limit.
     pub rate_limit: RateLimitClass,
+    /// Whether machines ask it every few seconds, so that its successes are logged at DEBUG only.
+    pub is_probe: bool,
     pub(super) parameters: Vec<Parameter>,
     pub(super) body: Option<BodyDoc>,
     pub(super) responses: Vec<(StatusCode, ResponseDoc)>,

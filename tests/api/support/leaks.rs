@@ -19,7 +19,7 @@ use super::marks;
 const REFERENCE: &str = include_str!("../../../docs/reference/logs.md");
 
 /// Everything that the service's own crates log.
-const LOG_LEVEL: &str = "info,warp_skeleton=trace,chassis_http=trace,chassis_postgres=trace,\
+const LOG_LEVEL: &str = "info,request=debug,warp_skeleton=trace,chassis_http=trace,chassis_postgres=trace,\
                          chassis_server=trace,chassis_settings=trace,chassis_telemetry=trace";
 
 static LEAKED: Mutex<Vec<String>> = Mutex::new(Vec::new());

@@ -55,7 +55,7 @@ async fn every_request_leaves_exactly_one_line_that_says_how_it_ended() {
 async fn the_line_has_the_fields_that_operators_search_by() {
     let app = TestApp::start().await;
 
-    let answer = app.get("/live").send().await;
+    let answer = app.get("/auth/me").send().await;
 
     let lines = lines_of(&answer);
     let line = with_message(&lines, "request_completed")[0];
@@ -66,6 +66,24 @@ async fn the_line_has_the_fields_that_operators_search_by() {
     assert_eq!(line["correlation_id"], answer.header("x-correlation-id"));
     assert!(line["trace_id"].is_string() && line["span_id"].is_string());
     assert!(line["duration_ms"].as_f64().unwrap() >= 0.0);
+}
+
+#[tokio::test]
+async fn a_probe_that_succeeds_is_logged_at_debug_and_one_that_fails_at_info() {
+    let app = TestApp::start().await;
+    let level = async |path: &str| {
+        let answer = app.get(path).send().await;
+        let lines = lines_of(&answer);
+        let line = with_message(&lines, "request_completed")[0];
+        line["level"].as_str().unwrap().to_owned()
+    };
+
+    for path in ["/live", "/ready", "/health", "/metrics"] {
+        assert_eq!(level(path).await, "DEBUG", "{path}");
+    }
+    app.app.lifecycle.drain();
+    assert_eq!(level("/ready").await, "INFO");
+    assert_eq!(level("/openapi.json").await, "INFO");
 }
 
 #[tokio::test]
@@ -129,7 +147,7 @@ async fn a_header_that_tries_to_write_log_lines_of_its_own_does_not() {
     let app = TestApp::start().await;
 
     let call = app
-        .get("/live")
+        .get("/openapi.json")
         .header("user-agent", "x\",\"level\":\"FATAL");
     let call = call.header("traceparent", "00-not-a-trace");
     let answer = call.send().await;

@@ -185,6 +185,7 @@ impl Router {
             metrics: &self.metrics,
             labels: Labels { method, template },
             series: found.series(),
+            is_probe: found.is_probe(),
             started: context.started,
             span,
             status: None,

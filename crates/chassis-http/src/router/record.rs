@@ -20,6 +20,7 @@ pub(super) struct RequestRecord<'a> {
     pub(super) metrics: &'a HttpMetrics,
     pub(super) labels: Labels,
     pub(super) series: Option<&'a EndpointSeries>,
+    pub(super) is_probe: bool,
     pub(super) started: Instant,
     pub(super) span: Span,
     pub(super) status: Option<StatusCode>,
@@ -40,14 +41,19 @@ impl Drop for RequestRecord<'_> {
         let elapsed = self.started.elapsed();
         self.metrics.end(self.labels, status, elapsed, self.series);
         end_span(&self.span, status, self.problem);
-        self.span.in_scope(|| {
-            tracing::info!(
-                target: "request",
-                status_code = status,
-                duration_ms = milliseconds(elapsed),
-                "request_completed"
-            );
-        });
+        let is_routine = self.is_probe && status < 400;
+        self.span
+            .in_scope(|| log_completion(status, elapsed, is_routine));
+    }
+}
+
+/// The one line of a request. Each level is a callsite of its own.
+fn log_completion(status_code: u16, elapsed: Duration, is_routine: bool) {
+    let duration_ms = milliseconds(elapsed);
+    if is_routine {
+        tracing::debug!(target: "request", status_code, duration_ms, "request_completed");
+    } else {
+        tracing::info!(target: "request", status_code, duration_ms, "request_completed");
     }
 }
 

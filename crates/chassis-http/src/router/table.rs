@@ -56,6 +56,11 @@ impl<'a> Found<'a> {
         }
     }
 
+    /// Whether a probe answers.
+    pub(super) fn is_probe(&self) -> bool {
+        matches!(self, Self::Endpoint(route) if route.endpoint.operation.is_probe)
+    }
+
     pub(super) fn series(&self) -> Option<&'a EndpointSeries> {
         match self {
             Self::Endpoint(route) => Some(&route.series),

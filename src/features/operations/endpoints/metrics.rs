@@ -10,7 +10,7 @@ use super::super::state::Operations;
 #[must_use]
 pub fn metrics(operations: &Operations) -> Endpoint {
     get("/metrics", "Show the metrics", public())
-        .exempt()
+        .probe()
         .responds_text(prometheus::TEXT_FORMAT)
         .with(operations.clone())
         .handler(handle)

@@ -69,7 +69,7 @@ struct MigrationsView {
 
 pub(super) fn live() -> Endpoint {
     get("/live", "Say whether the process runs", public())
-        .exempt()
+        .probe()
         .responds::<StatusView>(StatusCode::OK)
         .handler(handle_live)
 }
@@ -81,7 +81,7 @@ async fn handle_live() -> Response {
 pub(super) fn ready(operations: &Operations) -> Endpoint {
     let not_ready = schema::json_response::<StatusView>(StatusCode::SERVICE_UNAVAILABLE);
     get("/ready", "Say whether this replica takes traffic", public())
-        .exempt()
+        .probe()
         .responds::<StatusView>(StatusCode::OK)
         .responds_with(StatusCode::SERVICE_UNAVAILABLE, not_ready)
         .with(operations.clone())
@@ -108,7 +108,7 @@ async fn is_ready(operations: &Operations) -> bool {
 pub(super) fn health(operations: &Operations) -> Endpoint {
     let unavailable = schema::json_response::<HealthView>(StatusCode::SERVICE_UNAVAILABLE);
     get("/health", "Look at the database and its schema", public())
-        .exempt()
+        .probe()
         .responds::<HealthView>(StatusCode::OK)
         .responds_with(StatusCode::SERVICE_UNAVAILABLE, unavailable)
         .with(operations.clone())
