@@ -1,9 +1,6 @@
 //! The crate over a real PostgreSQL: `TEST_DATABASE_URL`, or the throw-away server of `scripts/postgres`.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test that cannot go on should stop"
-)]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
 mod migrations;
 mod reads;
