@@ -10,15 +10,15 @@ use std::{
 };
 
 use bytes::Bytes;
+use chassis_http::Router;
 use http::{Method, Request, Uri, header};
 use http_body_util::{BodyExt, Empty};
 use libfuzzer_sys::fuzz_target;
 use tokio::runtime::{Builder, Runtime};
 use warp_skeleton::{
     app::App,
-    clock::Clock,
     settings::{self, Settings},
-    web::Router,
+    shared::clock::Clock,
 };
 
 const METHODS: [Method; 6] = [
