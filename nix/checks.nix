@@ -21,6 +21,8 @@ let
     src = source.tested;
     strictDeps = true;
     env.CARGO_PROFILE = "dev";
+    # The crates of the chassis are checked and tested like the service.
+    cargoExtraArgs = "--locked --workspace";
     doInstallCargoArtifacts = false;
   };
   ours = common // {
@@ -59,7 +61,7 @@ in
 {
   package = package.program;
 
-  clippy = crane.cargoClippy (ours // { cargoClippyExtraArgs = "--workspace --all-targets -- --deny warnings"; });
+  clippy = crane.cargoClippy (ours // { cargoClippyExtraArgs = "--all-targets -- --deny warnings"; });
 
   doc = crane.cargoDoc (
     ours

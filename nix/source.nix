@@ -4,14 +4,28 @@
 let
   inherit (lib) fileset;
 
+  # These files or folders of every crate below crates/ that has them.
+  ofCrates =
+    parts:
+    let
+      crates = lib.attrNames (lib.filterAttrs (_: kind: kind == "directory") (builtins.readDir ../crates));
+      pick = name: map (part: fileset.maybeMissing (../crates + "/${name}/${part}")) parts;
+    in
+    fileset.unions (lib.concatMap pick crates);
+
   # What `cargo build` reads, which looks at every member of the workspace. Migrations and the
-  # pages of the documentation are embedded.
+  # pages of the documentation are embedded; the README of a crate is its documentation in the code.
   program = fileset.unions [
     ../Cargo.toml
     ../Cargo.lock
     ../build.rs
     ../src
-    ../crates
+    (ofCrates [
+      "Cargo.toml"
+      "LICENSE"
+      "README.md"
+      "src"
+    ])
     ../migrations
     ../assets/docs
     ../loadtest/bench/bare
@@ -22,6 +36,12 @@ let
   # .env.example against the program.
   tested = fileset.unions [
     program
+    (ofCrates [
+      "clippy.toml"
+      "benches"
+      "examples"
+      "tests"
+    ])
     ../clippy.toml
     ../.env.example
     ../docs/reference

@@ -2,9 +2,9 @@
 
 #![no_main]
 
+use chassis_http::{CORRELATION_HEADER, CorrelationId};
 use http::{HeaderMap, HeaderValue};
 use libfuzzer_sys::fuzz_target;
-use chassis_http::{CORRELATION_HEADER, CorrelationId};
 
 fuzz_target!(|values: Vec<&[u8]>| {
     let mut headers = HeaderMap::new();

@@ -2,10 +2,10 @@
 
 #![no_main]
 
+use chassis_http::parse_json;
 use libfuzzer_sys::fuzz_target;
 use serde::Deserialize;
 use serde_json::Value;
-use chassis_http::parse_json;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]

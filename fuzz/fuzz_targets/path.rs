@@ -10,12 +10,17 @@ use std::{
 };
 
 use bytes::Bytes;
+use chassis_http::Router;
 use http::{Method, Request, Uri, header};
 use http_body_util::{BodyExt, Empty};
 use libfuzzer_sys::fuzz_target;
 use tokio::runtime::{Builder, Runtime};
-use chassis_http::Router;
-use warp_skeleton::{app::App, shared::clock::Clock, settings::{self, Settings}};
+use warp_skeleton::{
+    app::App,
+    routes,
+    settings::{self, Settings},
+    shared::clock::Clock,
+};
 
 const METHODS: [Method; 6] = [
     Method::GET,

@@ -14,9 +14,9 @@ use warp_skeleton::{features::identity::AccessTokens, settings::{self, Settings}
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
 const NOW: i64 = 1_800_000_000;
 
-static TOKENS: LazyLock<Tokens> = LazyLock::new(|| {
+static TOKENS: LazyLock<AccessTokens> = LazyLock::new(|| {
     let values = settings::values([("JWT_SECRET_KEY", SECRET)]).expect("the pairs are settings");
-    Tokens::new(
+    AccessTokens::new(
         &Settings::read(&values)
             .expect("the settings can be used")
             .auth,

@@ -75,6 +75,10 @@ const RESERVED: &[(&str, &[&str])] = &[
         ],
     ),
     ("a target of log lines already", &["panic", "request"]),
+    (
+        "the folder of the chassis, or its name",
+        &["chassis", "crates"],
+    ),
 ];
 
 /// A project's name: words of small letters and digits, joined by hyphens.
@@ -100,6 +104,12 @@ impl Name {
             bail!(
                 "the name '{text}' begins with pg-, and PostgreSQL keeps such roles for itself. Put another word first: \
                  make init NAME=acme-{text}"
+            );
+        }
+        if text.starts_with("chassis-") {
+            bail!(
+                "the name '{text}' begins with chassis-, as the crates below crates/ do, and an upgrade may bring another \
+                 of them. Put another word first: make init NAME=acme-{text}"
             );
         }
         Ok(Self(text.to_owned()))
@@ -241,6 +251,9 @@ mod tests {
             ("postgres", "PostgreSQL"),
             ("pg-orders", "PostgreSQL"),
             ("nginx", "machines"),
+            ("chassis", "chassis"),
+            ("chassis-http", "crates/"),
+            ("chassis-orders", "crates/"),
         ] {
             let said = refusal(name);
             assert!(said.contains(meaning), "{said}");

@@ -15,6 +15,9 @@ const SKELETON_ONLY: &[&str] = &[
     "xtask/cargo-generate.rhai",
 ];
 
+/// The chassis, which knows no service: its crates stay byte for byte what they are, so that an upgrade replaces the folder.
+const CHASSIS: &str = "crates";
+
 /// Lines that hold one of these and nothing else enclose what only the skeleton needs of a file.
 const BEGIN: &[&str] = &["# until init", "<!-- until init -->"];
 const END: &[&str] = &["# end until init", "<!-- end until init -->"];
@@ -53,6 +56,9 @@ impl Project {
     pub(super) fn changes(&self, files: &BTreeMap<PathBuf, String>) -> Changes {
         let mut changes = Changes::default();
         for (path, text) in files {
+            if path.starts_with(CHASSIS) {
+                continue;
+            }
             if self.goes(path) {
                 changes.delete.push(path.clone());
                 continue;
@@ -378,6 +384,25 @@ other = { version = "1" }
         let label = "\"org.opencontainers.image.licenses\" = \"Unlicense\";\n";
         let mit = rewritten(Licence::Mit, "nix/docker.nix", label);
         assert_eq!(mit, "\"org.opencontainers.image.licenses\" = \"MIT\";\n");
+    }
+
+    #[test]
+    fn the_chassis_is_left_as_it_is() {
+        let texts = [
+            (
+                "crates/chassis-http/README.md",
+                "old-thing, github.com/OWNER\n",
+            ),
+            (
+                "crates/old-thing/src/lib.rs",
+                "// until init\n# until init\nold_thing\n# end until init\n",
+            ),
+        ];
+        let files = texts
+            .map(|(path, text)| (PathBuf::from(path), text.to_owned()))
+            .into();
+
+        assert_eq!(project(Licence::Mit).changes(&files), Changes::default());
     }
 
     #[test]
