@@ -1,6 +1,5 @@
-//! What is written about the project is true of it.
+//! The pages agree with the program and the checkout: tables, links, paths and quoted messages.
 
-mod architecture;
 mod links;
 mod names;
 mod security;
@@ -33,7 +32,7 @@ fn files(folder: &str, ending: &str) -> Vec<PathBuf> {
         let path = format!("{folder}/{name}");
         let path = path.trim_start_matches("./");
         if Path::new(ROOT).join(path).is_dir() {
-            // What was built or downloaded is nobody's page.
+            // Build outputs and downloads are not pages of this project.
             if !matches!(name.as_str(), "target" | "node_modules") && !name.starts_with('.') {
                 found.extend(files(path, ending));
             }
@@ -49,7 +48,7 @@ fn files(folder: &str, ending: &str) -> Vec<PathBuf> {
 fn pages() -> Vec<(PathBuf, String)> {
     let root = ["README", "CONTRIBUTING", "SECURITY", "CHANGELOG", "AGENTS"];
     let root = root.map(|name| PathBuf::from(format!("{name}.md")));
-    let folders = ["docs", "ops", "loadtest", "fuzz", "examples"];
+    let folders = ["docs", "ops", "loadtest", "fuzz", "examples", "crates"];
     let below = folders.iter().flat_map(|folder| files(folder, ".md"));
     let pages = root.into_iter().chain(below);
     pages.map(|path| (path.clone(), read(path))).collect()

@@ -1,10 +1,10 @@
-//! The messages that the page on troubleshooting quotes are the ones that are said.
+//! The page on troubleshooting quotes messages as the program and the scripts print them.
 
 use super::{files, read};
 
 const PAGE: &str = "docs/troubleshooting.md";
 
-/// What stands before a message: the program's word, a script's name, the message of a log line.
+/// What precedes a message: the program's prefix, a script's name, the message of a log line.
 const SPEAKERS: [&str; 4] = ["error: ", "setup: ", "postgres: ", "start_failed error="];
 
 /// A text with its blanks made alike, and the line breaks of string literals taken out.
@@ -17,7 +17,8 @@ fn flat(text: &str) -> String {
 
 /// What the program and the scripts may say, and what other programs say in their own words.
 fn sources() -> String {
-    let programs = files("src", ".rs").into_iter();
+    let programs = ["src", "crates"].map(|folder| files(folder, ".rs"));
+    let programs = programs.into_iter().flatten();
     let scripts = files("scripts", "").into_iter();
     let all = programs.chain(scripts).map(|path| flat(&read(path)));
     let text = all.collect::<Vec<_>>().join("\n");
@@ -43,10 +44,11 @@ fn every_message_that_the_page_on_troubleshooting_quotes_is_one_of_ours() {
         let words = SPEAKERS
             .iter()
             .find_map(|speaker| message.strip_prefix(speaker));
-        // How the setting is named and what was expected come from two places.
+        // These come from two places: the setting and what was expected, the failure and what to do about it.
         let words = words
             .unwrap_or(message)
-            .replace(" (from …): expected ", "…");
+            .replace(" (from …): expected ", "…")
+            .replace(": restore it", "…: restore it");
         for part in words.split('…').map(str::trim) {
             if !sources.contains(&flat(part)) {
                 invented.push(format!("{part}\n  in: {message}"));

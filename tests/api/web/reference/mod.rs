@@ -1,4 +1,8 @@
-//! The references of metrics and of settings are written by the program itself.
+//! What the program writes about itself: the references of metrics and settings, README's table of endpoints,
+//! and the collection of requests.
+
+mod endpoints;
+mod requests;
 
 use std::{collections::BTreeSet, fmt::Write};
 
@@ -54,10 +58,13 @@ async fn the_reference_of_metrics_is_current() {
     assert_current(METRICS, &text);
 }
 
-/// Fails when a reference is not what the program would write; writes it when somebody asks for that.
+/// Fails when a file is not what the program would write. With `REWRITE` in the environment it writes the file.
 #[track_caller]
 fn assert_current(path: &str, text: &str) {
-    #[expect(clippy::disallowed_methods, reason = "a person asks for it")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "rewriting is asked for on the command line"
+    )]
     if std::env::var_os("REWRITE").is_some() {
         std::fs::write(path, text).unwrap();
     }
