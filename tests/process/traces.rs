@@ -25,7 +25,7 @@ const SIGN_IN: [&str; 7] = [
     "password_hash",
     "sessions_open",
     "users_find_by_email",
-    "users_lock",
+    "users_lock_for_no_key_update",
 ];
 
 /// Sends spans at once.
