@@ -62,7 +62,7 @@ async fn h01_a_correlation_id_writes_neither_headers_nor_log_lines() {
 
     let reply = one.ask(
         "GET",
-        "/live",
+        "/openapi.json",
         &[("X-Correlation-ID", "The-control_1.0")],
         "",
     );
@@ -926,7 +926,7 @@ async fn h15_nothing_that_is_sent_writes_to_a_log_or_a_terminal() {
     case.expect("repeated to the client", false, shown);
 
     let sentinel = [("X-Correlation-ID", "sentinel")];
-    one.ask("GET", "/live", &sentinel, "");
+    one.ask("GET", "/openapi.json", &sentinel, "");
     let lines = eventually("the last line", || {
         let lines = one.service.lines();
         lines

@@ -10,7 +10,7 @@ pub use self::metrics::metrics;
 use super::state::Operations;
 use crate::features::identity::Auth;
 
-/// All endpoints except [`metrics`], which can be served on a port of its own (`ADMIN_PORT`).
+/// All endpoints except [`metrics()`], which can be served on a port of its own (`ADMIN_PORT`).
 #[must_use]
 pub fn endpoints(operations: &Operations, auth: &Auth) -> Feature {
     Feature {
