@@ -10,9 +10,8 @@ use tokio_postgres::{
 };
 use uuid::Uuid;
 
-use crate::features::identity::{
-    RefreshTokenHash, Revocation, Session, SessionId, User, UserId, transaction::Writer,
-};
+use super::writer::Writer;
+use crate::features::identity::{RefreshTokenHash, Revocation, Session, SessionId, User, UserId};
 
 impl TryFrom<&Row> for Session {
     type Error = DatabaseError;
