@@ -33,7 +33,7 @@ fn files(folder: &str, ending: &str) -> Vec<PathBuf> {
         let path = format!("{folder}/{name}");
         let path = path.trim_start_matches("./");
         if Path::new(ROOT).join(path).is_dir() {
-            // What was built or downloaded is nobody's page.
+            // Built and downloaded files are not our pages.
             if !matches!(name.as_str(), "target" | "node_modules") && !name.starts_with('.') {
                 found.extend(files(path, ending));
             }

@@ -311,7 +311,7 @@ WHERE id = ANY(ARRAY(
 
 /// Notes that these sessions were in use.
 ///
-/// Sessions that are locked are skipped: whoever holds one may wait for another of these, and the
+/// Sessions that are locked are skipped: the transaction that holds one may wait for another of these, and the
 /// next request brings them again.
 pub(in crate::features::identity) async fn touch(
     db: &impl Writer,
