@@ -1,6 +1,6 @@
 //! The composition root: settings in, connected services out.
 //!
-//! Each part is made once, by its constructor, and handed to whoever needs it;
+//! Each part is made once, by its constructor, and handed to the parts that need it;
 //! there are no globals and no container to ask. Building an [`App`] connects to
 //! nothing, so that commands which only describe the service need no database.
 

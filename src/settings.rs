@@ -176,6 +176,30 @@ mod tests {
     }
 
     #[test]
+    fn the_second_listener_has_another_port() {
+        let read = |pairs: &[(&str, &str)]| {
+            let values = values(pairs.iter().copied()).unwrap();
+            Settings::read(&values).map(|settings| settings.service.admin)
+        };
+        let admin = |port| {
+            let host = "127.0.0.1".to_owned();
+            Some(ListenAddress::Tcp { host, port })
+        };
+
+        assert_eq!(read(&[]).unwrap(), None);
+        assert_eq!(read(&[("ADMIN_PORT", "9000")]).unwrap(), admin(9000));
+        let same = [("PORT", "9000"), ("ADMIN_PORT", "9000")];
+        assert_eq!(
+            read(&same).unwrap_err().to_string(),
+            "ADMIN_PORT (from the environment): expected another port than PORT"
+        );
+        // A service on a unix socket does not take PORT.
+        let [port, admin_port] = same;
+        let socket = [port, admin_port, ("LISTEN_SOCKET", "/run/notes.sock")];
+        assert_eq!(read(&socket).unwrap(), admin(9000));
+    }
+
+    #[test]
     fn the_database_is_told_the_name_of_the_service() {
         let values = values([("SERVICE_NAME", "notes")]).unwrap();
 

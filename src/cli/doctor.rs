@@ -24,7 +24,7 @@ const CLOCK_TOLERANCE: time::Duration = time::Duration::seconds(5);
 enum Finding {
     /// Good.
     Fine(String),
-    /// The service would run; somebody should know.
+    /// The service would run, but the operator should know.
     Note(String),
     /// The service would not run.
     Fault(String),

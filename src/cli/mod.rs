@@ -109,7 +109,7 @@ fn misunderstand(error: &clap::Error) -> ExitCode {
     ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
 }
 
-/// Ends the process when nobody reads on: `… | head` is no failure, a full disk is.
+/// Ends the process when its output cannot be written. A reader that has closed the pipe (`… | head`) is no failure, a full disk is.
 fn write_line(line: fmt::Arguments<'_>) {
     if let Err(error) = writeln!(io::stdout(), "{line}") {
         let closed = error.kind() == io::ErrorKind::BrokenPipe;
@@ -165,7 +165,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
             Command::Healthcheck => healthcheck::run(&settings).await,
         }
     });
-    // A password being hashed for nobody is not waited for.
+    // A password that is still being hashed is not waited for: its request has ended.
     runtime.shutdown_background();
     code
 }

@@ -15,6 +15,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use super::listen::bind;
 use crate::{
     app::App,
+    features::operations::Lifecycle,
     grants,
     migrations::{MIGRATIONS, advise},
     program::{PROGRAM, REVISION, VERSION},
@@ -92,43 +93,55 @@ impl Serve {
             None => {}
         }
 
-        let delay = settings.service.shutdown_delay;
-        tracing::info!(
-            delay_ms = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX),
-            "stopping"
-        );
-        lifecycle.drain();
+        drain(settings, &lifecycle, signals).await;
         tokio::select! {
-            () = tokio::time::sleep(delay) => {}
-            () = signals.recv() => {}
-        }
-        let timeout = settings.server.shutdown_timeout;
-        let deadline = Instant::now() + timeout - flush_time(settings);
-        // A client that never ends takes nothing from the tasks, which have rows to write.
-        let last_request = deadline - flush_time(settings) / 2;
-        let finish = async {
-            for server in &servers {
-                let cut = server.stop(last_request - Instant::now()).await;
-                if cut > 0 {
-                    tracing::warn!(connections = cut, "connections_cut");
-                }
-            }
-            stop.cancel();
-            tasks.close();
-            if tokio::time::timeout_at(deadline, tasks.wait())
-                .await
-                .is_err()
-            {
-                tracing::warn!("background_tasks_cut");
-            }
-        };
-        tokio::select! {
-            () = finish => {}
+            () = finish(settings, &servers, &tasks, &stop) => {}
             () = signals.recv() => tracing::warn!("stopped_at_once"),
         }
         database.close();
         tracing::info!("stopped");
         Ok(())
+    }
+}
+
+/// Lets `/ready` say no, and goes on accepting connections until load balancers have seen that. A second signal
+/// ends the wait.
+async fn drain(settings: &Settings, lifecycle: &Lifecycle, signals: &mut ShutdownSignals) {
+    let delay = settings.service.shutdown_delay;
+    tracing::info!(
+        delay_ms = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX),
+        "stopping"
+    );
+    lifecycle.drain();
+    tokio::select! {
+        () = tokio::time::sleep(delay) => {}
+        () = signals.recv() => {}
+    }
+}
+
+/// Ends the requests, then the tasks, within the shutdown timeout less the time that the last spans need.
+async fn finish(
+    settings: &Settings,
+    servers: &[ServerHandle],
+    tasks: &TaskTracker,
+    stop: &CancellationToken,
+) {
+    let deadline = Instant::now() + settings.server.shutdown_timeout - flush_time(settings);
+    // A client that never ends takes no time from the tasks, which have rows to write.
+    let last_request = deadline - flush_time(settings) / 2;
+    for server in servers {
+        let cut = server.stop(last_request - Instant::now()).await;
+        if cut > 0 {
+            tracing::warn!(connections = cut, "connections_cut");
+        }
+    }
+    stop.cancel();
+    tasks.close();
+    if tokio::time::timeout_at(deadline, tasks.wait())
+        .await
+        .is_err()
+    {
+        tracing::warn!("background_tasks_cut");
     }
 }
 
@@ -240,7 +253,7 @@ async fn find(
     }
 }
 
-/// Room for every connection, and for files beside them.
+/// Allows as many open files as there may be connections, and some for other files.
 fn raise_file_limit(max_connections: usize) {
     let wanted = u64::try_from(max_connections)
         .unwrap_or(u64::MAX)

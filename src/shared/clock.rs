@@ -6,7 +6,7 @@ use time::OffsetDateTime;
 
 use super::cut_to_microseconds;
 
-/// What time it is, from whoever is asked.
+/// The source of the current time.
 ///
 /// One clock rules: expiry of tokens, sessions and everything written to the
 /// database is decided by the service's clock, never by PostgreSQL's, so that

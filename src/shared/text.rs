@@ -6,7 +6,7 @@ use chassis_http::ValidationError;
 
 /// A text of `MIN` to `MAX` characters, without white space around it.
 ///
-/// White space around it is removed, because nobody means it. Bounds are in
+/// White space around it is removed, because it is typed by mistake. Bounds are in
 /// characters, as PostgreSQL's `length` counts them, so that a `CHECK` can
 /// hold the same ones.
 ///
@@ -79,7 +79,7 @@ impl<const MIN: usize, const MAX: usize> From<Text<MIN, MAX>> for String {
     }
 }
 
-/// Hides the text: it is somebody's, and `Debug` ends up in logs.
+/// Hides the text, which a user wrote: `Debug` output ends up in logs.
 impl<const MIN: usize, const MAX: usize> fmt::Debug for Text<MIN, MAX> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Text(…)")

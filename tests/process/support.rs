@@ -18,7 +18,7 @@ use serde_json::Value;
 
 use super::marks;
 
-/// Signs tokens in these tests; long, random, and nobody's.
+/// Signs tokens in these tests; long, random, and used nowhere else.
 pub const SECRET: &str = "5d0c7a1be94f28c36a70d1f2b8e3945c6f7a0b1d2e3c4f5a69788796a5b4c3d2";
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_warp-skeleton");
@@ -271,7 +271,7 @@ impl Service {
 /// Every field and message that a line may have, in tables.
 const REFERENCE: &str = include_str!("../../docs/reference/logs.md");
 
-/// Fails on a line that says something nobody can look up.
+/// Fails on a line with a field or a message that the reference does not list.
 #[track_caller]
 fn assert_documented(line: &Value) {
     let target = line["target"].as_str().unwrap();
@@ -377,7 +377,7 @@ pub fn ask(port: u16, method: &str, path: &str, headers: &[(&str, &str)], body: 
     Reply::parse(&text).unwrap_or_else(|| panic!("no whole answer: {text:?}"))
 }
 
-/// The same where nobody may be there to answer.
+/// The same where the service may have ended: an empty answer then.
 pub fn try_ask(
     port: u16,
     method: &str,
@@ -407,7 +407,7 @@ fn exchange(
         "{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{headers}\
          Content-Length: {length}\r\n\r\n{body}"
     );
-    // Whoever is gone says nothing, which is what then comes back.
+    // A service that has ended sends nothing, and an empty text is returned.
     let _ = stream.write_all(request.as_bytes());
     rest_of(stream)
 }

@@ -53,7 +53,7 @@ async fn it_is_encrypted_and_verified_as_it_was_asked_to_be() {
     printed(&run(&by_url, &[], &["migrate", "status"], ""));
 
     let stranger = complaint(&run(&by_name, &[verified], &["migrate", "status"], ""));
-    // The second where the machine trusts nobody at all.
+    // The second where the machine trusts no authority at all.
     let reasons = ["UnknownIssuer", "no certificate to trust"];
     assert!(
         reasons.iter().any(|reason| stranger.contains(reason)),

@@ -420,8 +420,8 @@ async fn a_hanging_collector_slows_neither_requests_nor_the_end() {
 #[tokio::test]
 async fn a_dead_collector_is_reported_once_and_not_for_every_span() {
     let url = cluster::new_database().await;
-    let nobody = "http://127.0.0.1:1";
-    let mut service = Service::start(&url, &eager(nobody, &[("OTEL_BSP_SCHEDULE_DELAY", "1")]));
+    let nowhere = "http://127.0.0.1:1";
+    let mut service = Service::start(&url, &eager(nowhere, &[("OTEL_BSP_SCHEDULE_DELAY", "1")]));
     let report = service.await_line("trace_export_failed");
     let error = report["error"].as_str().unwrap();
     assert!(error.to_lowercase().contains("refused"), "{error}");

@@ -72,7 +72,7 @@ fn document(endpoints: &[Endpoint], options: &HttpOptions) -> serde_json::Result
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let greet = get("/greetings/{name}", "Greet somebody", public())
+    let greet = get("/greetings/{name}", "Greet a person", public())
         .path_value::<String>("Who to greet")
         .query::<Style>()
         .responds::<Greeting>(StatusCode::OK)

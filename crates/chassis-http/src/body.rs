@@ -7,7 +7,7 @@
 //!
 //! A body is in one of these states:
 //!
-//! - *untouched*: nobody has polled it. If the client sent `Expect: 100-continue` it has not sent the body
+//! - *untouched*: not polled yet. If the client sent `Expect: 100-continue` it has not sent the body
 //!   either, because hyper sends `100 Continue` with the first poll. Then the body must not be polled just to
 //!   drop it.
 //! - *arriving*: the timer is set and frames are counted. A request that runs into its time limit in this

@@ -27,7 +27,7 @@ use super::{
 ///
 /// There is no endpoint without a guard:
 ///
-/// ```compile_fail
+/// ```compile_fail,E0061
 /// # use chassis_http::get;
 /// # async fn hello() -> &'static str { "hello" }
 /// get("/hello", "Greet").handler(hello);
@@ -58,7 +58,7 @@ pub fn get<F>(
 ///
 /// A guard for reading is not enough:
 ///
-/// ```compile_fail
+/// ```compile_fail,E0277
 /// use warp::Filter;
 /// use chassis_http::{Access, ReadGuard, post};
 ///

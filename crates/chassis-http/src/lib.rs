@@ -65,6 +65,7 @@ pub mod problem;
 mod properties;
 mod query;
 mod rate_limit;
+mod registration;
 mod response;
 mod router;
 pub mod schema;

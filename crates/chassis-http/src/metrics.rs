@@ -7,11 +7,10 @@ use std::{sync::OnceLock, time::Duration};
 
 use http::Method;
 use prometheus::{
-    Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, Registry, core::Collector,
-    histogram_opts, opts,
+    Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, Registry, histogram_opts, opts,
 };
 
-use super::endpoint::Operation;
+use super::{endpoint::Operation, registration::register};
 
 /// The buckets of the latency, in seconds: from a read by key to the time limit of a request.
 const LATENCY_BUCKETS: [f64; 13] = [
@@ -149,16 +148,4 @@ pub(super) fn method_label(method: &Method) -> &'static str {
         "OPTIONS" => "OPTIONS",
         _ => "OTHER",
     }
-}
-
-/// Registers a family of metrics and returns it. Panics when its name is taken or invalid.
-pub(super) fn register<C: Collector + Clone + 'static>(
-    registry: &Registry,
-    family: prometheus::Result<C>,
-) -> C {
-    let family = family.expect("names, labels and buckets are valid");
-    registry
-        .register(Box::new(family.clone()))
-        .expect("each family is registered once");
-    family
 }

@@ -66,3 +66,78 @@ fn parse_network(text: &str) -> Option<IpNet> {
     let network = text.parse().ok();
     network.or_else(|| Some(IpNet::from(text.parse::<std::net::IpAddr>().ok()?)))
 }
+
+#[cfg(test)]
+mod tests {
+    use chassis_settings::Catalogue;
+
+    use super::*;
+
+    fn read(pairs: &[(&str, &str)]) -> Result<HttpOptions, SettingError> {
+        let catalogue = Catalogue::new().section::<HttpOptions>();
+        HttpOptions::read(&catalogue.load_pairs(pairs.iter().copied()).unwrap())
+    }
+
+    #[test]
+    fn the_defaults_are_those_of_the_options() {
+        let (read, options) = (read(&[]).unwrap(), HttpOptions::default());
+
+        assert_eq!(read.request_timeout, options.request_timeout);
+        assert_eq!(read.body_timeout, options.body_timeout);
+        assert_eq!(read.max_body_bytes, options.max_body_bytes);
+        assert_eq!(read.trusted_proxies, options.trusted_proxies);
+        assert_eq!(read.cors_allowed_origins, options.cors_allowed_origins);
+        assert_eq!(read.hsts_max_age, options.hsts_max_age);
+    }
+
+    #[test]
+    fn an_origin_is_written_as_browsers_write_it() {
+        let origins = "https://app.example.com, http://localhost:5173,http://[::1]:80";
+        let options = read(&[("CORS_ALLOWED_ORIGINS", origins)]).unwrap();
+        let expected = [
+            "https://app.example.com",
+            "http://localhost:5173",
+            "http://[::1]:80",
+        ];
+        assert_eq!(options.cors_allowed_origins, expected);
+
+        for wrong in [
+            "*",
+            "null",
+            "app.example.com",
+            "https://",
+            "https://app.example.com/",
+            "https://App.example.com",
+            "https://app.example.com/path",
+            "https://user@app.example.com",
+            "ftp://app.example.com",
+        ] {
+            let error = read(&[("CORS_ALLOWED_ORIGINS", wrong)]).unwrap_err();
+            let expected = "CORS_ALLOWED_ORIGINS (from the environment): expected origins like https://app.example.com, without a path";
+            assert_eq!(error.to_string(), expected, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_proxy_is_a_network_or_one_address() {
+        let proxies = "10.0.0.0/8, 192.0.2.7,fd00::/8,::1";
+        let options = read(&[("TRUSTED_PROXIES", proxies)]).unwrap();
+        let texts = options.trusted_proxies.iter().map(ToString::to_string);
+        let expected = ["10.0.0.0/8", "192.0.2.7/32", "fd00::/8", "::1/128"];
+        assert_eq!(texts.collect::<Vec<_>>(), expected);
+
+        for wrong in ["proxy.example.com", "10.0.0.0/33", "10.0.0"] {
+            let error = read(&[("TRUSTED_PROXIES", wrong)]).unwrap_err();
+            let expected = "TRUSTED_PROXIES (from the environment): expected addresses or networks like 10.0.0.0/8";
+            assert_eq!(error.to_string(), expected, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn no_seconds_of_hsts_are_no_header() {
+        let seconds = |text| read(&[("HSTS_MAX_AGE", text)]).unwrap().hsts_max_age;
+
+        assert_eq!(seconds("0"), None);
+        assert_eq!(seconds("60"), Some(Duration::from_mins(1)));
+    }
+}

@@ -1,6 +1,6 @@
 //! A connection of the pool, and when it goes back there.
 //!
-//! One rule protects whoever gets the connection next: it returns to the pool only when nothing on it is unfinished.
+//! One rule protects the next user of the connection: it returns to the pool only when nothing on it is unfinished.
 //!
 //! - Every statement adds one to `unanswered` when it is sent and takes it off when it is answered. A future that is
 //!   dropped, or that gives up waiting, leaves the count above zero.

@@ -15,7 +15,7 @@
 //!
 //! After an error PostgreSQL answers `COMMIT` by rolling back, and reports success. A caller that swallowed the error would
 //! believe that its writes lasted. So `commit` refuses after any failed statement, with SQLSTATE 25P02 (in failed SQL
-//! transaction). The same holds after an abandoned statement, whose outcome nobody has read. A transaction that wants to go
+//! transaction). The same holds after an abandoned statement, whose outcome was never read. A transaction that wants to go
 //! on after a violated constraint asks for it in SQL (`ON CONFLICT`).
 
 use std::sync::atomic::{AtomicBool, Ordering};

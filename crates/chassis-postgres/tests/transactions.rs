@@ -104,7 +104,7 @@ async fn a_commit_that_is_dropped_half_way_closes_the_connection() {
     let before = process(&transaction).await;
     transaction.execute(&INSERT, &[&"a"]).await.unwrap();
 
-    // Polled once: COMMIT is sent, and nobody waits for the answer.
+    // Polled once: COMMIT is sent, and its answer is not awaited.
     assert!(transaction.commit().now_or_never().is_none());
 
     assert_ne!(pooled(&database).await, before);

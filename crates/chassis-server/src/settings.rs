@@ -49,3 +49,51 @@ impl Section for ServerOptions {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use chassis_settings::Catalogue;
+
+    use super::*;
+
+    fn read(pairs: &[(&str, &str)]) -> Result<ServerOptions, SettingError> {
+        let catalogue = Catalogue::new().section::<ServerOptions>();
+        ServerOptions::read(&catalogue.load_pairs(pairs.iter().copied()).unwrap())
+    }
+
+    #[test]
+    fn the_defaults_are_those_of_the_options() {
+        assert_eq!(read(&[]).unwrap(), ServerOptions::default());
+    }
+
+    #[test]
+    fn host_and_port_are_an_address() {
+        let options = read(&[("HOST", "0.0.0.0"), ("PORT", "0")]).unwrap();
+
+        let host = "0.0.0.0".to_owned();
+        assert_eq!(options.listen, ListenAddress::Tcp { host, port: 0 });
+    }
+
+    #[test]
+    fn a_unix_socket_wins_over_host_and_port() {
+        let pairs = [
+            ("LISTEN_SOCKET", "/run/notes.sock"),
+            ("HOST", "0.0.0.0"),
+            ("PORT", "80"),
+        ];
+        let options = read(&pairs).unwrap();
+
+        let path = PathBuf::from("/run/notes.sock");
+        assert_eq!(options.listen, ListenAddress::Unix(path));
+    }
+
+    #[test]
+    fn a_port_has_16_bits() {
+        let error = read(&[("PORT", "65536")]).unwrap_err();
+
+        assert_eq!(
+            error.to_string(),
+            "PORT (from the environment): expected a whole number from 0 to 65535"
+        );
+    }
+}

@@ -1,4 +1,71 @@
 //! The guards: who is calling, and whether the role is enough.
+//!
+//! An endpoint that reads is given a [`Principal`], and one that writes a [`Caller`]:
+//!
+//! ```
+//! use chassis_http::{Endpoint, get, post};
+//! use warp_skeleton::features::identity::{Auth, Caller, Principal, caller, signed_in};
+//!
+//! async fn show(principal: Principal) -> String {
+//!     principal.id().to_string()
+//! }
+//!
+//! async fn change(caller: Caller) -> String {
+//!     caller.user_id().to_string()
+//! }
+//!
+//! fn endpoints(auth: &Auth) -> [Endpoint; 2] {
+//!     let show = get("/notes", "Show", signed_in(auth)).handler(show);
+//!     let change = post("/notes", "Change", caller(auth)).handler(change);
+//!     [show, change]
+//! }
+//! ```
+//!
+//! Because a `Caller` is the way to a transaction, an endpoint that reads cannot have one. A guard for writing is
+//! refused by `get`:
+//!
+//! ```compile_fail,E0277
+//! use chassis_http::{Endpoint, get};
+//! use warp_skeleton::features::identity::{Auth, Caller, caller};
+//!
+//! async fn change(caller: Caller) -> String {
+//!     caller.user_id().to_string()
+//! }
+//!
+//! fn endpoint(auth: &Auth) -> Endpoint {
+//!     get("/notes", "Change", caller(auth)).handler(change)
+//! }
+//! ```
+//!
+//! So is a handler that wants a `Caller` behind a guard for reading:
+//!
+//! ```compile_fail,E0277
+//! use chassis_http::{Endpoint, get};
+//! use warp_skeleton::features::identity::{Auth, Caller, signed_in};
+//!
+//! async fn change(caller: Caller) -> String {
+//!     caller.user_id().to_string()
+//! }
+//!
+//! fn endpoint(auth: &Auth) -> Endpoint {
+//!     get("/notes", "Change", signed_in(auth)).handler(change)
+//! }
+//! ```
+//!
+//! And an endpoint that writes is not given a `Principal`, which may be outdated by then:
+//!
+//! ```compile_fail,E0277
+//! use chassis_http::{Endpoint, post};
+//! use warp_skeleton::features::identity::{Auth, Principal, signed_in};
+//!
+//! async fn show(principal: Principal) -> String {
+//!     principal.id().to_string()
+//! }
+//!
+//! fn endpoint(auth: &Auth) -> Endpoint {
+//!     post("/notes", "Show", signed_in(auth)).handler(show)
+//! }
+//! ```
 
 use std::sync::Arc;
 

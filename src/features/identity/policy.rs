@@ -58,7 +58,7 @@ pub struct LimitKey {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Denied {
     /// The account, or the role it would get, is above the actor.
-    #[error("nobody edits or grants above their own level")]
+    #[error("an account or a role above the actor's own role cannot be changed or granted")]
     AboveOwnLevel,
     /// No active owner would be left.
     #[error("the last active owner stays")]

@@ -11,15 +11,15 @@
 //! session, and checks both again. All functions that write take what `begin` returns, so a handler
 //! cannot write for a caller that was not checked under lock:
 //!
-//! ```compile_fail
+//! ```compile_fail,E0616
 //! use warp_skeleton::features::identity::{Caller, Principal};
 //!
 //! fn handle(caller: Caller) -> Principal {
-//!     caller.principal
+//!     caller.seen
 //! }
 //! ```
 //!
-//! ```compile_fail
+//! ```compile_fail,E0382
 //! use warp_skeleton::features::identity::{Caller, Locks};
 //!
 //! async fn handle(caller: Caller) {
@@ -28,7 +28,7 @@
 //! }
 //! ```
 //!
-//! ```compile_fail
+//! ```compile_fail,E0599
 //! use warp_skeleton::features::identity::Caller;
 //!
 //! fn handle(caller: Caller) -> (Caller, Caller) {

@@ -36,10 +36,10 @@ use chassis_postgres::{
 use tokio_postgres::Row;
 
 use super::{
-    Auth, ClientInfo, Credential, Error, PasswordHash, Principal, RefreshTokenHash, Role, User,
-    UserId, VerifiedUser,
+    Auth, ClientInfo, Credential, Error, Principal, RefreshTokenHash, Role, User, UserId,
+    VerifiedUser,
     event::{Actor, Change, Event, Subscribers},
-    tables,
+    tables::{self, user_locks::LockedUser, writer::Writer},
 };
 
 /// What a transaction is going to write, and so what it locks first.
@@ -69,16 +69,6 @@ impl Locks {
         }
     }
 }
-
-/// A user that is locked until the transaction ends, with its password's hash.
-#[derive(Debug, Clone)]
-pub(super) struct LockedUser {
-    pub(super) user: User,
-    pub(super) hash: PasswordHash,
-}
-
-/// Something that a function may write through: see the module.
-pub(super) trait Writer: WriteExecutor {}
 
 impl Writer for WriteTransaction {}
 impl Writer for SingleStatement {}

@@ -174,7 +174,7 @@ async fn a04_an_address_has_one_account_however_it_is_written() {
     );
     case.expect("accounts", 1, accounts(&replicas).await);
 
-    // What differs by more than case is somebody else.
+    // An address that differs by more than case is another account.
     for email in [
         "ada.i@marked.example",
         "adai+notes@marked.example",

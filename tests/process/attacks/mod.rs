@@ -83,7 +83,7 @@ struct Replica {
     port: u16,
 }
 
-/// Somebody with an account.
+/// A user with an account.
 struct Account {
     id: String,
     email: String,
@@ -216,7 +216,7 @@ impl Replica {
         self.ask("POST", path, &[("Content-Type", "application/json")], body)
     }
 
-    /// Sends JSON as whoever holds the token.
+    /// Sends JSON with this token.
     #[track_caller]
     fn send(&self, token: &str, method: &str, path: &str, body: &Value) -> Reply {
         let bearer = format!("Bearer {token}");

@@ -598,7 +598,7 @@ async fn h10_a_client_makes_no_metrics() {
     case.expect("series more", 0, series(one).saturating_sub(before));
     let other = "request_count{method=\"OTHER\",path=\"unmatched\",status_code=\"404\"}";
     case.expect(
-        "methods that nobody knows are one",
+        "unknown methods share one label",
         true,
         one.metric(other) > 500.0,
     );
@@ -680,7 +680,7 @@ async fn h11_only_an_allowed_origin_reads_answers() {
     case.expect("a preflight", "204", verdict(&reply));
     let headers = reply.header("access-control-allow-headers");
     case.expect(
-        "a header nobody knows",
+        "an unknown header",
         false,
         headers.contains("x-anything") || headers.contains('*'),
     );

@@ -819,7 +819,7 @@ async fn t14_a_change_of_keys_has_an_overlap_and_an_end() {
             "200",
         ),
         (
-            "new token, where nobody heard of the key",
+            "new token, where the key is unknown",
             &before.one,
             &new_token,
             REFUSED,
@@ -919,7 +919,7 @@ async fn t15_a_token_counts_in_one_header_in_one_spelling() {
 async fn t16_the_clock_of_the_database_does_not_count() {
     let case = Case::begin();
     let url = cluster::new_database().await;
-    // Whoever asks PostgreSQL for the time in this database is five minutes early.
+    // PostgreSQL's clock in this database is five minutes late.
     let skew = "
 CREATE SCHEMA skewed;
 CREATE FUNCTION skewed.now() RETURNS timestamptz LANGUAGE sql AS $$SELECT pg_catalog.now() - interval '5 min'$$;

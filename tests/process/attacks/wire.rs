@@ -78,7 +78,7 @@ async fn h02_a_request_whose_length_is_in_doubt_is_refused_and_ends_the_connecti
             "Transfer-Encoding: identity".to_owned(),
         ),
         (
-            "a coding nobody knows",
+            "an unknown coding",
             "Transfer-Encoding: xchunked".to_owned(),
         ),
         (
@@ -180,7 +180,7 @@ async fn h02_of_a_length_and_chunks_the_chunks_count_and_the_connection_ends() {
     case.expect("requests out of bodies", 0.0, one.metric(unmatched));
 }
 
-/// Says one byte after the other until nobody listens, then gives what came.
+/// Says one byte after the other until the connection is closed, then returns what was received.
 fn drip(mut stream: TcpStream, start: &str) -> String {
     // Written in vain once the other side has closed.
     let _ = stream.write_all(start.as_bytes());
@@ -228,7 +228,7 @@ async fn h06_slow_and_silent_clients_are_cut_off_and_others_are_served_meanwhile
             .collect();
         for _ in 0..5 {
             let reply = one.try_sign_in(&account.email, &account.password);
-            case.expect("somebody else meanwhile", "200", verdict(&reply));
+            case.expect("another user meanwhile", "200", verdict(&reply));
         }
         clients
             .into_iter()

@@ -47,7 +47,7 @@ async fn f05_on_a_full_disk_writes_are_refused_whole_and_go_on_when_there_is_roo
     case.expect("a sign-in meanwhile", "503 unavailable", verdict(&refused));
     case.expect("/live meanwhile", 200, service.get("/live").status);
     fs::remove_file(filler).unwrap();
-    // Without room for its log PostgreSQL may have ended; whoever makes room starts it again.
+    // PostgreSQL may have ended, because it could not write its log; the operator who frees space starts it again.
     server.order("start");
     expect_well(&case, &service, &member);
     let sessions = "SELECT count(*) FROM sessions AS s
@@ -61,7 +61,7 @@ async fn f05_on_a_full_disk_writes_are_refused_whole_and_go_on_when_there_is_roo
     case.expect("sessions written by half", 0, halves);
 }
 
-/// Takes all the room there is. Returns the file that holds it.
+/// Fills the disk. Returns the file that holds it.
 async fn fill(database: &Client) -> PathBuf {
     let row = database
         .query_one("SHOW data_directory", &[])

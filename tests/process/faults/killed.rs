@@ -131,7 +131,7 @@ async fn f07_killed_while_a_password_changes_the_other_sessions_end_with_the_old
     println!("{changed} of {KILLS} kills came after the change");
 }
 
-/// Changes a password, and tries to once more until nobody is there to ask.
+/// Changes a password, and repeats that until the service no longer answers.
 fn change_until_killed(service: &Service, member: &Member) -> JoinHandle<()> {
     let (port, bearer) = (service.port(), format!("Bearer {}", member.access));
     let body = json!({

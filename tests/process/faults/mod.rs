@@ -24,7 +24,7 @@ const IMPATIENT: [(&str, &str); 3] = [
     ("DB_POOL_SIZE", "4"),
 ];
 
-/// Somebody with an account and a session.
+/// A user with an account and a session.
 struct Member {
     credentials: Value,
     access: String,

@@ -23,7 +23,7 @@ pub use self::{
     network::{ClientNetwork, NetworkRateLimit},
     quota::{Quota, RateLimitStatus, RateLimited, TakeResult},
 };
-use crate::metrics::register;
+use crate::registration::register;
 
 /// The class of an endpoint's rate limit, as it is listed and documented.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

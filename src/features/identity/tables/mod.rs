@@ -4,3 +4,4 @@ pub(super) mod refresh_tokens;
 pub(super) mod sessions;
 pub(super) mod user_locks;
 pub(super) mod users;
+pub(super) mod writer;

@@ -4,10 +4,8 @@ use chassis_postgres::{DatabaseError, ReadExecutor, ReadQuery, WriteQuery};
 use time::OffsetDateTime;
 use tokio_postgres::types::{ToSql, Type};
 
-use super::sessions::with_user;
-use crate::features::identity::{
-    Presented, RefreshTokenHash, Session, SessionId, User, transaction::Writer,
-};
+use super::{sessions::with_user, writer::Writer};
+use crate::features::identity::{Presented, RefreshTokenHash, Session, SessionId, User};
 
 static ROTATE: WriteQuery = WriteQuery::update(
     "refresh_tokens_rotate",

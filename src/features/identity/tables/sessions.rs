@@ -10,9 +10,8 @@ use tokio_postgres::{
 };
 use uuid::Uuid;
 
-use crate::features::identity::{
-    RefreshTokenHash, Revocation, Session, SessionId, User, UserId, transaction::Writer,
-};
+use super::writer::Writer;
+use crate::features::identity::{RefreshTokenHash, Revocation, Session, SessionId, User, UserId};
 
 impl TryFrom<&Row> for Session {
     type Error = DatabaseError;
@@ -312,7 +311,7 @@ WHERE id = ANY(ARRAY(
 
 /// Notes that these sessions were in use.
 ///
-/// Sessions that are locked are skipped: whoever holds one may wait for another of these, and the
+/// Sessions that are locked are skipped: the transaction that holds one may wait for another of these, and the
 /// next request brings them again.
 pub(in crate::features::identity) async fn touch(
     db: &impl Writer,

@@ -3,11 +3,15 @@
 use chassis_postgres::{DatabaseError, WriteQuery};
 use tokio_postgres::{Row, types::Type};
 
-use super::users::with_hash;
-use crate::features::identity::{
-    UserId,
-    transaction::{LockedUser, Writer},
-};
+use super::{users::with_hash, writer::Writer};
+use crate::features::identity::{PasswordHash, User, UserId};
+
+/// A user that is locked until the transaction ends, with its password's hash.
+#[derive(Debug, Clone)]
+pub(in crate::features::identity) struct LockedUser {
+    pub(in crate::features::identity) user: User,
+    pub(in crate::features::identity) hash: PasswordHash,
+}
 
 static LOCK_FOR_SHARE: WriteQuery = WriteQuery::select_for_update(
     "users_lock_for_share",
@@ -24,8 +28,7 @@ pub(in crate::features::identity) async fn lock_for_share(
     db: &impl Writer,
     id: UserId,
 ) -> Result<Vec<LockedUser>, DatabaseError> {
-    let rows = db.returning(&LOCK_FOR_SHARE, &[id.as_uuid()]).await?;
-    rows.iter().map(locked).collect()
+    lock_one(db, &LOCK_FOR_SHARE, id).await
 }
 
 static LOCK_FOR_NO_KEY_UPDATE: WriteQuery = WriteQuery::select_for_update(
@@ -43,10 +46,7 @@ pub(in crate::features::identity) async fn lock_for_no_key_update(
     db: &impl Writer,
     id: UserId,
 ) -> Result<Vec<LockedUser>, DatabaseError> {
-    let rows = db
-        .returning(&LOCK_FOR_NO_KEY_UPDATE, &[id.as_uuid()])
-        .await?;
-    rows.iter().map(locked).collect()
+    lock_one(db, &LOCK_FOR_NO_KEY_UPDATE, id).await
 }
 
 static LOCK_FOR_UPDATE: WriteQuery = WriteQuery::select_for_update(
@@ -64,7 +64,15 @@ pub(in crate::features::identity) async fn lock_for_update(
     db: &impl Writer,
     id: UserId,
 ) -> Result<Vec<LockedUser>, DatabaseError> {
-    let rows = db.returning(&LOCK_FOR_UPDATE, &[id.as_uuid()]).await?;
+    lock_one(db, &LOCK_FOR_UPDATE, id).await
+}
+
+async fn lock_one(
+    db: &impl Writer,
+    query: &'static WriteQuery,
+    id: UserId,
+) -> Result<Vec<LockedUser>, DatabaseError> {
+    let rows = db.returning(query, &[id.as_uuid()]).await?;
     rows.iter().map(locked).collect()
 }
 

@@ -4,10 +4,9 @@ use chassis_postgres::{DatabaseError, ReadExecutor, ReadQuery, WriteQuery};
 use time::OffsetDateTime;
 use tokio_postgres::{Row, types::Type};
 
+use super::writer::Writer;
 use crate::{
-    features::identity::{
-        Email, Error, PasswordHash, Role, User, UserFilter, UserId, transaction::Writer,
-    },
+    features::identity::{Email, Error, PasswordHash, Role, User, UserFilter, UserId},
     shared::PageRequest,
 };
 
