@@ -34,7 +34,6 @@ const INTRODUCTION: &str = "\
 @host = http://127.0.0.1:8000
 @email = test@example.com
 @password = Pass123!
-@colleague = colleague@example.com
 @admin_email = admin@example.com
 @admin_password = Pass123!admin
 @access = {{post_auth_token.response.body.access_token}}
@@ -47,12 +46,6 @@ POST {{host}}/auth/token
 Content-Type: application/json
 
 {\"email\": \"{{admin_email}}\", \"password\": \"{{admin_password}}\"}
-
-### Create the account that the administrator changes and deletes
-POST {{host}}/auth/register
-Content-Type: application/json
-
-{\"email\": \"{{colleague}}\", \"password\": \"{{password}}\"}
 ";
 
 /// Fields of bodies that are a variable of the collection.
@@ -78,10 +71,15 @@ const PATH_VALUES: [(&str, &str); 4] = [
 ];
 
 /// Queries that later requests depend on.
-const QUERIES: [(&str, &str); 1] = [("/users", "?q={{colleague}}")];
+const QUERIES: [(&str, &str); 1] = [("/users", "?q={{email}}")];
 
-/// Endpoints that end sessions come last, because the requests before them need these.
-const LAST: [&str; 3] = ["/auth/password", "/auth/logout", "/auth/logout-all"];
+/// Endpoints that end sessions or delete the account come last, because the requests before them need both.
+const LAST: [&str; 4] = [
+    "/auth/password",
+    "/auth/logout",
+    "/users/{id}",
+    "/auth/logout-all",
+];
 
 #[tokio::test]
 async fn the_collection_of_requests_is_current() {
@@ -133,7 +131,7 @@ fn request(
 
 /// The variable with the token that this endpoint accepts.
 fn token_of(operation: &Operation) -> Option<&'static str> {
-    // By then the other account has signed out.
+    // By then the other account is deleted.
     if operation.template == "/auth/logout-all" {
         return Some("admin_access");
     }
