@@ -80,10 +80,10 @@ impl Checkout {
         Ok(found)
     }
 
-    /// Every file of Rust in these folders, from the root of the checkout; a folder that is not there has none.
-    pub(super) fn rust_files(&self, folders: &[&str]) -> anyhow::Result<Vec<String>> {
+    /// Every file of Rust in this folder, from the root of the checkout; a folder that does not exist has none.
+    pub(super) fn rust_files(&self, folder: &str) -> anyhow::Result<Vec<String>> {
         let mut found = Vec::new();
-        let mut open: Vec<String> = folders.iter().map(|&folder| folder.to_owned()).collect();
+        let mut open = vec![folder.to_owned()];
         while let Some(folder) = open.pop() {
             if !self.has(&folder) {
                 continue;
