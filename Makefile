@@ -127,7 +127,7 @@ init: ## give a fresh copy its own name: NAME=acme-orders OWNER=acme LICENSE=MIT
 	@cargo run -q --locked -p xtask -- init "$(NAME)" \
 	  $(if $(call given,OWNER),--owner "$(OWNER)") $(if $(call given,LICENSE),--license "$(LICENSE)")
 
-# A new feature, with its tests
+# A new feature, in the style of the others
 
 .PHONY: feature
 feature: ## write a feature: NAME=notes FIELDS="title:text! body:text? pinned:bool"; DESTROY=1 takes it back

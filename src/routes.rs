@@ -17,7 +17,7 @@ use utoipa::openapi::{
 
 use crate::{
     app::App,
-    features::{api_docs, identity, operations},
+    features::{self, api_docs, identity, operations},
     program::VERSION,
 };
 

@@ -80,6 +80,29 @@ impl Checkout {
         Ok(found)
     }
 
+    /// Every file of Rust in this folder, from the root of the checkout; a folder that does not exist has none.
+    pub(super) fn rust_files(&self, folder: &str) -> anyhow::Result<Vec<String>> {
+        let mut found = Vec::new();
+        let mut open = vec![folder.to_owned()];
+        while let Some(folder) = open.pop() {
+            if !self.has(&folder) {
+                continue;
+            }
+            for entry in fs::read_dir(self.root.join(&folder))? {
+                let entry = entry?;
+                let path = format!("{folder}/{}", entry.file_name().to_string_lossy());
+                if entry.file_type()?.is_dir() {
+                    open.push(path);
+                } else if Path::new(&path).extension() == Some(OsStr::new("rs")) {
+                    found.push(path);
+                }
+            }
+        }
+        found.sort();
+        Ok(found)
+    }
+
+    /// Whether there is such a file or folder.
     pub(super) fn has(&self, path: &str) -> bool {
         self.root.join(path).exists()
     }
@@ -97,7 +120,7 @@ impl Checkout {
                 continue;
             };
             for (path, before) in undo.into_iter().rev() {
-                // Whatever cannot be undone either is no news after the failure below.
+                // A failure to undo adds nothing to the failure that is returned below.
                 let _ = match before {
                     Some(text) => self.write_one(path, &text),
                     None => self.remove(path),

@@ -7,37 +7,27 @@ use super::{
     names::{Names, article, camel, capitalised, lower_camel, words},
 };
 
-/// A file that is to be there.
+/// A file to write.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct File {
     /// From the root of the checkout.
     pub(super) path: String,
-    /// What it is for, in a phrase.
+    /// Its purpose, in a phrase.
     pub(super) about: &'static str,
     pub(super) text: String,
 }
 
-/// The templates of `src/features/NAME`, with what each file is for.
-const ROOM: [(&str, &str, &str); 8] = [
+/// The templates of `src/features/NAME`, with the purpose of each file. The paths hold `SINGULAR` and `PLURAL`.
+const FEATURE: [(&str, &str, &str); 13] = [
     (
         "mod.rs",
-        "what the room is for and what it lends out",
+        "what the feature is for, and its public names",
         include_str!("../../templates/feature/mod.rs.j2"),
     ),
     (
-        "domain.rs",
+        "SINGULAR.rs",
         "its types, what they refuse, and tests",
-        include_str!("../../templates/feature/domain.rs.j2"),
-    ),
-    (
-        "repository.rs",
-        "its statements",
-        include_str!("../../templates/feature/repository.rs.j2"),
-    ),
-    (
-        "service.rs",
-        "its rules",
-        include_str!("../../templates/feature/service.rs.j2"),
+        include_str!("../../templates/feature/entity.rs.j2"),
     ),
     (
         "error.rs",
@@ -45,19 +35,54 @@ const ROOM: [(&str, &str, &str); 8] = [
         include_str!("../../templates/feature/error.rs.j2"),
     ),
     (
-        "payloads.rs",
-        "JSON in and out",
-        include_str!("../../templates/feature/payloads.rs.j2"),
+        "state.rs",
+        "what its endpoints share",
+        include_str!("../../templates/feature/state.rs.j2"),
     ),
     (
-        "handlers.rs",
-        "from requests to the service and back",
-        include_str!("../../templates/feature/handlers.rs.j2"),
+        "tables/mod.rs",
+        "the list of its tables",
+        include_str!("../../templates/feature/tables/mod.rs.j2"),
     ),
     (
-        "routes.rs",
-        "its endpoints, and who may call them",
-        include_str!("../../templates/feature/routes.rs.j2"),
+        "tables/PLURAL.rs",
+        "its SQL",
+        include_str!("../../templates/feature/tables/table.rs.j2"),
+    ),
+    (
+        "endpoints/mod.rs",
+        "the list of its endpoints, and problems from errors",
+        include_str!("../../templates/feature/endpoints/mod.rs.j2"),
+    ),
+    (
+        "endpoints/SINGULAR_view.rs",
+        "JSON out",
+        include_str!("../../templates/feature/endpoints/view.rs.j2"),
+    ),
+    (
+        "endpoints/create_SINGULAR.rs",
+        "POST: who may, JSON in, what it does",
+        include_str!("../../templates/feature/endpoints/create.rs.j2"),
+    ),
+    (
+        "endpoints/list_PLURAL.rs",
+        "GET, page by page",
+        include_str!("../../templates/feature/endpoints/list.rs.j2"),
+    ),
+    (
+        "endpoints/show_SINGULAR.rs",
+        "GET by id",
+        include_str!("../../templates/feature/endpoints/show.rs.j2"),
+    ),
+    (
+        "endpoints/change_SINGULAR.rs",
+        "PATCH",
+        include_str!("../../templates/feature/endpoints/change.rs.j2"),
+    ),
+    (
+        "endpoints/delete_SINGULAR.rs",
+        "DELETE",
+        include_str!("../../templates/feature/endpoints/delete.rs.j2"),
     ),
 ];
 
@@ -69,27 +94,27 @@ const TESTS: [(&str, &str, &str); 6] = [
         include_str!("../../templates/tests/mod.rs.j2"),
     ),
     (
-        "create.rs",
+        "create_SINGULAR.rs",
         "tests of POST",
         include_str!("../../templates/tests/create.rs.j2"),
     ),
     (
-        "list.rs",
+        "list_PLURAL.rs",
         "tests of GET, page by page",
         include_str!("../../templates/tests/list.rs.j2"),
     ),
     (
-        "read.rs",
+        "show_SINGULAR.rs",
         "tests of GET by id",
-        include_str!("../../templates/tests/read.rs.j2"),
+        include_str!("../../templates/tests/show.rs.j2"),
     ),
     (
-        "change.rs",
+        "change_SINGULAR.rs",
         "tests of PATCH",
         include_str!("../../templates/tests/change.rs.j2"),
     ),
     (
-        "delete.rs",
+        "delete_SINGULAR.rs",
         "tests of DELETE",
         include_str!("../../templates/tests/delete.rs.j2"),
     ),
@@ -120,10 +145,14 @@ pub(super) fn files(
     ];
     let within = |folder: &str, all: &[(&str, &'static str, &'static str)]| -> Vec<_> {
         all.iter()
-            .map(|(file, about, text)| (format!("{folder}/{plural}/{file}"), *about, *text))
+            .map(|(file, about, text)| {
+                let file = file.replace("SINGULAR", &names.singular);
+                let file = file.replace("PLURAL", plural);
+                (format!("{folder}/{plural}/{file}"), *about, *text)
+            })
             .collect()
     };
-    templates.extend(within("src/features", &ROOM));
+    templates.extend(within("src/features", &FEATURE));
     templates.extend(within("tests/api", &TESTS));
     templates.push((
         format!("loadtest/steps/{plural}.js"),
@@ -139,7 +168,7 @@ pub(super) fn files(
         .collect()
 }
 
-/// What the templates know.
+/// The values of the templates.
 fn values(names: &Names, fields: &[Field], library: &str) -> Value {
     let all: Vec<Value> = fields.iter().map(|field| field.to_value(names)).collect();
     let some = |wanted: &dyn Fn(&Field) -> bool| -> Vec<Value> {
@@ -297,7 +326,7 @@ mod tests {
     fn every_template_is_filled_in() {
         let names = Names::parse("order_lines", None).unwrap();
         let texts = ["label:text!", "count:int?", "paid:bool", "due_at:time!"].map(str::to_owned);
-        let fields = super::super::fields::parse_all(&texts, &names).unwrap();
+        let fields = super::super::fields::parse_all(&texts).unwrap();
 
         let files = files(&names, &fields, "acme_orders", 12).unwrap();
 

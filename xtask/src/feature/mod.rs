@@ -1,13 +1,15 @@
-//! `feature` and `destroy`: a room in house style, written and taken back.
+//! `feature` and `destroy`: the files of a new feature, written and taken back.
 //!
-//! Everything is rendered before anything is written, and written whole or
-//! not at all. What a feature consists of is known from its name and fields,
-//! and those are read again from what was written, so nothing is kept beside it.
+//! Everything is rendered and checked before anything is written, and written whole or not at all. Which files a
+//! feature has follows from its name and fields, and those are read again from what was written, so no record of it is
+//! kept.
 
 mod checkout;
+mod collisions;
 mod feature_files;
 mod fields;
 mod names;
+mod sql_words;
 mod wiring;
 
 use anyhow::{Context, bail, ensure};
@@ -19,20 +21,20 @@ use self::{
     names::Names,
 };
 
-/// What the feature is to be called and what it keeps.
+/// The name of the feature and its fields.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
     /// The plural, in small letters: notes.
     name: String,
-    /// What it keeps: title:text! body:text? pinned:bool
+    /// Its fields: title:text! body:text? pinned:bool
     #[arg(long_help = fields::ACCEPTED)]
     fields: Vec<String>,
-    /// What one of them is called, when the plural does not tell.
+    /// One of them, when that does not follow from the plural.
     #[arg(long)]
     singular: Option<String>,
 }
 
-/// Which feature is to go.
+/// Which feature to take back.
 #[derive(clap::Args)]
 pub(crate) struct DestroyArguments {
     /// The name it was written under.
@@ -43,13 +45,17 @@ pub(crate) struct DestroyArguments {
 pub(crate) fn write(arguments: &Arguments) -> anyhow::Result<()> {
     let checkout = Checkout::around(&std::env::current_dir()?)?;
     let names = Names::parse(&arguments.name, arguments.singular.as_deref())?;
-    let fields = fields::parse_all(&arguments.fields, &names)?;
+    let fields = fields::parse_all(&arguments.fields)?;
     refuse_what_is_there(&checkout, &names)?;
+    refuse_words(&checkout, &names, &fields)?;
     let newest = checkout
         .migrations()?
         .last()
         .map_or(0, |migration| migration.version);
-    let files = render(&checkout, &names, &fields, newest + 1)?;
+    let files = feature_files::files(&names, &fields, &checkout.library()?, newest + 1)?;
+    collisions::generated(&names, &fields, &files, &checkout.library()?, newest + 1)?;
+    collisions::service(&checkout, &names, &files)?;
+    let files = formatted_files(files)?;
     if let Some(file) = files.iter().find(|file| checkout.has(&file.path)) {
         bail!(
             "{} is there already, and stays as it is: move it away first",
@@ -78,7 +84,20 @@ pub(crate) fn write(arguments: &Arguments) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A second run, or a table that somebody made by hand.
+/// Refuses names of columns and tables that the statements could not hold.
+fn refuse_words(checkout: &Checkout, names: &Names, fields: &[Field]) -> anyhow::Result<()> {
+    let words = collisions::writing_words(checkout)?;
+    let all = fields.iter().map(|field| &field.name);
+    for name in all.chain([&names.plural]) {
+        ensure!(
+            !words.contains(name),
+            "{name} cannot be the name of a table or of a column: a statement that reads may not hold this word"
+        );
+    }
+    Ok(())
+}
+
+/// Refuses a second run, and a table that was made by hand.
 fn refuse_what_is_there(checkout: &Checkout, names: &Names) -> anyhow::Result<()> {
     let plural = &names.plural;
     for folder in [
@@ -113,7 +132,15 @@ fn render(
     fields: &[Field],
     version: u32,
 ) -> anyhow::Result<Vec<File>> {
-    let mut files = feature_files::files(names, fields, &checkout.library()?, version)?;
+    formatted_files(feature_files::files(
+        names,
+        fields,
+        &checkout.library()?,
+        version,
+    )?)
+}
+
+fn formatted_files(mut files: Vec<File>) -> anyhow::Result<Vec<File>> {
     for file in &mut files {
         file.text = formatted(&file.path, &file.text)?;
     }
@@ -126,21 +153,21 @@ fn explain(names: &Names, files: &[File], wired: &[&str]) {
         println!("{:width$}  {}", file.path, file.about);
     }
     for path in wired {
-        println!("{path:width$}  lets it in");
+        println!("{path:width$}  wires it in");
     }
-    let (path, plural) = (names.path(), &names.plural);
+    let (path, plural, singular) = (names.path(), &names.plural, &names.singular);
     println!(
         "
 Next:
-  make migrate && make lint test   the table, then proof that all of it works
+  make migrate && make lint test   creates the table, then checks everything
   make dev                         and, beside it: make token, for {path}
-Then make it yours: bounds in domain.rs and the migration (edit it until it is merged; afterwards write another:
-make migrate-create NAME=…), who may call what in routes.rs.
+Then make it yours: bounds in {singular}.rs and the migration (edit it until it is merged; afterwards write another:
+make migrate-create NAME=…), who may call what in endpoints/.
 To take it back while it is unchanged: make feature NAME={plural} DESTROY=1"
     );
 }
 
-/// Takes them back.
+/// Removes the files of a feature, and the lines that wire it in.
 pub(crate) fn destroy(arguments: &DestroyArguments) -> anyhow::Result<()> {
     let checkout = Checkout::around(&std::env::current_dir()?)?;
     let (names, fields, files, migration) = written(&checkout, &arguments.name)?;
@@ -185,7 +212,7 @@ pub(crate) fn destroy(arguments: &DestroyArguments) -> anyhow::Result<()> {
     checkout.forget(&paths)
 }
 
-/// What was written for the feature of this name, as it was then.
+/// What was written for the feature of this name.
 fn written(
     checkout: &Checkout,
     name: &str,
@@ -197,7 +224,7 @@ fn written(
         .position(|migration| migration.stem.ends_with(&end));
     let (Some(place), true) = (
         place,
-        checkout.has(&format!("src/features/{name}/domain.rs")),
+        checkout.has(&format!("src/features/{name}/endpoints/mod.rs")),
     ) else {
         bail!(
             "no feature {name} was written here: there are no migrations/V…{end}.sql and src/features/{name}; \
@@ -217,8 +244,9 @@ fn written(
     }
     let not_as_written =
         || format!("{name} was not written by make feature, or has been changed since");
-    let domain = checkout.read(&format!("src/features/{name}/domain.rs"))?;
-    let names = Names::parse(name, singular_in(&domain).as_deref()).with_context(not_as_written)?;
+    let endpoints = checkout.read(&format!("src/features/{name}/endpoints/mod.rs"))?;
+    let names =
+        Names::parse(name, singular_in(&endpoints).as_deref()).with_context(not_as_written)?;
     let table = checkout.read(&format!("migrations/{}.sql", migration.stem))?;
     let fields = fields_in(&table);
     let files =
@@ -226,13 +254,13 @@ fn written(
     Ok((names, fields, files, migration))
 }
 
-/// What the domain calls one of them: `/// The id of an order line.`
-fn singular_in(domain: &str) -> Option<String> {
-    let line = domain
+/// The singular, as the list of endpoints has it: `mod order_line_view;`
+fn singular_in(endpoints: &str) -> Option<String> {
+    let mut modules = endpoints
         .lines()
-        .find_map(|line| line.trim().strip_prefix("/// The id of "))?;
-    let (_, words) = line.trim_end_matches('.').split_once(' ')?;
-    Some(words.replace(' ', "_"))
+        .filter_map(|line| line.strip_prefix("mod "));
+    let singular = modules.find_map(|name| name.strip_suffix("_view;"))?;
+    Some(singular.to_owned())
 }
 
 /// The fields among the columns of a migration.
@@ -256,7 +284,7 @@ mod tests {
             "a:text!", "b:text?", "c:bool", "d:bool!", "e:time?", "f:int!",
         ]
         .map(str::to_owned);
-        let fields = fields::parse_all(&texts, &names).unwrap();
+        let fields = fields::parse_all(&texts).unwrap();
 
         let files = feature_files::files(&names, &fields, "library", 4).unwrap();
 
@@ -268,7 +296,7 @@ mod tests {
                 .text
         };
         assert_eq!(
-            singular_in(text("data/domain.rs")).as_deref(),
+            singular_in(text("endpoints/mod.rs")).as_deref(),
             Some("datum_of_ours")
         );
         assert_eq!(fields_in(text("create_data.sql")), fields);

@@ -2,242 +2,10 @@
 
 use anyhow::{bail, ensure};
 
-/// Longer ones would not leave room for a line of wiring, or for the name of a constraint.
-pub(super) const LONGEST: usize = 22;
+use super::sql_words::SQL_WORDS;
 
-/// Words of Rust that no variable can be called.
-const KEYWORDS: &[&str] = &[
-    "abstract", "as", "async", "await", "become", "box", "break", "const", "continue", "crate",
-    "do", "dyn", "else", "enum", "extern", "false", "final", "fn", "for", "gen", "if", "impl",
-    "in", "let", "loop", "macro", "match", "mod", "move", "mut", "override", "priv", "pub", "ref",
-    "return", "self", "static", "struct", "super", "trait", "true", "try", "type", "typeof",
-    "unsafe", "unsized", "use", "virtual", "where", "while", "yield",
-];
-
-/// Words that PostgreSQL takes for a table or column only in quotes (its appendix C: reserved).
-const SQL_WORDS: &[&str] = &[
-    "all",
-    "analyse",
-    "analyze",
-    "and",
-    "any",
-    "array",
-    "as",
-    "asc",
-    "asymmetric",
-    "authorization",
-    "binary",
-    "both",
-    "case",
-    "cast",
-    "check",
-    "collate",
-    "collation",
-    "column",
-    "concurrently",
-    "constraint",
-    "create",
-    "cross",
-    "current_catalog",
-    "current_date",
-    "current_role",
-    "current_schema",
-    "current_time",
-    "current_timestamp",
-    "current_user",
-    "default",
-    "deferrable",
-    "desc",
-    "distinct",
-    "do",
-    "else",
-    "end",
-    "except",
-    "false",
-    "fetch",
-    "for",
-    "foreign",
-    "freeze",
-    "from",
-    "full",
-    "grant",
-    "group",
-    "having",
-    "ilike",
-    "in",
-    "initially",
-    "inner",
-    "intersect",
-    "into",
-    "is",
-    "isnull",
-    "join",
-    "lateral",
-    "leading",
-    "left",
-    "like",
-    "limit",
-    "localtime",
-    "localtimestamp",
-    "natural",
-    "not",
-    "notnull",
-    "null",
-    "offset",
-    "on",
-    "only",
-    "or",
-    "order",
-    "outer",
-    "overlaps",
-    "placing",
-    "primary",
-    "references",
-    "returning",
-    "right",
-    "select",
-    "session_user",
-    "similar",
-    "some",
-    "symmetric",
-    "system_user",
-    "table",
-    "tablesample",
-    "then",
-    "to",
-    "trailing",
-    "true",
-    "union",
-    "unique",
-    "user",
-    "using",
-    "variadic",
-    "verbose",
-    "when",
-    "where",
-    "window",
-    "with",
-];
-
-/// What the functions of a room and of its tests call other things: one of a feature would hide them.
-const LOCALS: &[&str] = &[
-    "answer",
-    "app",
-    "auth",
-    "before",
-    "body",
-    "call",
-    "caller",
-    "change",
-    "changed",
-    "code",
-    "connection",
-    "create",
-    "created",
-    "db",
-    "delete",
-    "endpoint",
-    "endpoints",
-    "fields",
-    "first",
-    "foreign",
-    "found",
-    "gone",
-    "id",
-    "json",
-    "list",
-    "location",
-    "lowered",
-    "name",
-    "new",
-    "no_content",
-    "nobody",
-    "other",
-    "others",
-    "outcome",
-    "own",
-    "page",
-    "parameters",
-    "path",
-    "payload",
-    "query",
-    "read",
-    "request",
-    "require",
-    "row",
-    "sample",
-    "second",
-    "shown",
-    "stays",
-    "token",
-    "transaction",
-    "unfit",
-    "unknown",
-    "user",
-    "value",
-    "viewer",
-    "with",
-];
-
-/// What the service has already, as a room, an address or a folder of tests.
-const ROOMS: &[&str] = &[
-    "api_docs",
-    "auth",
-    "docs",
-    "health",
-    "info",
-    "limits",
-    "live",
-    "metrics",
-    "operations",
-    "problems",
-    "ready",
-    "redoc",
-    "support",
-    "users",
-    "web",
-];
-
-/// What the files of a room have types for: `Text`, `Page`.
-const TYPES: &[&str] = &[
-    "access",
-    "actor",
-    "box",
-    "clock",
-    "database",
-    "email",
-    "endpoint",
-    "error",
-    "executor",
-    "fields",
-    "filter",
-    "list_page",
-    "method",
-    "offset_date_time",
-    "option",
-    "page",
-    "page_request",
-    "page_view",
-    "parameters",
-    "patch",
-    "problem",
-    "query",
-    "response",
-    "result",
-    "role",
-    "room",
-    "row",
-    "self",
-    "status_code",
-    "string",
-    "text",
-    "type",
-    "user",
-    "user_id",
-    "uuid",
-    "value",
-    "vec",
-];
+/// Longer names do not fit the longest line of the wiring, which rustfmt would then break.
+pub(super) const LONGEST: usize = 19;
 
 /// What a feature is called.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -251,27 +19,18 @@ pub(super) struct Names {
 impl Names {
     /// Checks the plural, and the singular or the one that follows from the plural.
     pub(super) fn parse(plural: &str, singular: Option<&str>) -> anyhow::Result<Self> {
-        check_spelling("a feature", plural, "notes or order_lines")?;
-        ensure!(
-            !ROOMS.contains(&plural),
-            "the service has something called {plural} already; choose another name"
-        );
-        check_meaning("a feature", plural, LOCALS)?;
+        check_spelling("a feature", plural, LONGEST, "notes or order_lines")?;
+        check_meaning("a feature", plural)?;
         let singular = match singular {
             Some(singular) => singular.to_owned(),
             None => singular_of(plural)?,
         };
-        check_spelling("one of a feature", &singular, "note or order_line")?;
+        check_spelling("one of a feature", &singular, LONGEST, "note or order_line")?;
         ensure!(
             singular != plural,
             "{plural} cannot be the name of many and of one; give the other one with --singular (SINGULAR=…)"
         );
-        check_meaning("one of a feature", &singular, LOCALS)?;
-        ensure!(
-            !TYPES.contains(&singular.as_str()),
-            "one of {plural} would be a type {}, which the files of a room use already; choose another name",
-            camel(&singular)
-        );
+        check_meaning("one of a feature", &singular)?;
         let plural = plural.to_owned();
         Ok(Self { plural, singular })
     }
@@ -283,7 +42,12 @@ impl Names {
 }
 
 /// Whether the name is made of words in lower case, joined by underscores.
-pub(super) fn check_spelling(what: &str, name: &str, example: &str) -> anyhow::Result<()> {
+pub(super) fn check_spelling(
+    what: &str,
+    name: &str,
+    longest: usize,
+    example: &str,
+) -> anyhow::Result<()> {
     let is_word = |word: &str| {
         word.bytes()
             .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
@@ -294,24 +58,28 @@ pub(super) fn check_spelling(what: &str, name: &str, example: &str) -> anyhow::R
         "{name:?} cannot be the name of {what}: write words in lower case, joined by underscores, like {example}"
     );
     ensure!(
-        name.len() <= LONGEST,
-        "{name} is too long for the name of {what}: at most {LONGEST} letters"
+        name.len() <= longest,
+        "{name} is too long for the name of {what}: at most {longest} letters"
     );
     Ok(())
 }
 
-/// Whether the name means something else to Rust, to PostgreSQL, or where it would stand.
-pub(super) fn check_meaning(what: &str, name: &str, locals: &[&str]) -> anyhow::Result<()> {
-    let owner = if KEYWORDS.contains(&name) {
-        "a word of Rust"
+/// Whether the name is a word of Rust or of SQL.
+pub(super) fn check_meaning(what: &str, name: &str) -> anyhow::Result<()> {
+    let owner = if is_keyword(name) {
+        "a keyword of Rust"
     } else if SQL_WORDS.contains(&name) {
         "a reserved word of SQL"
-    } else if locals.contains(&name) {
-        "used for something else in the files of a room"
     } else {
         return Ok(());
     };
     bail!("{name} cannot be the name of {what}: it is {owner}; choose another one")
+}
+
+/// Whether Rust has this word for itself.
+fn is_keyword(name: &str) -> bool {
+    // syn knows the keywords up to edition 2021.
+    name == "gen" || syn::parse_str::<syn::Ident>(name).is_err()
 }
 
 /// One of them, by the commonest rules of English.
@@ -449,14 +217,10 @@ mod tests {
             ("2notes", "lower case"),
             ("notes;", "lower case"),
             ("a_name_that_is_too_long_by_far", "too long"),
-            ("users", "already"),
-            ("metrics", "already"),
-            ("tokens", "used for something else"),
-            ("types", "a word of Rust"),
-            ("boxes", "a word of Rust"),
+            ("types", "a keyword of Rust"),
+            ("boxes", "a keyword of Rust"),
+            ("gens", "a keyword of Rust"),
             ("groups", "a reserved word of SQL"),
-            ("requests", "used for something else"),
-            ("emails", "a type Email"),
         ] {
             let refusal = refusal(name, None);
             assert!(refusal.contains(reason), "{name}: {refusal}");

@@ -1,4 +1,4 @@
-//! The lines in other files that let a feature in.
+//! The lines in other files that wire a feature in.
 
 use anyhow::Context;
 
@@ -56,34 +56,34 @@ fn lines(names: &Names, fields: &[Field]) -> Vec<Line> {
             "src/features/mod.rs",
             format!("pub mod {plural};"),
             Side::Below,
-            "pub mod users;",
+            "pub mod identity;",
         ),
         line(
             "src/app.rs",
-            format!("        {plural}::{kind},"),
+            format!("        {plural},"),
             Side::Below,
             "    features::{",
         ),
         line(
             "src/app.rs",
             format!(
-                "    /// {}.\n    pub {plural}: {kind},",
+                "    /// {}.\n    pub {plural}: {plural}::{kind},",
                 capitalised(&words)
             ),
             Side::Above,
-            "    pub system: System,",
+            "    pub operations: Operations,",
         ),
         line(
             "src/app.rs",
-            format!("            {plural}: {kind}::new(database.clone(), clock.clone()),"),
+            format!("            {plural}: {plural}::{kind}::new(&database, &clock),"),
             Side::Below,
             "        Ok(Self {",
         ),
         line(
             "src/routes.rs",
-            format!("        features::{plural}::endpoints(&app.{plural}, &app.auth),"),
-            Side::Above,
-            "        system,",
+            format!("    features.push(features::{plural}::endpoints(&app.{plural}, &app.auth));"),
+            Side::Below,
+            "    let mut features = ",
         ),
         line(
             "src/grants.rs",
@@ -142,7 +142,7 @@ pub(super) fn files() -> [&'static str; 8] {
     ]
 }
 
-/// The text of this file with the feature let in.
+/// The text of this file with the feature wired in.
 pub(super) fn wire(
     file: &str,
     text: &str,
@@ -158,7 +158,7 @@ pub(super) fn wire(
             }
             return Err(anyhow::Error::msg(line.text.trim().to_owned())).with_context(|| {
                 format!(
-                    "{file} has no line that begins with `{}`, where a feature is let in; restore it, run this \
+                    "{file} has no line that begins with `{}`, where a feature is wired in; restore it, run this \
                      again, and move the new line where you want it",
                     line.anchor.trim()
                 )
@@ -182,7 +182,7 @@ fn above_comments(lines: &[String], place: usize) -> usize {
     place - comments.count()
 }
 
-/// The text without the lines that let the feature in. `None` when they are not there as they were written.
+/// The text without the lines that wire the feature in. `None` when they are not there as they were written.
 pub(super) fn unwire(file: &str, text: &str, names: &Names, fields: &[Field]) -> Option<String> {
     let mut text = text.to_owned();
     for line in lines(names, fields).iter().filter(|line| line.file == file) {
@@ -202,19 +202,19 @@ mod tests {
 
     const APP: &str = "use crate::{
     features::{
-        users::Users,
+        identity::Auth,
     },
 };
 pub struct App {
     /// Accounts.
-    pub users: Users,
+    pub auth: Auth,
     /// Probes,
-    /// facts and metrics.
-    pub system: System,
+    /// version and metrics.
+    pub operations: Operations,
 }
 fn build() {
         Ok(Self {
-            users,
+            auth,
         })
 }
 ";
@@ -224,16 +224,16 @@ fn build() {
     }
 
     #[test]
-    fn what_is_let_in_can_be_put_out_again() {
+    fn what_is_wired_in_can_be_taken_out_again() {
         let notes = wire("src/app.rs", APP, &names("notes"), &[]).unwrap();
         let both = wire("src/app.rs", &notes, &names("tasks"), &[]).unwrap();
 
         assert!(
-            notes.contains("    /// Notes.\n    pub notes: Notes,\n    /// Probes,\n"),
+            notes.contains("    /// Notes.\n    pub notes: notes::Notes,\n    /// Probes,\n"),
             "{notes}"
         );
         assert!(
-            both.contains("        Ok(Self {\n            tasks: Tasks::new("),
+            both.contains("        Ok(Self {\n            tasks: tasks::Tasks::new("),
             "{both}"
         );
         let rest = unwire("src/app.rs", &both, &names("notes"), &[]).unwrap();
@@ -244,9 +244,9 @@ fn build() {
     }
 
     #[test]
-    fn lines_that_changed_are_not_put_out() {
+    fn lines_that_changed_are_not_taken_out() {
         let notes = wire("src/app.rs", APP, &names("notes"), &[]).unwrap();
-        let changed = notes.replace("clock.clone()", "clock.to_owned()");
+        let changed = notes.replace("&clock", "&system");
 
         assert_eq!(unwire("src/app.rs", &changed, &names("notes"), &[]), None);
     }
@@ -264,7 +264,7 @@ fn build() {
 
     #[test]
     fn no_line_is_longer_than_rustfmt_leaves_it() {
-        let names = Names::parse("a_name_that_is_as_long", Some("one")).unwrap();
+        let names = Names::parse("a_name_of_that_leng", Some("one")).unwrap();
 
         for line in lines(&names, &[])
             .iter()

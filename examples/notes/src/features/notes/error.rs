@@ -1,16 +1,18 @@
 //! What can go wrong with notes.
 
-use crate::database::DatabaseError;
+use chassis_postgres::DatabaseError;
+
+use crate::features::identity;
 
 /// What can go wrong with notes.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// This user has no such note.
+    /// There is no such note, or it belongs to another user.
     #[error("there is no such note")]
     NotFound,
-    /// The user has been deleted since the request was let in.
-    #[error("the user is not there any more")]
-    UserGone,
+    /// The caller is not admitted any more, or the transaction failed.
+    #[error(transparent)]
+    Identity(#[from] identity::Error),
     /// The database failed.
     #[error(transparent)]
     Database(#[from] DatabaseError),

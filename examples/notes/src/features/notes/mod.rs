@@ -1,18 +1,16 @@
-//! Notes: each belongs to the user who made it, and nobody else sees it.
+//! Notes: each belongs to the user who created it, and no other user sees it.
 //!
 //! Endpoints: `/notes` and `/notes/{id}`.
 
-mod domain;
+mod endpoints;
 mod error;
-mod handlers;
-mod payloads;
-mod repository;
-mod routes;
-mod service;
+mod note;
+mod state;
+mod tables;
 
 pub use self::{
-    domain::{NewNote, Note, NoteBody, NoteChange, NoteId, NoteTitle},
+    endpoints::endpoints,
     error::Error,
-    routes::endpoints,
-    service::Notes,
+    note::{NewNote, Note, NoteBody, NoteChange, NoteId, NoteTitle},
+    state::Notes,
 };

@@ -1,16 +1,16 @@
-//! Notes of one's own.
+//! Notes: one file per endpoint.
 
-mod change;
-mod create;
-mod delete;
-mod list;
-mod read;
+mod change_note;
+mod create_note;
+mod delete_note;
+mod list_notes;
+mod show_note;
 
 use serde_json::{Value, json};
 
 use crate::support::{Answer, TestApp};
 
-/// What a note is made from where a test does not care.
+/// A body for a note, where a test is not about the values.
 fn sample() -> Value {
     json!({
         "title": "some title",
@@ -19,7 +19,7 @@ fn sample() -> Value {
     })
 }
 
-/// What each field refuses, and how that is said.
+/// The values that each field refuses, with the code of the refusal.
 fn unfit() -> Vec<(&'static str, Value, &'static str)> {
     let text = |name| {
         vec![
@@ -41,19 +41,19 @@ fn unfit() -> Vec<(&'static str, Value, &'static str)> {
     .concat()
 }
 
-/// The answer to making a note.
+/// The answer to creating a note.
 async fn try_create(app: &TestApp, token: &str, body: &Value) -> Answer {
     app.post("/notes").bearer(token).json(body).send().await
 }
 
-/// A new note, as it was answered.
+/// A new note, as the answer shows it.
 async fn create(app: &TestApp, token: &str) -> Value {
     let answer = try_create(app, token, &sample()).await;
     answer.assert_status(201);
     answer.json()
 }
 
-/// Where a note is.
+/// The path of a note.
 fn path_of(note: &Value) -> String {
     format!("/notes/{}", note["id"].as_str().unwrap())
 }

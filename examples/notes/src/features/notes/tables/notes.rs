@@ -1,16 +1,17 @@
-//! The table of notes. Every statement names the user: nobody reaches what is somebody else's.
+//! The table `notes`. Every statement names the user, so that no user reaches the notes of another.
 
+use chassis_postgres::{
+    DatabaseError, Parameters, ReadExecutor, ReadQuery, WriteExecutor, WriteQuery,
+};
 use tokio_postgres::{Row, types::Type};
 use uuid::Uuid;
 
-use super::{
-    domain::{Note, NoteBody, NoteId, NoteTitle},
-    error::Error,
-};
 use crate::{
-    database::{DatabaseError, Parameters, ReadExecutor, ReadQuery, WriteExecutor, WriteQuery},
-    features::identity::UserId,
-    web::PageRequest,
+    features::{
+        identity::{UserId, WriteTransaction},
+        notes::{Note, NoteBody, NoteId, NoteTitle},
+    },
+    shared::PageRequest,
 };
 
 impl TryFrom<&Row> for Note {
@@ -49,7 +50,10 @@ VALUES ($1, $2, $3, $4, $5, $6, $7)",
 );
 
 /// Adds a note.
-pub(super) async fn insert(db: &impl WriteExecutor, note: &Note) -> Result<(), Error> {
+pub(in crate::features::notes) async fn insert(
+    transaction: &WriteTransaction,
+    note: &Note,
+) -> Result<(), DatabaseError> {
     let parameters: Parameters<'_> = &[
         note.id.as_uuid(),
         note.user_id.as_uuid(),
@@ -59,10 +63,8 @@ pub(super) async fn insert(db: &impl WriteExecutor, note: &Note) -> Result<(), E
         &note.created_at,
         &note.updated_at,
     ];
-    match db.execute(&INSERT, parameters).await {
-        Err(error) if error.violates("notes_user_id_fkey") => Err(Error::UserGone),
-        outcome => Ok(outcome.map(drop)?),
-    }
+    transaction.execute(&INSERT, parameters).await?;
+    Ok(())
 }
 
 static LIST: ReadQuery = ReadQuery::new(
@@ -76,8 +78,8 @@ LIMIT $3",
     &[Type::UUID, Type::UUID, Type::INT8],
 );
 
-/// The rows for this page of a user's notes, oldest first.
-pub(super) async fn list(
+/// The rows of this page of the user's notes, oldest first.
+pub(in crate::features::notes) async fn list(
     db: &impl ReadExecutor,
     user_id: UserId,
     request: PageRequest,
@@ -97,7 +99,7 @@ WHERE user_id = $1 AND id = $2",
 );
 
 /// The note of this id, if it is this user's.
-pub(super) async fn find(
+pub(in crate::features::notes) async fn find(
     db: &impl ReadExecutor,
     user_id: UserId,
     id: NoteId,
@@ -118,13 +120,13 @@ FOR UPDATE",
     &[Type::UUID, Type::UUID],
 );
 
-/// The same, held until the transaction ends.
-pub(super) async fn lock(
-    db: &impl WriteExecutor,
+/// The same, locked until the transaction ends.
+pub(in crate::features::notes) async fn lock(
+    transaction: &WriteTransaction,
     user_id: UserId,
     id: NoteId,
 ) -> Result<Option<Note>, DatabaseError> {
-    let row = db
+    let row = transaction
         .returning_optional(&LOCK, &[user_id.as_uuid(), id.as_uuid()])
         .await?;
     row.as_ref().map(Note::try_from).transpose()
@@ -146,8 +148,11 @@ WHERE user_id = $1 AND id = $2",
     ],
 );
 
-/// Writes what can change about a note.
-pub(super) async fn update(db: &impl WriteExecutor, note: &Note) -> Result<(), DatabaseError> {
+/// Writes the columns that can change.
+pub(in crate::features::notes) async fn update(
+    transaction: &WriteTransaction,
+    note: &Note,
+) -> Result<(), DatabaseError> {
     let parameters: Parameters<'_> = &[
         note.user_id.as_uuid(),
         note.id.as_uuid(),
@@ -156,7 +161,7 @@ pub(super) async fn update(db: &impl WriteExecutor, note: &Note) -> Result<(), D
         &note.pinned,
         &note.updated_at,
     ];
-    db.execute(&UPDATE, parameters).await?;
+    transaction.execute(&UPDATE, parameters).await?;
     Ok(())
 }
 
@@ -168,13 +173,13 @@ WHERE user_id = $1 AND id = $2",
     &[Type::UUID, Type::UUID],
 );
 
-/// Removes a note of this user's. `false` when there is none.
-pub(super) async fn delete(
-    db: &impl WriteExecutor,
+/// Removes the note of this id, if it is this user's. `false` when there is none.
+pub(in crate::features::notes) async fn delete(
+    transaction: &WriteTransaction,
     user_id: UserId,
     id: NoteId,
 ) -> Result<bool, DatabaseError> {
-    let deleted = db
+    let deleted = transaction
         .execute(&DELETE, &[user_id.as_uuid(), id.as_uuid()])
         .await?;
     Ok(deleted == 1)

@@ -2,10 +2,7 @@
 
 use serde_json::json;
 use uuid::Uuid;
-use warp_skeleton::features::{
-    notes::{Error, NewNote, NoteTitle},
-    users::{Role, UserId},
-};
+use warp_skeleton::features::identity::Role;
 
 use super::{path_of, sample, try_create, unfit};
 use crate::support::TestApp;
@@ -110,18 +107,4 @@ async fn it_takes_a_member() {
 
     answer.assert_problem(403, "insufficient_role");
     assert_eq!(app.count("SELECT count(*) FROM notes").await, 0);
-}
-
-#[tokio::test]
-async fn nothing_is_kept_for_a_user_who_was_deleted_meanwhile() {
-    let app = TestApp::start().await;
-    let new = NewNote {
-        title: NoteTitle::parse("some title").unwrap(),
-        body: None,
-        pinned: true,
-    };
-
-    let outcome = app.app.notes.create(UserId::generate(), new).await;
-
-    assert!(matches!(outcome, Err(Error::UserGone)), "{outcome:?}");
 }

@@ -72,7 +72,7 @@ async fn what_cannot_be_used_is_named() {
 }
 
 #[tokio::test]
-async fn what_is_somebody_elses_is_not_there() {
+async fn one_of_another_user_is_not_found() {
     let app = TestApp::start().await;
     let (_, own) = app.signed_in(Role::Member).await;
     let (_, others) = app.signed_in(Role::Owner).await;

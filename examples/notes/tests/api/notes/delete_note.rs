@@ -30,7 +30,7 @@ async fn a_note_is_deleted_once_and_the_others_stay() {
 }
 
 #[tokio::test]
-async fn what_is_somebody_elses_is_not_there() {
+async fn one_of_another_user_is_not_found() {
     let app = TestApp::start().await;
     let (_, own) = app.signed_in(Role::Member).await;
     let (_, others) = app.signed_in(Role::Owner).await;

@@ -11,7 +11,7 @@ async fn list(app: &TestApp, token: &str, query: &str) -> Answer {
     call.send().await
 }
 
-/// What is on a page.
+/// The items of a page.
 fn shown(answer: &Answer) -> Vec<Value> {
     answer.assert_status(200);
     answer.json()["items"].as_array().unwrap().clone()
@@ -53,7 +53,7 @@ async fn twenty_are_shown_unless_asked_otherwise() {
 }
 
 #[tokio::test]
-async fn everybody_sees_their_own() {
+async fn each_user_sees_their_own() {
     let app = TestApp::start().await;
     let (_, own) = app.signed_in(Role::Member).await;
     let (_, others) = app.signed_in(Role::Owner).await;
@@ -100,13 +100,13 @@ async fn what_cannot_be_used_is_named() {
 }
 
 #[tokio::test]
-async fn it_takes_no_more_than_being_signed_in() {
+async fn every_signed_in_user_is_admitted() {
     let app = TestApp::start().await;
     let (_, token) = app.signed_in(Role::Viewer).await;
 
-    let nobody = app.get("/notes").send().await;
+    let anonymous = app.get("/notes").send().await;
     let viewer = list(&app, &token, "").await;
 
-    nobody.assert_problem(401, "unauthenticated");
+    anonymous.assert_problem(401, "unauthenticated");
     assert_eq!(shown(&viewer), [Value::Null; 0]);
 }

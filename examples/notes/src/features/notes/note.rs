@@ -1,10 +1,10 @@
-//! What a note is made of, and what a change does to it.
+//! A note, and what a change does to it.
 
 use time::OffsetDateTime;
 
 use crate::{
-    domain::{Patch, Text, id},
     features::identity::UserId,
+    shared::{Patch, Text, id},
 };
 
 id! {
@@ -23,7 +23,7 @@ pub type NoteBody = Text<1, 1000>;
 pub struct Note {
     /// Its id.
     pub id: NoteId,
-    /// Whose it is.
+    /// The user it belongs to.
     pub user_id: UserId,
     /// Its title.
     pub title: NoteTitle,
@@ -31,13 +31,13 @@ pub struct Note {
     pub body: Option<NoteBody>,
     /// Whether it is pinned.
     pub pinned: bool,
-    /// When it was made.
+    /// When it was created.
     pub created_at: OffsetDateTime,
     /// When anything about it last changed.
     pub updated_at: OffsetDateTime,
 }
 
-/// What a note is made from.
+/// What a client says about a new note.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewNote {
     /// Its title.
@@ -60,7 +60,7 @@ pub struct NoteChange {
 }
 
 impl Note {
-    /// A note of this user's, made now.
+    /// A new note of this user.
     #[must_use]
     pub fn new(user_id: UserId, new: NewNote, now: OffsetDateTime) -> Self {
         Self {
@@ -74,7 +74,7 @@ impl Note {
         }
     }
 
-    /// The note with this change made.
+    /// The note after this change.
     #[must_use]
     pub fn changed(mut self, change: NoteChange) -> Self {
         self.title = change.title.unwrap_or(self.title);
