@@ -15,30 +15,29 @@ use utoipa::openapi::{
     security::{Flow, Http, HttpAuthScheme, OAuth2, Password, Scopes, SecurityScheme},
 };
 
-use crate::{
-    app::App,
-    features::{self, api_docs, identity, operations},
-    program::VERSION,
-};
+use crate::{app::App, features, program::VERSION};
 
 /// The features of the public listener.
 #[must_use]
 pub fn features(app: &App) -> Vec<Feature> {
-    let mut operations = operations::endpoints(&app.operations, &app.auth);
+    let mut operations = features::operations::endpoints(&app.operations, &app.auth);
     if !app.separate_metrics {
         operations
             .endpoints
-            .push(operations::metrics(&app.operations));
+            .push(features::operations::metrics(&app.operations));
     }
-    let mut features = Vec::from(identity::endpoints(&app.auth));
-    features.extend([operations, api_docs::endpoints(&app.documentation)]);
+    let mut features = Vec::from(features::identity::endpoints(&app.auth));
+    features.extend([
+        operations,
+        features::api_docs::endpoints(&app.documentation),
+    ]);
     features
 }
 
 /// The endpoints of the listener on `ADMIN_PORT`.
 #[must_use]
 pub fn admin(app: &App) -> Vec<Endpoint> {
-    vec![operations::metrics(&app.operations)]
+    vec![features::operations::metrics(&app.operations)]
 }
 
 /// The introduction of the OpenAPI document.
