@@ -69,9 +69,13 @@ fn assert_current(path: &str, text: &str) {
         std::fs::write(path, text).unwrap();
     }
     let written = std::fs::read_to_string(path).unwrap_or_default();
-    assert_eq!(
-        written, text,
-        "write it anew: REWRITE=1 cargo test --test api reference"
+    let differs = written
+        .lines()
+        .zip(text.lines())
+        .find(|(is, expected)| is != expected);
+    assert!(
+        written == text,
+        "{path} is not current: {differs:#?}\nwrite it anew: REWRITE=1 cargo test --test api reference"
     );
 }
 
