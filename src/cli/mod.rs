@@ -94,7 +94,7 @@ pub fn main() -> ExitCode {
 
 /// Explains a command line that makes no sense, or prints the help that was asked for.
 ///
-/// A service that cannot start because of it says so the way it says everything else.
+/// A service that cannot start because of it reports that as a line of its log, like everything else.
 fn misunderstand(error: &clap::Error) -> ExitCode {
     let asked_to_serve = env::args_os().nth(1).is_some_and(|word| word == "serve");
     if error.use_stderr() && asked_to_serve && !io::stderr().is_terminal() {

@@ -26,7 +26,7 @@ pub trait ReadExecutor: Sync {
     }
 }
 
-/// Runs statements that write: a pooled connection or a transaction. The read pool is none:
+/// Runs statements that write: a pooled connection or a transaction. The read pool does not implement it:
 ///
 /// ```compile_fail,E0277
 /// use chassis_postgres::{Database, DatabaseError, WriteExecutor, WriteQuery};

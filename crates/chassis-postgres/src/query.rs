@@ -189,7 +189,7 @@ macro_rules! write_query {
         ///
         /// # Panics
         ///
-        /// When the text does not say so. In a `static` the panic is an error of the compiler.
+        /// When the text does not hold that keyword. In a `static` the panic is an error of the compiler.
         #[must_use]
         pub const fn $name(name: &'static str, sql: &'static str, types: &'static [Type]) -> Self {
             assert!($(has_word(sql, $word))||+, "the SQL does not do what the constructor says");

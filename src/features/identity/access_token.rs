@@ -113,7 +113,7 @@ impl AccessTokens {
     ///
     /// # Panics
     ///
-    /// When an HMAC cannot be computed, which it always can.
+    /// Never in practice: an HMAC takes a key of any length, and claims always serialize.
     #[must_use]
     pub fn sign(
         &self,
@@ -134,7 +134,7 @@ impl AccessTokens {
     ///
     /// # Panics
     ///
-    /// When an HMAC cannot be computed, which it always can.
+    /// Never in practice: an HMAC takes a key of any length, and claims always serialize.
     #[must_use]
     pub fn sign_until(
         &self,

@@ -6,7 +6,7 @@ use super::{
     Auth, ClientInfo, Email, Error, Password, PasswordHash, Revocation, Role, SessionId, User,
     UserChange, UserFilter, UserId,
     event::{Attempt, Change},
-    policy::{self, Action, LimitKey, may},
+    policy::{self, Action, Target, may},
     tables,
     transaction::{Locks, WriteTransaction},
 };
@@ -228,9 +228,9 @@ pub(super) async fn delete(
 }
 
 /// The account of this id that the transaction has locked, and what the policy asks about it.
-fn target(transaction: &WriteTransaction, id: UserId) -> Result<(User, LimitKey), Error> {
+fn target(transaction: &WriteTransaction, id: UserId) -> Result<(User, Target), Error> {
     let locked = transaction.locked(id).ok_or(Error::NotFound)?;
-    let target = LimitKey {
+    let target = Target {
         id,
         role: locked.user.role,
         is_last_owner: transaction.active_owners().eq([id]),

@@ -39,7 +39,7 @@
 //!
 //! So is a handler that wants a `Caller` behind a guard for reading:
 //!
-//! ```compile_fail,E0277
+//! ```compile_fail,E0631
 //! use chassis_http::{Endpoint, get};
 //! use warp_skeleton::features::identity::{Auth, Caller, signed_in};
 //!

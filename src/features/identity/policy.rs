@@ -45,7 +45,7 @@ pub enum Action {
 
 /// The account that it is done to, as it is before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct LimitKey {
+pub struct Target {
     /// Its id.
     pub id: UserId,
     /// Its role.
@@ -58,7 +58,7 @@ pub struct LimitKey {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Denied {
     /// The account, or the role it would get, is above the actor.
-    #[error("an account or a role above the actor's own role cannot be changed or granted")]
+    #[error("an account above the caller's own role cannot be edited, nor a role above it granted")]
     AboveOwnLevel,
     /// No active owner would be left.
     #[error("the last active owner stays")]
@@ -70,7 +70,7 @@ pub enum Denied {
 /// # Errors
 ///
 /// The first rule that denies it.
-pub fn may(actor: Actor, action: Action, target: LimitKey) -> Result<(), Denied> {
+pub fn may(actor: Actor, action: Action, target: Target) -> Result<(), Denied> {
     let keeps_owner = match action {
         Action::Change { role, is_active } => role == Role::Owner && is_active,
         Action::Delete => false,
@@ -101,12 +101,12 @@ mod tests {
     }
 
     /// Every target: each role, as the actor itself or another; owners also as the last one.
-    fn targets(own: UserId) -> Vec<LimitKey> {
+    fn targets(own: UserId) -> Vec<Target> {
         let mut targets = Vec::new();
         for id in [own, UserId::generate()] {
             for role in Role::ALL {
                 for is_last_owner in [false, role == Role::Owner] {
-                    targets.push(LimitKey {
+                    targets.push(Target {
                         id,
                         role,
                         is_last_owner,
@@ -183,7 +183,7 @@ mod tests {
     fn the_table_in_examples() {
         let id = UserId::generate();
         let actor = |role| Actor::User { id, role };
-        let target = |role| LimitKey {
+        let target = |role| Target {
             id: UserId::generate(),
             role,
             is_last_owner: false,
