@@ -264,7 +264,12 @@ ORDER BY tablename";
         let table: String = table.get(0);
         let sql = format!("SELECT string_agg(t::text, ';' ORDER BY t::text) FROM {table} AS t");
         let rows: Option<String> = database.query_one(&sql, &[]).await.unwrap().get(0);
-        all.push_str(&format!("{table}: {}\n", rows.unwrap_or_default()));
+        all.extend([
+            table,
+            ": ".to_owned(),
+            rows.unwrap_or_default(),
+            "\n".to_owned(),
+        ]);
     }
     all
 }

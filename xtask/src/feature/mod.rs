@@ -71,7 +71,7 @@ pub(crate) fn write(arguments: &Arguments) -> anyhow::Result<()> {
         let Ok(before) = checkout.read(path) else {
             continue;
         };
-        let text = formatted(path, &wiring::wire(path, &before, &names, &fields)?)?;
+        let text = formatted(path, &wiring::wire(path, &before, &names)?)?;
         if text != before {
             all.push((path.to_owned(), text));
             wired.push(path);
@@ -159,8 +159,10 @@ fn explain(names: &Names, files: &[File], wired: &[&str]) {
     println!(
         "
 Next:
-  make migrate && make lint test   creates the table, then checks everything
-  make dev                         and, beside it: make token, for {path}
+  make migrate                             creates the table
+  REWRITE=1 cargo test --test api reference   lists the endpoints in README and docs/api.http
+  make lint test                           checks everything
+  make dev                                 and, beside it: make token, for {path}
 Then make it yours: bounds in {singular}.rs and the migration (edit it until it is merged; afterwards write another:
 make migrate-create NAME=…), who may call what in endpoints/.
 To take it back while it is unchanged: make feature NAME={plural} DESTROY=1"
@@ -170,7 +172,7 @@ To take it back while it is unchanged: make feature NAME={plural} DESTROY=1"
 /// Removes the files of a feature, and the lines that wire it in.
 pub(crate) fn destroy(arguments: &DestroyArguments) -> anyhow::Result<()> {
     let checkout = Checkout::around(&std::env::current_dir()?)?;
-    let (names, fields, files, migration) = written(&checkout, &arguments.name)?;
+    let (names, files, migration) = written(&checkout, &arguments.name)?;
     let mut changed: Vec<&str> = Vec::new();
     for file in &files {
         if checkout.read(&file.path).ok().as_ref() != Some(&file.text) {
@@ -182,7 +184,7 @@ pub(crate) fn destroy(arguments: &DestroyArguments) -> anyhow::Result<()> {
         let Ok(before) = checkout.read(path) else {
             continue;
         };
-        match wiring::unwire(path, &before, &names, &fields) {
+        match wiring::unwire(path, &before, &names) {
             Some(text) => wired.push((path.to_owned(), text)),
             None => changed.push(path),
         }
@@ -213,10 +215,7 @@ pub(crate) fn destroy(arguments: &DestroyArguments) -> anyhow::Result<()> {
 }
 
 /// What was written for the feature of this name.
-fn written(
-    checkout: &Checkout,
-    name: &str,
-) -> anyhow::Result<(Names, Vec<Field>, Vec<File>, Migration)> {
+fn written(checkout: &Checkout, name: &str) -> anyhow::Result<(Names, Vec<File>, Migration)> {
     let end = format!("__create_{name}");
     let mut migrations = checkout.migrations()?;
     let place = migrations
@@ -251,7 +250,7 @@ fn written(
     let fields = fields_in(&table);
     let files =
         render(checkout, &names, &fields, migration.version).with_context(not_as_written)?;
-    Ok((names, fields, files, migration))
+    Ok((names, files, migration))
 }
 
 /// The singular, as the list of endpoints has it: `mod order_line_view;`

@@ -2,10 +2,7 @@
 
 use anyhow::Context;
 
-use super::{
-    fields::Field,
-    names::{Names, camel, capitalised, lower_camel, words},
-};
+use super::names::{Names, camel, capitalised, lower_camel, words};
 
 /// One line, or a few that belong together, and where they go.
 struct Line {
@@ -26,24 +23,8 @@ enum Side {
     Above,
 }
 
-/// Its requests, for the collection of all of them.
-fn requests(names: &Names, fields: &[Field]) -> String {
-    let json: Vec<String> = fields
-        .iter()
-        .map(|field| format!("\"{}\": {}", field.name, field.json(true)))
-        .collect();
-    include_str!("../../templates/requests.http")
-        .trim_end()
-        .replace("PATH", &names.path())
-        .replace("SINGULAR", &names.singular)
-        .replace("PLURAL WORDS", &words(&names.plural))
-        .replace("JSON", &format!("{{{}}}", json.join(", ")))
-        + "\n"
-}
-
-fn lines(names: &Names, fields: &[Field]) -> Vec<Line> {
+fn lines(names: &Names) -> Vec<Line> {
     let (plural, kind) = (&names.plural, camel(&names.plural));
-    let (path, words) = (names.path(), words(&names.plural));
     let line = |file, text, side, anchor| Line {
         file,
         text,
@@ -68,7 +49,7 @@ fn lines(names: &Names, fields: &[Field]) -> Vec<Line> {
             "src/app.rs",
             format!(
                 "    /// {}.\n    pub {plural}: {plural}::{kind},",
-                capitalised(&words)
+                capitalised(&words(&names.plural))
             ),
             Side::Above,
             "    pub operations: Operations,",
@@ -98,24 +79,6 @@ fn lines(names: &Names, fields: &[Field]) -> Vec<Line> {
             "mod support;",
         ),
         Line {
-            file: "README.md",
-            text: format!(
-                "| GET `{path}`, `{path}/{{id}}` | signed in | one's own {words}, a page at a time: `limit cursor` |\n\
-                 | POST `{path}` | MEMBER | a new one of one's own |\n\
-                 | PATCH, DELETE `{path}/{{id}}` | MEMBER | change or delete one of one's own |"
-            ),
-            side: Side::Above,
-            anchor: "| GET `/info` |",
-            optional: true,
-        },
-        Line {
-            file: "docs/api.http",
-            text: requests(names, fields),
-            side: Side::Above,
-            anchor: "### What is running",
-            optional: true,
-        },
-        Line {
             file: "loadtest/steps/index.js",
             text: format!(
                 "export {{ {} }} from \"./{plural}.js\";",
@@ -129,28 +92,21 @@ fn lines(names: &Names, fields: &[Field]) -> Vec<Line> {
 }
 
 /// The files that are wired, each once.
-pub(super) fn files() -> [&'static str; 8] {
+pub(super) fn files() -> [&'static str; 6] {
     [
         "src/features/mod.rs",
         "src/app.rs",
         "src/routes.rs",
         "src/grants.rs",
         "tests/api/main.rs",
-        "README.md",
-        "docs/api.http",
         "loadtest/steps/index.js",
     ]
 }
 
 /// The text of this file with the feature wired in.
-pub(super) fn wire(
-    file: &str,
-    text: &str,
-    names: &Names,
-    fields: &[Field],
-) -> anyhow::Result<String> {
+pub(super) fn wire(file: &str, text: &str, names: &Names) -> anyhow::Result<String> {
     let mut all: Vec<String> = text.lines().map(str::to_owned).collect();
-    for line in lines(names, fields).iter().filter(|line| line.file == file) {
+    for line in lines(names).iter().filter(|line| line.file == file) {
         let starts = |found: &String| found.starts_with(line.anchor);
         let Some(place) = all.iter().position(starts) else {
             if line.optional {
@@ -183,9 +139,9 @@ fn above_comments(lines: &[String], place: usize) -> usize {
 }
 
 /// The text without the lines that wire the feature in. `None` when they are not there as they were written.
-pub(super) fn unwire(file: &str, text: &str, names: &Names, fields: &[Field]) -> Option<String> {
+pub(super) fn unwire(file: &str, text: &str, names: &Names) -> Option<String> {
     let mut text = text.to_owned();
-    for line in lines(names, fields).iter().filter(|line| line.file == file) {
+    for line in lines(names).iter().filter(|line| line.file == file) {
         let found = format!("\n{}\n", line.text);
         match text.split_once(&found) {
             Some((before, behind)) => text = format!("{before}\n{behind}"),
@@ -225,8 +181,8 @@ fn build() {
 
     #[test]
     fn what_is_wired_in_can_be_taken_out_again() {
-        let notes = wire("src/app.rs", APP, &names("notes"), &[]).unwrap();
-        let both = wire("src/app.rs", &notes, &names("tasks"), &[]).unwrap();
+        let notes = wire("src/app.rs", APP, &names("notes")).unwrap();
+        let both = wire("src/app.rs", &notes, &names("tasks")).unwrap();
 
         assert!(
             notes.contains("    /// Notes.\n    pub notes: notes::Notes,\n    /// Probes,\n"),
@@ -236,37 +192,37 @@ fn build() {
             both.contains("        Ok(Self {\n            tasks: tasks::Tasks::new("),
             "{both}"
         );
-        let rest = unwire("src/app.rs", &both, &names("notes"), &[]).unwrap();
+        let rest = unwire("src/app.rs", &both, &names("notes")).unwrap();
         assert_eq!(
-            unwire("src/app.rs", &rest, &names("tasks"), &[]).as_deref(),
+            unwire("src/app.rs", &rest, &names("tasks")).as_deref(),
             Some(APP)
         );
     }
 
     #[test]
     fn lines_that_changed_are_not_taken_out() {
-        let notes = wire("src/app.rs", APP, &names("notes"), &[]).unwrap();
+        let notes = wire("src/app.rs", APP, &names("notes")).unwrap();
         let changed = notes.replace("&clock", "&system");
 
-        assert_eq!(unwire("src/app.rs", &changed, &names("notes"), &[]), None);
+        assert_eq!(unwire("src/app.rs", &changed, &names("notes")), None);
     }
 
     #[test]
     fn a_file_without_the_place_is_named() {
-        let refusal = wire("src/app.rs", "struct App;\n", &names("notes"), &[]).unwrap_err();
+        let refusal = wire("src/app.rs", "struct App;\n", &names("notes")).unwrap_err();
 
         assert!(
             format!("{refusal:#}").contains("src/app.rs has no line"),
             "{refusal:#}"
         );
-        assert!(wire("README.md", "# Mine\n", &names("notes"), &[]).is_ok());
+        assert!(wire("loadtest/steps/index.js", "// Mine\n", &names("notes")).is_ok());
     }
 
     #[test]
     fn no_line_is_longer_than_rustfmt_leaves_it() {
         let names = Names::parse("a_name_of_that_leng", Some("one")).unwrap();
 
-        for line in lines(&names, &[])
+        for line in lines(&names)
             .iter()
             .filter(|line| line.file.starts_with("src/"))
         {
