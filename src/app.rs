@@ -116,6 +116,8 @@ impl App {
     }
 
     /// A router over these endpoints, with the options, metrics, spans and rate limit of this service.
+    ///
+    /// A header for every response goes into `options.response_headers` here.
     #[must_use]
     pub fn serve(&self, endpoints: Vec<Endpoint>) -> Arc<Router> {
         let tracing = self.tracing.clone();

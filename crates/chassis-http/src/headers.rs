@@ -1,4 +1,7 @@
-//! The headers that every response gets: caching, security and CORS.
+//! The headers that every response of the router gets: caching, security, CORS, and those of the service.
+//!
+//! `X-Correlation-ID` and the rate limit's headers depend on the request and are added by the router itself. A service
+//! adds headers of its own by `HttpOptions::response_headers`.
 
 use std::time::Duration;
 
@@ -15,7 +18,7 @@ const ALLOWED_HEADERS: HeaderValue = HeaderValue::from_static(
     "authorization, content-type, traceparent, tracestate, x-correlation-id",
 );
 
-/// Response headers that it may read, besides those the Fetch standard always allows.
+/// Response headers that a script of another origin may read, besides those the Fetch standard always allows.
 const EXPOSED_HEADERS: HeaderValue = HeaderValue::from_static(
     "allow, link, location, ratelimit, ratelimit-policy, retry-after, www-authenticate, x-correlation-id",
 );
@@ -27,6 +30,7 @@ const PREFLIGHT_MAX_AGE: HeaderValue = HeaderValue::from_static("600");
 pub(super) struct ResponseHeaders {
     origins: Vec<HeaderValue>,
     transport_security: Option<HeaderValue>,
+    own: HeaderMap,
 }
 
 /// The part of a request that the CORS headers of its response depend on.
@@ -45,6 +49,7 @@ impl ResponseHeaders {
         Self {
             origins: options.cors_allowed_origins.clone(),
             transport_security: options.hsts_max_age.map(transport_security),
+            own: options.response_headers.clone(),
         }
     }
 
@@ -60,14 +65,17 @@ impl ResponseHeaders {
         }
     }
 
-    /// Adds the headers. `Cache-Control` and `Content-Security-Policy` stay as they are if the endpoint set them.
+    /// Adds the headers. Those of the service, `Cache-Control` and `Content-Security-Policy` stay as they are if the endpoint set them.
     pub(super) fn complete(&self, cors: &CorsRequest, headers: &mut HeaderMap) {
-        let default = |headers: &mut HeaderMap, name: HeaderName, value: HeaderValue| {
+        let set_unless_present = |headers: &mut HeaderMap, name: HeaderName, value: HeaderValue| {
             headers.entry(name).or_insert(value);
         };
         let fixed = HeaderValue::from_static;
-        default(headers, header::CACHE_CONTROL, fixed("no-store"));
-        default(headers, header::CONTENT_SECURITY_POLICY, CONTENT_POLICY);
+        for (name, value) in &self.own {
+            set_unless_present(headers, name.clone(), value.clone());
+        }
+        set_unless_present(headers, header::CACHE_CONTROL, fixed("no-store"));
+        set_unless_present(headers, header::CONTENT_SECURITY_POLICY, CONTENT_POLICY);
         headers.insert(header::X_CONTENT_TYPE_OPTIONS, fixed("nosniff"));
         headers.insert(header::REFERRER_POLICY, fixed("no-referrer"));
         if let Some(value) = &self.transport_security {

@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, time::Duration};
 
-use http::HeaderValue;
+use http::{HeaderMap, HeaderValue};
 use ipnet::IpNet;
 
 /// Limits, trusted proxies and headers of a [`Router`](crate::Router).
@@ -20,6 +20,8 @@ pub struct HttpOptions {
     pub cors_allowed_origins: Vec<HeaderValue>,
     /// `max-age` of `Strict-Transport-Security` in whole seconds; `None` leaves the header out.
     pub hsts_max_age: Option<Duration>,
+    /// Added to every response, unless its endpoint has set them: headers of the service's own.
+    pub response_headers: HeaderMap,
     /// What the `type` of a problem begins with: the code follows. A path or a URL.
     pub problem_type_prefix: Cow<'static, str>,
 }
@@ -34,6 +36,7 @@ impl Default for HttpOptions {
             trusted_proxies: Vec::new(),
             cors_allowed_origins: Vec::new(),
             hsts_max_age: None,
+            response_headers: HeaderMap::new(),
             problem_type_prefix: Cow::Borrowed("/problems/"),
         }
     }

@@ -118,8 +118,10 @@ impl DatabaseError {
         if *state == SqlState::QUERY_CANCELED {
             return Self::Timeout { query };
         }
-        if is_outage(state) {
-            return Self::Unreachable(Some(Arc::new(error)));
+        // A server that refuses the connection (a rotated password, a missing database) serves nobody until it is mended.
+        if means_not_now(state) || query == "connect" {
+            let message = format!("{} (SQLSTATE {})", server.message(), state.code());
+            return Self::Unreachable(Some(Arc::new(Message(message))));
         }
         Self::Failed {
             query,
@@ -147,7 +149,7 @@ impl DatabaseError {
 /// Codes that mean "not now" rather than "not like this": connections (08), resources (53), the operator (57), the
 /// system (58), a server that became read-only because it was demoted (25006), and a transaction that lost a conflict
 /// with another one (40).
-fn is_outage(state: &SqlState) -> bool {
+fn means_not_now(state: &SqlState) -> bool {
     let code = state.code();
     ["08", "53", "57", "58", "40"]
         .iter()

@@ -1,4 +1,5 @@
-//! Accounts: what endpoints and the shell both do with them.
+//! Accounts: what endpoints and the shell both do with them. Disabling one, setting its password and `revoke_sessions`
+//! also end its sessions.
 
 use chassis_postgres::DatabaseError;
 

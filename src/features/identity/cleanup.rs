@@ -1,4 +1,4 @@
-//! The periodic task that removes sessions which can no longer be used.
+//! The periodic task that removes the rows of sessions that have ended. `App::start_tasks` starts it; it ends none.
 //!
 //! Every replica runs it; rows that another replica is removing are skipped. It works in batches, so
 //! that no statement holds many locks for long, and pauses between batches for as long as the last

@@ -11,8 +11,10 @@
 //! A refusal changes nothing and has no transaction. It goes to `AuthEvents::refused`, which logs and
 //! counts it.
 //!
-//! The plain rotation of a refresh token is the one write without an observer: it is a single statement,
-//! sent for each active client every few minutes, and is only logged and counted.
+//! The plain rotation of a refresh token has no observer: it is a single statement, sent for each active client every
+//! few minutes, and is only logged and counted. No event at all is made of what changes no rights: a password that is
+//! hashed again at another cost, the time a session was last used, the clean-up. Sessions that end because an account
+//! has too many are part of the event of the sign-in that ended them.
 
 use std::sync::Arc;
 
@@ -304,7 +306,7 @@ impl AuthEvents {
 
     /// Logs and counts an event that is committed.
     ///
-    /// What the operator does on the shell is not counted, except changes of role and state: the
+    /// What the operator does on the shell is neither logged nor counted, except a changed or deleted account: the
     /// metrics of a command end with it.
     pub fn committed(&self, event: &Event) {
         let change = &event.change;

@@ -33,22 +33,26 @@ pub struct Session {
     pub user_agent: Option<String>,
 }
 
-/// Why a session ended before its time.
+/// Why a session ended before its time, and where.
+///
+/// The SQL is `revoke`, `revoke_all` and `open` in `tables/sessions.rs`. Two ends have no reason here: a session that
+/// expires is not written at all, readers compare `expires_at`; and the rows of a deleted account go with it (`ON DELETE
+/// CASCADE` in `migrations/V0002__create_sessions.sql`). The clean-up removes rows of sessions that have ended already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Revocation {
-    /// Its user signed out.
+    /// Its user signed out (`endpoints/logout.rs`), or ended it from the list (`endpoints/revoke_session.rs`).
     Logout,
-    /// Its user signed out everywhere, or ended it from another one.
+    /// Its user signed out everywhere (`endpoints/logout_all.rs`).
     LogoutAll,
-    /// Its user changed the password elsewhere.
+    /// Its user changed the password in another session (`endpoints/change_password.rs`).
     PasswordChange,
-    /// One of its refresh tokens was used twice.
+    /// One of its refresh tokens was used twice (`session_tokens.rs`).
     Reuse,
-    /// There were too many, and it was the oldest.
+    /// There were too many, and it was the oldest (`tables::sessions::open`).
     Limit,
-    /// Its user was disabled.
+    /// Its user was disabled (`accounts.rs`).
     Disabled,
-    /// An operator ended it.
+    /// An operator ended it on the shell (`accounts.rs`).
     Operator,
 }
 

@@ -1,4 +1,5 @@
-//! How a session begins, and how it goes on: pairs of an access token and a refresh token.
+//! How a session begins and goes on, by pairs of an access token and a refresh token; and how it ends when a refresh
+//! token is used twice or an account has too many sessions.
 
 use time::OffsetDateTime;
 

@@ -6,7 +6,7 @@
 //! A handler gets the former through [`Caller::begin`](super::Caller::begin), which checks the caller
 //! under lock. Code without a caller says so by the name of the function that it begins with:
 //! [`Auth::begin_registration`], [`Auth::begin_sign_in`], [`Auth::begin_refresh`],
-//! [`Auth::begin_for_operator`], and the constructors of [`SingleStatement`].
+//! [`Auth::begin_rehash`], [`Auth::begin_for_operator`], and the constructors of [`SingleStatement`].
 //!
 //! # The order of locks
 //!
@@ -273,9 +273,9 @@ impl Auth {
     }
 }
 
-/// A connection for one statement that writes without a transaction of its own.
+/// A connection without a transaction: each statement commits by itself.
 ///
-/// For code without a caller whose one statement is a transaction by itself.
+/// For code without a caller.
 pub(super) struct SingleStatement(Connection);
 
 impl SingleStatement {
