@@ -92,12 +92,10 @@ impl Section for ServiceSettings {
     fn read(values: &Values) -> Result<Self, SettingError> {
         let host = values.read(&chassis_server::HOST)?;
         let admin = values.read(&ADMIN_PORT)?;
+        // Two listeners on port 0 are given two ports.
+        let is_fixed = admin.is_some_and(|port| port != 0);
         let admin = admin.map(|port| ListenAddress::Tcp { host, port });
-        // Port 0 takes a free one, so two of them are two ports.
-        let is_fixed =
-            |address: &ListenAddress| !matches!(address, ListenAddress::Tcp { port: 0, .. });
-        let public = ServerOptions::read(values)?.listen;
-        if admin.as_ref() == Some(&public) && is_fixed(&public) {
+        if is_fixed && admin == Some(ServerOptions::read(values)?.listen) {
             return Err(values.unusable(&ADMIN_PORT, "another port than PORT"));
         }
         Ok(Self {
@@ -193,6 +191,8 @@ mod tests {
             read(&same).unwrap_err().to_string(),
             "ADMIN_PORT (from the environment): expected another port than PORT"
         );
+        let free = [("PORT", "0"), ("ADMIN_PORT", "0")];
+        assert_eq!(read(&free).unwrap(), admin(0));
         // A service on a unix socket does not take PORT.
         let [port, admin_port] = same;
         let socket = [port, admin_port, ("LISTEN_SOCKET", "/run/notes.sock")];
