@@ -31,7 +31,11 @@ pub fn features(app: &App) -> Vec<Feature> {
             .push(operations::metrics(&app.operations));
     }
     let mut features = Vec::from(identity::endpoints(&app.auth));
-    features.extend([operations, api_docs::endpoints(&app.documentation)]);
+    features.extend([
+        // One line per feature, in the order of the documentation.
+        operations,
+        api_docs::endpoints(&app.documentation),
+    ]);
     features
 }
 

@@ -60,9 +60,9 @@ fn lines(names: &Names, fields: &[Field]) -> Vec<Line> {
         ),
         line(
             "src/app.rs",
-            format!("        {plural},"),
-            Side::Below,
-            "    features::{",
+            format!("use crate::features::{plural};"),
+            Side::Above,
+            "use crate::{",
         ),
         line(
             "src/app.rs",
@@ -81,9 +81,9 @@ fn lines(names: &Names, fields: &[Field]) -> Vec<Line> {
         ),
         line(
             "src/routes.rs",
-            format!("    features.push(features::{plural}::endpoints(&app.{plural}, &app.auth));"),
-            Side::Below,
-            "    let mut features = ",
+            format!("        features::{plural}::endpoints(&app.{plural}, &app.auth),"),
+            Side::Above,
+            "        operations,",
         ),
         line(
             "src/grants.rs",
