@@ -200,7 +200,9 @@ pub(super) fn unwire(file: &str, text: &str, names: &Names, fields: &[Field]) ->
 mod tests {
     use super::*;
 
-    const APP: &str = "use crate::{
+    const APP: &str = "//! The composition root.
+
+use crate::{
     features::{
         identity::Auth,
     },
