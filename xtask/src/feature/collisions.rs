@@ -225,11 +225,7 @@ fn taken_in_app(app: &str, name: &str) -> anyhow::Result<Option<&'static str>> {
     let file = syn::parse_file(app).context("src/app.rs is not Rust")?;
     for item in &file.items {
         match item {
-            Item::Use(item) => {
-                if binds(&item.tree, None, name) {
-                    return Ok(Some("an import"));
-                }
-            }
+            Item::Use(item) if binds(&item.tree, None, name) => return Ok(Some("an import")),
             Item::Struct(item) if item.ident == "App" => {
                 let mut fields = item.fields.iter().filter_map(|field| field.ident.as_ref());
                 if fields.any(|field| field == name) {
