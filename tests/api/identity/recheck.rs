@@ -259,19 +259,14 @@ SELECT tablename::text
 FROM pg_tables
 WHERE schemaname = current_schema() AND tablename <> 'rate_limits'
 ORDER BY tablename";
-    let mut all = String::new();
+    let mut all = Vec::new();
     for table in database.query(sql, &[]).await.unwrap() {
         let table: String = table.get(0);
         let sql = format!("SELECT string_agg(t::text, ';' ORDER BY t::text) FROM {table} AS t");
         let rows: Option<String> = database.query_one(&sql, &[]).await.unwrap().get(0);
-        all.extend([
-            table,
-            ": ".to_owned(),
-            rows.unwrap_or_default(),
-            "\n".to_owned(),
-        ]);
+        all.push(format!("{table}: {}", rows.unwrap_or_default()));
     }
-    all
+    all.join("\n")
 }
 
 /// Waits until a statement on this database waits for a lock.

@@ -41,9 +41,9 @@ fn lines(names: &Names) -> Vec<Line> {
         ),
         line(
             "src/app.rs",
-            format!("        {plural},"),
-            Side::Below,
-            "    features::{",
+            format!("use crate::features::{plural};"),
+            Side::Above,
+            "use crate::{",
         ),
         line(
             "src/app.rs",
@@ -62,9 +62,9 @@ fn lines(names: &Names) -> Vec<Line> {
         ),
         line(
             "src/routes.rs",
-            format!("    features.push(features::{plural}::endpoints(&app.{plural}, &app.auth));"),
-            Side::Below,
-            "    let mut features = ",
+            format!("        features::{plural}::endpoints(&app.{plural}, &app.auth),"),
+            Side::Above,
+            "        operations,",
         ),
         line(
             "src/grants.rs",
@@ -156,7 +156,9 @@ pub(super) fn unwire(file: &str, text: &str, names: &Names) -> Option<String> {
 mod tests {
     use super::*;
 
-    const APP: &str = "use crate::{
+    const APP: &str = "//! The composition root.
+
+use crate::{
     features::{
         identity::Auth,
     },
