@@ -1,12 +1,11 @@
 //! Accounts, credentials and sessions: who exists, who is calling, and what administrators may change.
 //!
-//! The three share transactions, so they are one feature: disabling an account ends its
-//! sessions, a changed password ends the other ones, and a request that changes something
-//! is checked again inside the transaction that writes.
+//! The three share transactions, so they are one feature: disabling an account ends its sessions, a changed password ends
+//! the others, and a request that changes something is checked again inside the transaction that writes.
 //!
-//! An access token only names its session. Session and user are read on each request, so that a
-//! sign-out, a lowered role or a disabled account counts at once, on every replica. A refresh token is good for one exchange; one that is presented again later
-//! reveals that two parties hold it, and ends the session.
+//! An access token only names its session. Session and user are read on each request, so that a sign-out, a lowered role
+//! or a disabled account counts at once, on every replica. A refresh token is good for one exchange; one that comes back
+//! later reveals that two parties hold it, and ends the session.
 //!
 //! Endpoints: everything below `/auth`, `/users` and `/users/{id}`.
 

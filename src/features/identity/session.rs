@@ -35,24 +35,25 @@ pub struct Session {
 
 /// Why a session ended before its time, and where.
 ///
-/// The SQL is `revoke`, `revoke_all` and `open` in `tables/sessions.rs`. Two ends have no reason here: a session that
-/// expires is not written at all, readers compare `expires_at`; and the rows of a deleted account go with it (`ON DELETE
-/// CASCADE` in `migrations/V0002__create_sessions.sql`). The clean-up removes rows of sessions that have ended already.
+/// The SQL is `revoke`, `revoke_all` and `open` in `tables/sessions.rs`. Two ends have no reason here: nothing writes when
+/// a session expires, readers compare `expires_at`; and the rows of a deleted account (`delete` in `accounts.rs`, which
+/// administrators and operators share) go with it (`ON DELETE CASCADE` in
+/// `migrations/V0002__create_sessions.sql`). The clean-up removes rows of sessions that have ended already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Revocation {
     /// Its user signed out (`endpoints/logout.rs`), or ended it from the list (`endpoints/revoke_session.rs`).
     Logout,
     /// Its user signed out everywhere (`endpoints/logout_all.rs`).
     LogoutAll,
-    /// Its user changed the password in another session (`endpoints/change_password.rs`).
+    /// Its user changed the password (`endpoints/change_password.rs`), which spares only the session that did it.
     PasswordChange,
-    /// One of its refresh tokens was used twice (`session_tokens.rs`).
+    /// One of its refresh tokens came back later than a lost reply explains (`session_tokens.rs`).
     Reuse,
-    /// There were too many, and it was the oldest (`tables::sessions::open`).
+    /// Its user signed in or up (`session_tokens.rs`) once more than the limit, and it was the oldest (`open`).
     Limit,
     /// Its user was disabled (`accounts.rs`).
     Disabled,
-    /// An operator ended it on the shell (`accounts.rs`).
+    /// An operator ended it, or set the password of its user, on the shell (`accounts.rs`).
     Operator,
 }
 

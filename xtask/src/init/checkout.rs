@@ -163,14 +163,18 @@ mod tests {
     #[test]
     fn modules_are_files_and_folders_of_sources_and_tests() {
         let checkout = Checkout {
-            files: ["src/web/site.rs", "tests/api/main.rs", "docs/security.md"]
-                .map(PathBuf::from)
-                .to_vec(),
+            files: [
+                "src/shared/site.rs",
+                "tests/api/main.rs",
+                "docs/security.md",
+            ]
+            .map(PathBuf::from)
+            .to_vec(),
             revision: None,
             remote: None,
         };
 
-        let expected = ["api", "main", "site", "web"];
+        let expected = ["api", "main", "shared", "site"];
         assert!(checkout.modules().iter().eq(expected));
     }
 }

@@ -286,6 +286,8 @@ WHERE user_id = $1 AND revoked_at IS NULL AND ($4::uuid IS NULL OR id <> $4)",
 );
 
 /// Ends every session of a user, except perhaps one. Returns how many.
+///
+/// Expired sessions too: another replica, whose clock is behind, may still take them for live ones.
 pub(in crate::features::identity) async fn revoke_all(
     db: &impl Writer,
     user_id: UserId,
