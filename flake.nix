@@ -19,12 +19,12 @@
         "aarch64-darwin"
       ];
 
-      # The rooms of nix/ for one package set. Each file is a function of the others, by name.
-      roomsOf =
+      # The files of nix/ for one package set. Each file is a function of the others, by name.
+      partsOf =
         pkgs:
         let
-          open = file: import file rooms;
-          rooms = {
+          open = file: import file parts;
+          parts = {
             inherit self inputs pkgs;
             inherit (pkgs) lib;
             crane = inputs.crane.mkLib pkgs;
@@ -42,27 +42,27 @@
             vmTest = open ./nix/vm-test.nix; # the module on a NixOS machine, under load
           };
         in
-        rooms;
+        parts;
 
-      each = pick: lib.genAttrs systems (system: pick (roomsOf nixpkgs.legacyPackages.${system}));
+      each = pick: lib.genAttrs systems (system: pick (partsOf nixpkgs.legacyPackages.${system}));
     in
     {
       packages = each (
-        rooms:
+        parts:
         {
-          default = rooms.package.program;
+          default = parts.package.program;
         }
-        // rooms.docker.packages
+        // parts.docker.packages
       );
-      apps = each (rooms: rooms.apps);
-      devShells = each (rooms: {
-        default = rooms.shell;
+      apps = each (parts: parts.apps);
+      devShells = each (parts: {
+        default = parts.shell;
       });
-      checks = each (rooms: rooms.checks);
-      formatter = each (rooms: rooms.format.formatter);
+      checks = each (parts: parts.checks);
+      formatter = each (parts: parts.format.formatter);
 
       overlays.default = final: _: {
-        warp-skeleton = (roomsOf final).package.program;
+        warp-skeleton = (partsOf final).package.program;
       };
       nixosModules.default = import ./nix/module.nix self; # systemd units, database, nginx
       # until init

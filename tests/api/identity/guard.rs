@@ -9,7 +9,7 @@ use warp_skeleton::features::identity::{Role, UserChange};
 
 use crate::support::{Answer, SECRET, TestApp};
 
-/// Every endpoint of these rooms behind a guard, and the lowest role that it admits.
+/// Every endpoint of these features behind a guard, and the lowest role that it admits.
 const GUARDED: [(Method, &str, Role); 8] = [
     (Method::POST, "/auth/logout", Role::Viewer),
     (Method::POST, "/auth/logout-all", Role::Viewer),

@@ -51,7 +51,7 @@ fn collect(folder: &Path, found: &mut Vec<Statement>) {
     }
 }
 
-/// Every statement of the rooms.
+/// Every statement of the features.
 fn statements() -> Vec<Statement> {
     let mut found = Vec::new();
     let features = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/features");
