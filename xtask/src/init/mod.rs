@@ -309,8 +309,19 @@ fn adapt_settings(root: &Path, project: &Project) -> anyhow::Result<bool> {
     let (old, new) = (project.old.snake(), project.new.snake());
     edit(&root.join(".env"), |line| match line.split_once('=') {
         Some((key @ ("DB_NAME" | "DB_USER"), value)) if value == old => format!("{key}={new}"),
+        Some(("MIGRATE_DATABASE_URL", url)) => {
+            let url = owners_url(url, &old, &new).unwrap_or_else(|| url.to_owned());
+            format!("MIGRATE_DATABASE_URL={url}")
+        }
         _ => line.to_owned(),
     })
+}
+
+/// The URL that `scripts/postgres` made for the role that owns the old database, for the new one.
+fn owners_url(url: &str, old: &str, new: &str) -> Option<String> {
+    let rest = url.strip_prefix(&format!("postgres://{old}_owner:"))?;
+    let server = rest.strip_suffix(&format!("/{old}"))?;
+    Some(format!("postgres://{new}_owner:{server}/{new}"))
 }
 
 fn edit(path: &Path, line: impl Fn(&str) -> String) -> anyhow::Result<bool> {
@@ -357,7 +368,7 @@ fn report(project: &Project, changes: &Changes, other_database: bool) -> String 
     });
     if other_database {
         lines.push(format!(
-            "In .env, DB_NAME and DB_USER are {} now: make dev begins with an empty database.",
+            "In .env, database and roles are called after {} now: make dev begins with an empty database.",
             new.snake()
         ));
     }
@@ -413,5 +424,20 @@ mod tests {
         assert!(said.contains("its own name already, orders"), "{said}");
         assert!(said.contains("began as old-thing 1.2.3"), "{said}");
         assert!(said.contains("git revert"), "{said}");
+    }
+
+    #[test]
+    fn only_the_url_that_was_made_for_the_owner_is_made_for_another() {
+        let url = |text| owners_url(text, "old_thing", "orders");
+
+        let ours = "postgres://old_thing_owner:s3cret@127.0.0.1:5433/old_thing";
+        let renamed = "postgres://orders_owner:s3cret@127.0.0.1:5433/orders";
+        assert_eq!(url(ours).as_deref(), Some(renamed));
+        for other in [
+            "postgres://old_thing:s3cret@127.0.0.1:5433/old_thing",
+            "postgres://old_thing_owner:s3cret@127.0.0.1:5433/shop",
+        ] {
+            assert_eq!(url(other), None, "{other}");
+        }
     }
 }
