@@ -2,7 +2,7 @@
 
 use include_dir::{Dir, include_dir};
 
-use chassis_postgres::{MigrationError, Migrations};
+use chassis_postgres::{DatabaseSettings, MigrationError, Migrations};
 
 static FOLDER: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/migrations");
 
@@ -26,6 +26,17 @@ pub fn advise(error: MigrationError) -> anyhow::Error {
         _ => return error.into(),
     };
     anyhow::anyhow!("{error}{advice}")
+}
+
+/// The service does not see what was migrated: its settings and `MIGRATE_DATABASE_URL` lead to different places.
+#[must_use]
+pub fn elsewhere(settings: &DatabaseSettings) -> anyhow::Error {
+    anyhow::anyhow!(
+        "the schema is complete in {}, where MIGRATE_DATABASE_URL leads, and not in {}, where the service reads and \
+         writes: both have to be the same database and schema",
+        settings.migration_target.describe(),
+        settings.target.describe()
+    )
 }
 
 #[cfg(test)]

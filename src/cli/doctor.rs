@@ -12,7 +12,7 @@ use tokio_postgres::Client;
 use super::{healthcheck, listen::bind};
 use crate::{
     grants,
-    migrations::{MIGRATIONS, advise},
+    migrations::{self, MIGRATIONS, advise},
     settings::Settings,
     shared::clock::Clock,
 };
@@ -42,6 +42,9 @@ pub(super) async fn run(settings: &Settings) -> anyhow::Result<ExitCode> {
     }
     if let Ok(client) = super::reach(&settings.database, &settings.database.target).await {
         findings.push(("role", role(settings, &client).await));
+        if settings.database.targets().nth(1).is_some() {
+            findings.push(("schema of the service", seen(settings, &client).await));
+        }
     }
     if let Ok(client) = super::connect(settings).await {
         findings.push(("schema", schema(&client).await));
@@ -117,6 +120,17 @@ async fn schema(client: &Client) -> Finding {
             "{} migrations applied, none pending",
             status.applied.len()
         )),
+    }
+}
+
+/// Whether the service sees what goes another way to be migrated.
+async fn seen(settings: &Settings, client: &Client) -> Finding {
+    match MIGRATIONS.status(client).await {
+        Err(error) => Fault(advise(error).to_string()),
+        Ok(status) if !status.pending.is_empty() => {
+            Fault(migrations::elsewhere(&settings.database).to_string())
+        }
+        Ok(_) => Fine("it sees every migration".to_owned()),
     }
 }
 

@@ -4,7 +4,7 @@ use std::{convert::Infallible, process::ExitCode, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use chassis_http::Router;
-use chassis_postgres::{ConnectionTarget, DatabaseSettings, Grants, MigrationError};
+use chassis_postgres::{ConnectionTarget, DatabaseSettings, Grants, MigrationError, Status};
 use chassis_server::{ServerHandle, ShutdownSignals};
 use chassis_settings::AppEnv;
 use chassis_telemetry::{LogStream, Telemetry};
@@ -17,7 +17,7 @@ use crate::{
     app::App,
     features::operations::Lifecycle,
     grants,
-    migrations::{MIGRATIONS, advise},
+    migrations::{self, MIGRATIONS, advise},
     program::{PROGRAM, REVISION, VERSION},
     routes,
     settings::Settings,
@@ -181,34 +181,43 @@ async fn prepare(settings: &Settings, migrate: bool) -> anyhow::Result<()> {
     let (app_env, settings) = (settings.app_env, &settings.database);
     let grants = grants::of(settings);
     let started = Instant::now();
-    // When migrations go another way, that is the last one.
-    let mut client = None;
-    for target in settings.targets() {
-        let found = find(settings, target, started).await?;
-        if client.is_none() && app_env == AppEnv::Production {
-            let within = settings.attempt_after(started.elapsed());
-            warn_of_privileges(&grants, &found, within).await;
-        }
-        client = Some(found);
+    let mut service = find(settings, &settings.target, started).await?;
+    if app_env == AppEnv::Production {
+        let within = settings.attempt_after(started.elapsed());
+        warn_of_privileges(&grants, &service, within).await;
     }
-    let mut client = client.context("there is always a database to find")?;
+    // When migrations go another way.
+    let mut other = match settings.targets().nth(1) {
+        Some(target) => Some(find(settings, target, started).await?),
+        None => None,
+    };
+    let migrating = other.as_mut().unwrap_or(&mut service);
     if migrate {
-        for migration in MIGRATIONS.up(&mut client, &grants).await.map_err(advise)? {
+        for migration in MIGRATIONS.up(migrating, &grants).await.map_err(advise)? {
             tracing::info!(migration, "migration_applied");
         }
     }
-    let within = settings.attempt_after(started.elapsed());
-    let status = tokio::time::timeout(within, MIGRATIONS.status(&client)).await;
-    let status = status
-        .context("the database stopped answering")?
-        .map_err(advise)?;
-    if !status.pending.is_empty() {
-        return Err(advise(MigrationError::Pending(status.pending)));
+    let migrated = schema(migrating, settings.attempt_after(started.elapsed())).await?;
+    if !migrated.pending.is_empty() {
+        return Err(advise(MigrationError::Pending(migrated.pending)));
     }
-    for migration in status.newer {
+    for migration in migrated.newer {
         tracing::warn!(migration, "migration_is_newer_than_this_program");
     }
+    if other.is_some() {
+        let seen = schema(&service, settings.attempt_after(started.elapsed())).await?;
+        if !seen.pending.is_empty() {
+            return Err(migrations::elsewhere(settings));
+        }
+    }
     Ok(())
+}
+
+async fn schema(client: &Client, within: Duration) -> anyhow::Result<Status> {
+    let status = tokio::time::timeout(within, MIGRATIONS.status(client)).await;
+    status
+        .context("the database stopped answering")?
+        .map_err(advise)
 }
 
 /// Says when the service's role could do more damage than its job needs. It serves all the same, also when the database

@@ -215,6 +215,24 @@ async fn a_way_past_the_pooler_does_not_hide_that_the_pooler_is_out() {
 }
 
 #[tokio::test]
+async fn migrations_that_went_to_another_database_are_not_taken_for_the_services() {
+    let (migrated, empty) = (
+        cluster::new_database().await,
+        cluster::empty_database().await,
+    );
+    let settings = [("MIGRATE_DATABASE_URL", migrated.as_str())];
+
+    let mut service = Service::spawn(&empty, &settings, &["--migrate"]);
+
+    assert_eq!(service.ended().code(), Some(1));
+    let line = service.failure();
+    assert!(line.contains("both have to be the same database"), "{line}");
+    let doctor = run(&empty, &settings, &["doctor"], "");
+    let doctor = String::from_utf8_lossy(&doctor.stdout);
+    assert!(doctor.contains("FAIL schema of the service"), "{doctor}");
+}
+
+#[tokio::test]
 async fn a_command_line_that_makes_no_sense_is_told_as_a_line_of_the_log() {
     let mut service = Service::spawn(NOWHERE, &[], &["--bogus"]);
 

@@ -216,16 +216,14 @@ impl Migrations {
 
     /// Compares a database with the folder. What cannot be reconciled is an error.
     pub async fn status(&self, client: &Client) -> Result<Status, MigrationError> {
-        let table = client
-            .query_one(
-                "SELECT to_regclass('refinery_schema_history') IS NOT NULL AS present",
-                &[],
-            )
-            .await?;
-        if !table.try_get::<_, bool>("present")? {
+        // Not prepared: the connection may lead through a pooler.
+        let present = "SELECT to_regclass('refinery_schema_history') IS NOT NULL AS present";
+        let table = client.query_typed(present, &[]).await?;
+        let table = table.first().map(|row| row.try_get("present"));
+        if !table.transpose()?.unwrap_or(false) {
             return self.compare(Vec::new());
         }
-        let rows = client.query(HISTORY.sql(), &[]).await?;
+        let rows = client.query_typed(HISTORY.sql(), &[]).await?;
         self.compare(
             rows.iter()
                 .map(Applied::try_from)
