@@ -19,6 +19,7 @@ mod tables;
 
 pub use self::{
     error::Error,
+    filter::SourceAttempt,
     key::LimitKey,
     service::Limits,
     settings::{LimitSettings, OnFailure},

@@ -93,6 +93,30 @@ impl Limits {
         Ok(Some(status.unwrap_or(here)))
     }
 
+    /// Looks whether the client's network has attempts of the class `auth` left, and counts nothing.
+    pub(super) async fn peek_source(&self, ip: Option<IpAddr>) -> Result<(), Error> {
+        self.peek_source_here(ip)?;
+        let (Some(parts), Some(ip)) = (&self.0, ip) else {
+            return Ok(());
+        };
+        let key = LimitKey::new("source", ClientNetwork::of(ip).address());
+        let looked = rate_limits::peek(parts.database.read_pool(), key, &parts.quotas.auth);
+        let looked = parts.in_table("rate_limits_peek", looked).await?;
+        looked.transpose().map_err(Error::Source)?;
+        Ok(())
+    }
+
+    /// The same in the memory of this process only.
+    pub(super) fn peek_source_here(&self, ip: Option<IpAddr>) -> Result<(), Error> {
+        let (Some(parts), Some(ip)) = (&self.0, ip) else {
+            return Ok(());
+        };
+        let (source, now) = (ClientNetwork::of(ip), parts.clock.now().into());
+        let here = parts.count(parts.sources.peek(&source, now));
+        here.map_err(Error::Source)?;
+        Ok(())
+    }
+
     /// Counts an attempt against an account, or whatever else the key stands for.
     pub async fn take(&self, key: LimitKey) -> Result<(), Error> {
         let Some(parts) = &self.0 else { return Ok(()) };
@@ -105,17 +129,25 @@ impl Limits {
 impl Parts {
     /// Takes a token from a bucket that all replicas share. `None` when the attempt could not be counted and is allowed.
     async fn take(&self, quota: &Quota, key: LimitKey) -> Result<Option<TakeResult>, Error> {
-        let taken = tokio::time::timeout(DATABASE_TIMEOUT, async {
+        self.in_table("rate_limits_take", async {
             let connection = self.database.connection().await?;
             rate_limits::take(&connection, key, quota).await
-        });
-        let late = DatabaseError::Timeout {
-            query: "rate_limits_take",
-        };
-        match (taken.await.unwrap_or(Err(late)), self.on_failure) {
-            (Ok(taken), _) => {
+        })
+        .await
+    }
+
+    /// Asks the table. `None` when it cannot be asked and the attempt is allowed.
+    async fn in_table(
+        &self,
+        query: &'static str,
+        asked: impl Future<Output = Result<TakeResult, DatabaseError>>,
+    ) -> Result<Option<TakeResult>, Error> {
+        let asked = tokio::time::timeout(DATABASE_TIMEOUT, asked);
+        let late = DatabaseError::Timeout { query };
+        match (asked.await.unwrap_or(Err(late)), self.on_failure) {
+            (Ok(found), _) => {
                 self.counting.store(true, Ordering::Relaxed);
-                Ok(Some(self.count(taken)))
+                Ok(Some(self.count(found)))
             }
             (Err(error), OnFailure::Allow) => {
                 if self.counting.swap(false, Ordering::Relaxed) {

@@ -4,7 +4,7 @@ use futures_util::future::join_all;
 use serde_json::json;
 
 use super::{guess_from, let_fill, limited, try_sign_in_from};
-use crate::support::TestApp;
+use crate::support::{TestApp, Tokens};
 
 const HERE: &str = "192.0.2.1";
 
@@ -78,6 +78,63 @@ async fn registrations_sign_ins_and_refreshes_draw_on_one_bucket() {
     refused.assert_problem(429, "too_many_requests");
     app.try_refresh("nonsense").await.assert_status(429);
     assert_eq!(app.count("SELECT count(*) FROM users").await, 1);
+}
+
+#[tokio::test]
+async fn thirty_nine_people_behind_one_address_may_refresh_at_once() {
+    let app = TestApp::with(&[]).await;
+    let limited = app.replica_with(&[("RATE_LIMIT", "on")]);
+    let mut tokens = Vec::new();
+    for _ in 0..39 {
+        let user = app.user().create().await;
+        tokens.push(app.sign_in(&user).await.refresh);
+    }
+
+    let answers = join_all(tokens.iter().map(|token| limited.try_refresh(token))).await;
+
+    let statuses: Vec<_> = answers
+        .iter()
+        .map(|answer| answer.status.as_u16())
+        .collect();
+    assert_eq!(statuses, [200; 39]);
+    assert_eq!(app.count("SELECT count(*) FROM rate_limits").await, 0);
+}
+
+#[tokio::test]
+async fn by_the_form_a_refresh_counts_no_more_than_by_json() {
+    let app = limited(&[("RATE_LIMIT_AUTH_BURST", "2")]).await;
+    let user = app.user().create().await;
+    let mut token = app.sign_in(&user).await.refresh;
+    let form = async |token: &str| {
+        let pairs = [("grant_type", "refresh_token"), ("refresh_token", token)];
+        app.post("/auth/token").form(&pairs).send().await
+    };
+
+    for _ in 0..4 {
+        token = Tokens::of(&form(&token).await).refresh;
+    }
+    let (refused, limited) = (form("nonsense").await, form("nonsense").await);
+
+    refused.assert_status(400);
+    limited.assert_problem(429, "too_many_requests");
+}
+
+#[tokio::test]
+async fn refused_refreshes_count_on_every_replica() {
+    let app = limited(&[("RATE_LIMIT_AUTH_BURST", "3")]).await;
+    let other = app.replica();
+    let user = app.user().create().await;
+    let token = app.sign_in(&user).await.refresh;
+    for _ in 0..2 {
+        app.try_refresh("nonsense").await.assert_status(401);
+    }
+
+    // Whatever comes next, nothing is left, though the other replica counted none of them.
+    let refused = other.try_refresh(&token).await;
+
+    refused.assert_problem(429, "too_many_requests");
+    let_fill(&app, 61).await;
+    other.try_refresh(&token).await.assert_status(200);
 }
 
 #[tokio::test]

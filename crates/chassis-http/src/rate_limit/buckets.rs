@@ -59,6 +59,15 @@ impl<K: Hash + Eq> Buckets<K> {
         Ok(status)
     }
 
+    /// Looks at the bucket of this key at the time `now`, and takes nothing: what the next [`Buckets::take`] would find.
+    ///
+    /// For what is counted only when it turns out to have been wrong.
+    pub fn peek(&self, key: &K, now: SystemTime) -> TakeResult {
+        let full_at = self.shard(key).get(key).copied().unwrap_or(now);
+        let full_in = full_at.duration_since(now).unwrap_or_default();
+        self.quota.peek(full_in)
+    }
+
     fn shard(&self, key: &K) -> MutexGuard<'_, HashMap<K, SystemTime>> {
         let hash = self.hasher.hash_one(key);
         let index = usize::try_from(hash % SHARDS as u64).unwrap_or_default();
@@ -113,6 +122,21 @@ mod tests {
         assert_eq!(taken, left);
         let refused = buckets.take(1, at(0)).unwrap_err();
         assert_eq!(refused.retry_after, Duration::from_secs(1));
+    }
+
+    #[test]
+    fn a_look_takes_nothing_and_finds_what_the_next_attempt_will() {
+        let (buckets, quota) = (buckets(60, 2), Quota::new("test", 60, 2));
+
+        for _ in 0..5 {
+            assert_eq!(buckets.peek(&1, at(0)), Ok(quota.status(Duration::ZERO)));
+        }
+        buckets.take(1, at(0)).unwrap();
+        buckets.take(1, at(0)).unwrap();
+
+        assert_eq!(buckets.peek(&1, at(0)), buckets.take(1, at(0)));
+        assert!(buckets.peek(&1, at(0)).is_err() && buckets.peek(&2, at(0)).is_ok());
+        assert!(buckets.peek(&1, at(1000)).is_ok());
     }
 
     #[test]

@@ -28,10 +28,10 @@ pub struct Quota {
     interval: Duration,
 }
 
-/// The outcome of taking a token.
+/// The outcome of taking a token, or of looking whether there is one.
 pub type TakeResult = Result<RateLimitStatus, RateLimited>;
 
-/// What is left in a bucket after a token was taken from it.
+/// What is left in a bucket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RateLimitStatus {
     quota: Quota,
@@ -73,7 +73,7 @@ impl Quota {
         self.interval * self.burst
     }
 
-    /// The status of a bucket that is full in `full_in`, the token just taken included.
+    /// The status of a bucket that is full in `full_in`.
     #[must_use]
     pub fn status(&self, full_in: Duration) -> RateLimitStatus {
         let left = self.window().saturating_sub(full_in);
@@ -95,15 +95,21 @@ impl Quota {
         }
     }
 
-    /// Takes a token from a bucket that is full in `full_in`, which is moved only if there is a token.
+    /// What taking a token from a bucket that is full in `full_in` would find: the status before it, or the refusal.
     ///
     /// After a clock was set back a bucket can look emptier than empty; it is taken for empty.
-    pub(super) fn take(&self, full_in: &mut Duration) -> TakeResult {
-        let held = (*full_in).min(self.window());
+    pub fn peek(&self, full_in: Duration) -> TakeResult {
+        let held = full_in.min(self.window());
         if held + self.interval > self.window() {
             return Err(self.exceeded(held));
         }
-        *full_in = held + self.interval;
+        Ok(self.status(held))
+    }
+
+    /// Takes a token from a bucket that is full in `full_in`, which is moved only if there is a token.
+    pub(super) fn take(&self, full_in: &mut Duration) -> TakeResult {
+        self.peek(*full_in)?;
+        *full_in = (*full_in).min(self.window()) + self.interval;
         Ok(self.status(*full_in))
     }
 }

@@ -8,7 +8,10 @@ use utoipa::ToSchema;
 use warp::reply::Response;
 
 use super::tokens_view::TokensView;
-use crate::features::identity::{Auth, problems::INVALID_TOKEN};
+use crate::features::{
+    identity::{Auth, Error, TokenPair, problems::INVALID_TOKEN},
+    limits::SourceAttempt,
+};
 
 /// A refresh token to exchange.
 #[derive(Deserialize, ToSchema)]
@@ -24,15 +27,34 @@ pub(super) fn endpoint(auth: &Auth) -> Endpoint {
         "Exchange a refresh token",
         presented_token(),
     )
-    .rate_limited(auth.limits().per_source())
+    .rate_limited(auth.limits().per_source_by_handler())
     .body::<RefreshSession>()
     .responds::<TokensView>(StatusCode::OK)
     .problems(&[&INVALID_TOKEN])
+    .extract(auth.limits().attempt())
     .with(auth.clone())
     .handler(handle)
 }
 
-async fn handle(request: RefreshSession, auth: Auth) -> Result<Response, Problem> {
-    let pair = auth.refresh(request.refresh_token.expose_secret()).await?;
+async fn handle(
+    request: RefreshSession,
+    attempt: SourceAttempt,
+    auth: Auth,
+) -> Result<Response, Problem> {
+    let pair = refresh(&auth, request.refresh_token.expose_secret(), &attempt).await?;
     Ok(json(StatusCode::OK, &TokensView::from(pair)))
+}
+
+/// Exchanges a refresh token. Only one that is refused counts as an attempt.
+pub(super) async fn refresh(
+    auth: &Auth,
+    token: &str,
+    attempt: &SourceAttempt,
+) -> Result<TokenPair, Error> {
+    attempt.peek().await?;
+    let exchanged = auth.refresh(token).await;
+    if let Err(Error::InvalidRefreshToken) = exchanged {
+        attempt.count().await?;
+    }
+    exchanged
 }

@@ -18,10 +18,13 @@ use utoipa::{
 };
 use warp::{Filter, filters::BoxedFilter, reply::Response};
 
-use super::tokens_view::TokensView;
-use crate::features::identity::{
-    Auth, ClientInfo, Email, Error, TokenPair, client_info::client_info, event::Attempt,
-    problems::INVALID_CREDENTIALS,
+use super::{refresh::refresh, tokens_view::TokensView};
+use crate::features::{
+    identity::{
+        Auth, ClientInfo, Email, Error, TokenPair, client_info::client_info, event::Attempt,
+        problems::INVALID_CREDENTIALS,
+    },
+    limits::SourceAttempt,
 };
 
 /// An account's address and password.
@@ -64,7 +67,7 @@ struct TokenErrorView {
 
 pub(super) fn endpoint(auth: &Auth) -> Endpoint {
     post("/auth/token", "Sign in", public())
-        .rate_limited(auth.limits().per_source())
+        .rate_limited(auth.limits().per_source_by_handler())
         .with_schema::<SignIn>()
         .with_schema::<TokenForm>()
         .with_schema::<TokenErrorView>()
@@ -73,6 +76,7 @@ pub(super) fn endpoint(auth: &Auth) -> Endpoint {
         .responds_with(StatusCode::BAD_REQUEST, form_failure_doc())
         .problems(&[&INVALID_CREDENTIALS])
         .extract(client_info())
+        .extract(auth.limits().attempt())
         .with(auth.clone())
         .handler(handle)
 }
@@ -104,10 +108,12 @@ fn form_failure_doc() -> ResponseDoc {
 async fn handle(
     (media_type, body): (MediaType, Bytes),
     client: ClientInfo,
+    attempt: SourceAttempt,
     auth: Auth,
 ) -> Result<Response, Problem> {
     match media_type {
         MediaType::Json => {
+            attempt.count().await.map_err(Error::from)?;
             let request: SignIn = parse_json(&body)?;
             let mut errors = ValidationErrors::new();
             let Some(email) = errors.check("/email", Email::parse(&request.email)) else {
@@ -116,10 +122,17 @@ async fn handle(
             let pair = sign_in(&auth, &email, request.password, client).await?;
             Ok(json(StatusCode::OK, &TokensView::from(pair)))
         }
-        MediaType::Form => match GrantRequest::parse(&body) {
-            Ok(request) => form_response(request.answer(&auth, client).await),
-            Err(error) => Ok(json(StatusCode::BAD_REQUEST, &error)),
-        },
+        MediaType::Form => {
+            let request = GrantRequest::parse(&body);
+            // A refresh token counts when it is refused, anything else as it comes.
+            if !matches!(request, Ok(GrantRequest::RefreshToken(_))) {
+                attempt.count().await.map_err(Error::from)?;
+            }
+            match request {
+                Ok(request) => form_response(request.answer(&auth, client, &attempt).await),
+                Err(error) => Ok(json(StatusCode::BAD_REQUEST, &error)),
+            }
+        }
     }
 }
 
@@ -184,13 +197,18 @@ impl GrantRequest {
         }
     }
 
-    async fn answer(self, auth: &Auth, client: ClientInfo) -> Result<TokenPair, Error> {
+    async fn answer(
+        self,
+        auth: &Auth,
+        client: ClientInfo,
+        attempt: &SourceAttempt,
+    ) -> Result<TokenPair, Error> {
         match self {
             Self::Password { username, password } => {
                 let email = Email::parse(&username).map_err(|_| Error::InvalidCredentials)?;
                 sign_in(auth, &email, password, client).await
             }
-            Self::RefreshToken(token) => auth.refresh(token.expose_secret()).await,
+            Self::RefreshToken(token) => refresh(auth, token.expose_secret(), attempt).await,
         }
     }
 }

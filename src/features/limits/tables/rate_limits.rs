@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use chassis_http::{Quota, TakeResult};
-use chassis_postgres::{DatabaseError, WriteExecutor, WriteQuery};
-use tokio_postgres::types::Type;
+use chassis_postgres::{DatabaseError, ReadExecutor, ReadQuery, WriteExecutor, WriteQuery};
+use tokio_postgres::{Row, types::Type};
 
 use super::super::key::LimitKey;
 
@@ -46,11 +46,37 @@ pub(in crate::features::limits) async fn take(
     let Some(row) = row else {
         return Ok(Err(quota.exceeded(window)));
     };
-    let full_in = Duration::try_from_secs_f64(row.try_get("full_in")?).unwrap_or_default();
+    let full_in = full_in(&row)?;
     if row.try_get("is_taken")? {
         return Ok(Ok(quota.status(full_in)));
     }
     Ok(Err(quota.exceeded(full_in)))
+}
+
+static PEEK: ReadQuery = ReadQuery::new(
+    "rate_limits_peek",
+    "
+SELECT EXTRACT(EPOCH FROM full_at - now())::float8 AS full_in
+FROM rate_limits
+WHERE key = $1",
+    &[Type::BYTEA],
+);
+
+/// Looks at the bucket of this key, and takes nothing: what the next [`take`] would find.
+pub(in crate::features::limits) async fn peek(
+    db: &impl ReadExecutor,
+    key: LimitKey,
+    quota: &Quota,
+) -> Result<TakeResult, DatabaseError> {
+    let row = db.optional(&PEEK, &[&key.as_bytes()]).await?;
+    let full_in = row.as_ref().map(full_in).transpose()?;
+    Ok(quota.peek(full_in.unwrap_or_default()))
+}
+
+/// A bucket that has been full for a while is full in no time.
+fn full_in(row: &Row) -> Result<Duration, DatabaseError> {
+    let seconds = row.try_get("full_in")?;
+    Ok(Duration::try_from_secs_f64(seconds).unwrap_or_default())
 }
 
 static DELETE_FULL: WriteQuery = WriteQuery::delete(
