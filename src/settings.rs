@@ -61,6 +61,15 @@ impl Settings {
             telemetry: TelemetryOptions::read(values)?,
         })
     }
+
+    /// Whether requests are to be limited per source, and have none: those over a unix socket have an address only
+    /// if `X-Forwarded-For` is believed, which an empty `TRUSTED_PROXIES` forbids.
+    #[must_use]
+    pub fn is_without_sources(&self) -> bool {
+        self.limits.quotas.is_some()
+            && matches!(self.server.listen, ListenAddress::Unix(_))
+            && self.http.trusted_proxies.is_empty()
+    }
 }
 
 settings! {

@@ -52,6 +52,7 @@ pub(super) async fn run(settings: &Settings) -> anyhow::Result<ExitCode> {
     }
     findings.push(("hashing", hashing(settings)));
     findings.push(("files", files(settings)));
+    findings.push(("limits", limits(settings)));
     findings.push(("traces", traces(settings).await));
     let tracing = Tracing::new(&settings.telemetry);
     let public = listener(&tracing, &settings.server.listen, "/live");
@@ -191,6 +192,23 @@ fn files(settings: &Settings) -> Finding {
         )),
         Ok(limit) => Fine(format!("{limit} files may be open")),
         Err(error) => Note(format!("the limit of open files is unknown: {error}")),
+    }
+}
+
+/// Whether there is an address to count requests by.
+fn limits(settings: &Settings) -> Finding {
+    if settings.is_without_sources() {
+        return Note(
+            "requests over LISTEN_SOCKET have no address, so no limit per source applies; set TRUSTED_PROXIES, to any \
+             network, and X-Forwarded-For of the proxy in front is believed"
+                .to_owned(),
+        );
+    }
+    match &settings.limits.quotas {
+        Some(_) => Fine(
+            "requests are limited per source, attempts with passwords per account, too".to_owned(),
+        ),
+        None => Note("off (RATE_LIMIT)".to_owned()),
     }
 }
 

@@ -67,6 +67,9 @@ impl Serve {
         signals: &mut ShutdownSignals,
     ) -> anyhow::Result<()> {
         raise_file_limit(settings.server.max_connections);
+        if settings.is_without_sources() {
+            tracing::warn!("source_limits_off");
+        }
         let app = App::build(settings, Clock::system())?;
         let (lifecycle, database) = (app.lifecycle.clone(), app.database.clone());
         let servers = listen(settings, &app).await?;

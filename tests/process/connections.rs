@@ -14,7 +14,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 
 use super::{
     cluster,
-    support::{Reply, Service, ask, connect, new_folder, rest_of},
+    support::{Reply, Service, ask, connect, new_folder, printed, rest_of, run},
 };
 
 /// Enough for a test, and far below the patience of its client.
@@ -203,6 +203,35 @@ async fn a_unix_socket_serves_replaces_a_dead_one_and_leaves_none() {
     service.signal("TERM");
     assert_eq!(service.ended().code(), Some(0));
     assert!(fs::symlink_metadata(&path).is_err());
+}
+
+#[tokio::test]
+async fn a_unix_socket_without_a_proxy_to_believe_limits_no_source_and_says_so() {
+    let url = cluster::new_database().await;
+    let path = new_folder().join("socket");
+    let silent = [
+        ("LISTEN_SOCKET", path.to_str().unwrap()),
+        ("RATE_LIMIT", "on"),
+    ];
+    let heard = [silent.as_slice(), &[("TRUSTED_PROXIES", "127.0.0.0/8")]].concat();
+    let warns = |service: &Service| {
+        let lines = service.lines();
+        lines
+            .iter()
+            .any(|line| line["message"] == "source_limits_off")
+    };
+
+    let doctor = printed(&run(&url, &silent, &["doctor"], ""));
+    assert!(
+        doctor.contains("note limits: requests over LISTEN_SOCKET"),
+        "{doctor}"
+    );
+    let doctor = printed(&run(&url, &heard, &["doctor"], ""));
+    assert!(doctor.contains("ok   limits"), "{doctor}");
+    let service = Service::start(&url, &silent);
+    assert!(warns(&service));
+    drop(service);
+    assert!(!warns(&Service::start(&url, &heard)));
 }
 
 #[tokio::test]

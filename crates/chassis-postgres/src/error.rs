@@ -7,18 +7,24 @@
 
 use std::{error::Error as _, sync::Arc};
 
-use deadpool_postgres::PoolError;
+use deadpool_postgres::{PoolError, TimeoutType};
 use tokio_postgres::error::SqlState;
 
 /// Why a statement, or the connection it needed, failed.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum DatabaseError {
-    /// The server does not answer, is shutting down, or a connection broke.
+    /// The server refuses connections, is shutting down, or a connection broke. No load brings that about.
     #[error("the database cannot be reached")]
     Unreachable(#[source] Option<Arc<dyn std::error::Error + Send + Sync>>),
     /// Every connection of the pool stayed busy for the whole pool timeout.
     #[error("no database connection became free in time")]
     PoolExhausted,
+    /// No connection could be opened in time: the server is out of reach, or has too much to do.
+    #[error("no database connection could be opened in time")]
+    ConnectTimeout,
+    /// The server lacks what the statement or the connection needs: connections, memory, disk space (class 53).
+    #[error("the database has no resources left")]
+    OutOfResources(#[source] Message),
     /// A statement ran longer than the statement timeout.
     #[error("the statement `{query}` took too long")]
     Timeout {
@@ -72,6 +78,8 @@ impl DatabaseError {
         match self {
             Self::Unreachable(_) => "unreachable",
             Self::PoolExhausted => "pool_exhausted",
+            Self::ConnectTimeout => "connect_timeout",
+            Self::OutOfResources(_) => "out_of_resources",
             Self::Timeout { .. } => "timeout",
             Self::Constraint { name, .. } => name,
             Self::InvalidColumn(_) => "unreadable",
@@ -118,6 +126,10 @@ impl DatabaseError {
         if *state == SqlState::QUERY_CANCELED {
             return Self::Timeout { query };
         }
+        if state.code().starts_with("53") {
+            let message = format!("{} (SQLSTATE {})", server.message(), state.code());
+            return Self::OutOfResources(Message(message));
+        }
         // A server that refuses the connection (a rotated password, a missing database) serves nobody until it is mended.
         if means_not_now(state) || query == "connect" {
             let message = format!("{} (SQLSTATE {})", server.message(), state.code());
@@ -141,17 +153,21 @@ impl DatabaseError {
     pub fn is_outage(&self) -> bool {
         matches!(
             self,
-            Self::Unreachable(_) | Self::PoolExhausted | Self::Timeout { .. }
+            Self::Unreachable(_)
+                | Self::PoolExhausted
+                | Self::ConnectTimeout
+                | Self::OutOfResources(_)
+                | Self::Timeout { .. }
         )
     }
 }
 
-/// Codes that mean "not now" rather than "not like this": connections (08), resources (53), the operator (57), the
-/// system (58), a server that became read-only because it was demoted (25006), and a transaction that lost a conflict
+/// Codes that mean "not now" rather than "not like this": connections (08), the operator (57), the system (58),
+/// a server that became read-only because it was demoted (25006), and a transaction that lost a conflict
 /// with another one (40).
 fn means_not_now(state: &SqlState) -> bool {
     let code = state.code();
-    ["08", "53", "57", "58", "40"]
+    ["08", "57", "58", "40"]
         .iter()
         .any(|class| code.starts_with(class))
         || *state == SqlState::READ_ONLY_SQL_TRANSACTION
@@ -167,7 +183,8 @@ impl From<tokio_postgres::Error> for DatabaseError {
 impl From<PoolError> for DatabaseError {
     fn from(error: PoolError) -> Self {
         match error {
-            PoolError::Timeout(deadpool_postgres::TimeoutType::Wait) => Self::PoolExhausted,
+            PoolError::Timeout(TimeoutType::Wait) => Self::PoolExhausted,
+            PoolError::Timeout(TimeoutType::Create | TimeoutType::Recycle) => Self::ConnectTimeout,
             PoolError::Backend(error) => Self::from_driver("connect", error),
             other => Self::Unreachable(Some(Arc::new(other))),
         }

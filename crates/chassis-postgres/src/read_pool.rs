@@ -174,7 +174,7 @@ impl Slot {
 impl Opener {
     async fn open(&self) -> Result<Reader, DatabaseError> {
         let opened = tokio::time::timeout(self.timeout, self.connect()).await;
-        let client = opened.map_err(|_| DatabaseError::Unreachable(None))?;
+        let client = opened.map_err(|_| DatabaseError::ConnectTimeout)?;
         Ok(Reader {
             client: client.map_err(|error| DatabaseError::from_driver("connect", error))?,
             prepared: RwLock::default(),
@@ -246,7 +246,7 @@ impl ReadPool {
         let outcome = opened
             .instrument(span.clone())
             .await
-            .unwrap_or(Err(DatabaseError::Unreachable(None)));
+            .unwrap_or(Err(DatabaseError::ConnectTimeout));
         if let Err(error) = &outcome {
             span.record("otel.status_code", "ERROR");
             span.record("error.type", error.kind());

@@ -12,7 +12,7 @@ pub enum Error {
     /// Too many attempts at one account.
     #[error(transparent)]
     Account(RateLimited),
-    /// The attempt could not be counted, and `RATE_LIMIT_ON_FAILURE` is `deny`.
+    /// The attempt could not be counted, so it goes no further.
     #[error("the attempt could not be counted")]
     Uncounted(#[source] DatabaseError),
 }

@@ -5,9 +5,8 @@
 //! A signed-in user who confirms the password draws on a third bucket, apart from the one that
 //! strangers draw on, so that they cannot lock a user out of an account that the user is signed in to.
 //!
-//! The buckets are rows of one table, so that replicas share them. Each process also counts networks
-//! in memory and asks there first: a flood then costs the database nothing, and a limit remains
-//! while the database is out of reach.
+//! The buckets are rows of one table, so that replicas share them. Each process also counts in memory and
+//! asks there first; `service.rs` says what that is for, and what happens when the table cannot be asked.
 
 mod error;
 mod filter;

@@ -1,4 +1,20 @@
 //! Counting attempts: in memory first, then in the table that all replicas share.
+//!
+//! # What is never done
+//!
+//! An attempt that was not counted goes no further: no password is checked by it. Whoever sends enough requests can
+//! keep a statement waiting, or every connection of the pool busy, so an attempt that is not counted in time, or gets no
+//! connection for it, is answered with a 503 and may come again. To let it pass would hand out guesses for load.
+//!
+//! Only a server that refuses connections, or is gone, is taken for an outage, because no load brings that about. While
+//! it lasts the limit in memory stands in, for each replica by itself, or every attempt is refused: `RATE_LIMIT_ON_FAILURE`
+//! decides about this case and no other.
+//!
+//! # Why memory comes first
+//!
+//! A process keeps a bucket in memory for each one that it uses in the table. It is no fuller than the one in the table
+//! was when it was last seen, so what the table would refuse is mostly refused without asking: a flood costs the
+//! database next to nothing. And it has counted already when it has to stand in.
 
 use std::{
     fmt,
@@ -7,11 +23,11 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
 };
 
 use chassis_http::{
-    Buckets, ClientNetwork, NetworkRateLimit, Quota, RateLimitMetrics, RateLimitStatus, TakeResult,
+    Buckets, ClientNetwork, NetworkRateLimit, Quota, RateLimitMetrics, RateLimitStatus,
+    RateLimited, TakeResult,
 };
 use chassis_postgres::{Database, DatabaseError};
 
@@ -23,22 +39,35 @@ use super::{
 };
 use crate::shared::clock::Clock;
 
-/// How long counting in the table may take; after that the database counts as out of reach.
-const DATABASE_TIMEOUT: Duration = Duration::from_millis(500);
-
 /// Counts attempts; clones share everything.
 #[derive(Clone)]
 pub struct Limits(Option<Arc<Parts>>);
 
 struct Parts {
     quotas: Quotas,
-    sources: Buckets<ClientNetwork>,
+    sources: Class,
+    accounts: Class,
     database: Database,
     on_failure: OnFailure,
     metrics: RateLimitMetrics,
     clock: Clock,
     /// Whether the last attempt was counted in the table, so that an outage is logged once.
-    counting: AtomicBool,
+    is_shared: AtomicBool,
+}
+
+/// Buckets of one quota: those of this process, before those of the table.
+struct Class {
+    quota: Quota,
+    here: Buckets<LimitKey>,
+}
+
+impl Class {
+    fn new(quota: Quota) -> Self {
+        Self {
+            quota,
+            here: Buckets::new(quota),
+        }
+    }
 }
 
 impl Limits {
@@ -53,12 +82,13 @@ impl Limits {
         Self(settings.quotas.map(|quotas| {
             Arc::new(Parts {
                 quotas,
-                sources: Buckets::new(quotas.auth),
+                sources: Class::new(quotas.auth),
+                accounts: Class::new(quotas.account),
                 database,
                 on_failure: settings.on_failure,
                 metrics,
                 clock,
-                counting: AtomicBool::new(true),
+                is_shared: AtomicBool::new(true),
             })
         }))
     }
@@ -83,14 +113,8 @@ impl Limits {
         let (Some(parts), Some(ip)) = (&self.0, ip) else {
             return Ok(None);
         };
-        let (quota, source) = (&parts.quotas.auth, ClientNetwork::of(ip));
-        let here = parts.count(parts.sources.take(source, parts.clock.now().into()));
-        let here = here.map_err(Error::Source)?;
-        let everywhere = parts
-            .take(quota, LimitKey::new("source", source.address()))
-            .await?;
-        let status = everywhere.transpose().map_err(Error::Source)?;
-        Ok(Some(status.unwrap_or(here)))
+        let taken = parts.take(&parts.sources, source(ip)).await?;
+        taken.map(Some).map_err(Error::Source)
     }
 
     /// Looks whether the client's network has attempts of the class `auth` left, and counts nothing.
@@ -99,11 +123,8 @@ impl Limits {
         let (Some(parts), Some(ip)) = (&self.0, ip) else {
             return Ok(());
         };
-        let key = LimitKey::new("source", ClientNetwork::of(ip).address());
-        let looked = rate_limits::peek(parts.database.read_pool(), key, &parts.quotas.auth);
-        let looked = parts.in_table("rate_limits_peek", looked).await?;
-        looked.transpose().map_err(Error::Source)?;
-        Ok(())
+        let looked = parts.peek(&parts.sources, source(ip)).await?;
+        looked.map_err(Error::Source)
     }
 
     /// The same in the memory of this process only.
@@ -111,52 +132,70 @@ impl Limits {
         let (Some(parts), Some(ip)) = (&self.0, ip) else {
             return Ok(());
         };
-        let (source, now) = (ClientNetwork::of(ip), parts.clock.now().into());
-        let here = parts.count(parts.sources.peek(&source, now));
-        here.map_err(Error::Source)?;
-        Ok(())
+        let here = parts
+            .sources
+            .here
+            .peek(&source(ip), parts.clock.now().into());
+        parts.count(here).map(drop).map_err(Error::Source)
     }
 
     /// Counts an attempt against an account, or whatever else the key stands for.
     pub async fn take(&self, key: LimitKey) -> Result<(), Error> {
         let Some(parts) = &self.0 else { return Ok(()) };
-        let taken = parts.take(&parts.quotas.account, key).await?;
-        taken.transpose().map_err(Error::Account)?;
-        Ok(())
+        let taken = parts.take(&parts.accounts, key).await?;
+        taken.map(drop).map_err(Error::Account)
     }
 }
 
+/// The key of the network that an address belongs to.
+fn source(ip: IpAddr) -> LimitKey {
+    LimitKey::new("source", ClientNetwork::of(ip).address())
+}
+
 impl Parts {
-    /// Takes a token from a bucket that all replicas share. `None` when the attempt could not be counted and is allowed.
-    async fn take(&self, quota: &Quota, key: LimitKey) -> Result<Option<TakeResult>, Error> {
-        self.in_table("rate_limits_take", async {
-            let connection = self.database.connection().await?;
-            rate_limits::take(&connection, key, quota).await
-        })
-        .await
+    /// Takes a token from the bucket of this key, here and in the table.
+    async fn take(&self, class: &Class, key: LimitKey) -> Result<TakeResult, Error> {
+        let now = self.clock.now().into();
+        let here = class.here.take(key, now);
+        if here.is_err() {
+            return Ok(self.count(here));
+        }
+        let taken = self.take_shared(&class.quota, key).await;
+        self.note_outage(taken.as_ref().err());
+        match taken {
+            Ok(taken) => {
+                class.here.observe(key, &taken, now);
+                Ok(self.count(taken))
+            }
+            Err(DatabaseError::Unreachable(_)) if self.on_failure == OnFailure::Allow => Ok(here),
+            Err(error) => Err(Error::Uncounted(error)),
+        }
     }
 
-    /// Asks the table. `None` when it cannot be asked and the attempt is allowed.
-    async fn in_table(
-        &self,
-        query: &'static str,
-        asked: impl Future<Output = Result<TakeResult, DatabaseError>>,
-    ) -> Result<Option<TakeResult>, Error> {
-        let asked = tokio::time::timeout(DATABASE_TIMEOUT, asked);
-        let late = DatabaseError::Timeout { query };
-        match (asked.await.unwrap_or(Err(late)), self.on_failure) {
-            (Ok(found), _) => {
-                self.counting.store(true, Ordering::Relaxed);
-                Ok(Some(self.count(found)))
-            }
-            (Err(error), OnFailure::Allow) => {
-                if self.counting.swap(false, Ordering::Relaxed) {
-                    let error = chassis_telemetry::chain(&error);
-                    tracing::warn!(error, "attempts_go_uncounted");
-                }
-                Ok(None)
-            }
-            (Err(error), OnFailure::Deny) => Err(Error::Uncounted(error)),
+    /// Looks into the bucket of this key in the table, and takes nothing.
+    async fn peek(&self, class: &Class, key: LimitKey) -> Result<Result<(), RateLimited>, Error> {
+        let reads = self.database.read_pool();
+        let found = rate_limits::peek(reads, key, &class.quota).await;
+        self.note_outage(found.as_ref().err());
+        match found {
+            Ok(found) => Ok(self.count(found).map(drop)),
+            Err(DatabaseError::Unreachable(_)) if self.on_failure == OnFailure::Allow => Ok(Ok(())),
+            Err(error) => Err(Error::Uncounted(error)),
+        }
+    }
+
+    async fn take_shared(&self, quota: &Quota, key: LimitKey) -> Result<TakeResult, DatabaseError> {
+        let connection = self.database.connection().await?;
+        rate_limits::take(&connection, key, quota).await
+    }
+
+    /// Logs the beginning of an outage. Other failures are logged with the request that they fail.
+    fn note_outage(&self, error: Option<&DatabaseError>) {
+        let outage = error.filter(|error| matches!(error, DatabaseError::Unreachable(_)));
+        let was_shared = self.is_shared.swap(outage.is_none(), Ordering::Relaxed);
+        if let Some(error) = outage.filter(|_| was_shared && self.on_failure == OnFailure::Allow) {
+            let error = chassis_telemetry::chain(error);
+            tracing::warn!(error, "attempts_counted_in_memory_only");
         }
     }
 

@@ -30,7 +30,7 @@ settings! {
     /// how many of them at once
     RATE_LIMIT_API_BURST: u32 = "1000", number(1..=1_000_000);
 
-    /// allow or deny attempts that cannot be counted because the database is out
+    /// allow (as each replica counts in memory) or deny attempts while the database cannot be reached
     RATE_LIMIT_ON_FAILURE: OnFailure = "allow", parsed("allow or deny");
 }
 
@@ -39,7 +39,7 @@ settings! {
 pub struct LimitSettings {
     /// The quotas; `None` with `RATE_LIMIT=off`.
     pub quotas: Option<Quotas>,
-    /// What happens to an attempt that cannot be counted.
+    /// What happens to an attempt while the database cannot be reached.
     pub on_failure: OnFailure,
 }
 
@@ -54,10 +54,10 @@ pub struct Quotas {
     pub api: Quota,
 }
 
-/// What happens to an attempt that cannot be counted because the database is out of reach.
+/// What happens to an attempt while the database cannot be reached. One that is only not counted in time is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnFailure {
-    /// It is allowed; what this process counts in memory still limits it.
+    /// It is allowed as far as the limit in the memory of this process goes.
     Allow,
     /// It is answered with a 503.
     Deny,

@@ -9,8 +9,11 @@
 //!
 //! The map is split into shards, each behind a lock of its own that is held for one look-up, so that requests
 //! seldom wait for each other. When a shard has no space for a new key, the buckets that are full again are
-//! removed, which changes nothing for anyone. If that frees nothing, every second bucket is removed: some
-//! clients get tokens they had used up, which is the price for memory that a flood cannot exhaust.
+//! removed, which changes nothing for anyone. If that frees nothing, the quarter that is nearest to full is removed:
+//! its clients get back the few tokens they had used up, which is the price for memory that a flood cannot exhaust.
+//! An empty bucket stays. Whoever wants one forgotten has to empty three quarters of a shard further than it before
+//! it fills by itself, which takes [`SHARDS`] × [`MAX_PER_SHARD`] × ¾ requests for each token, because nobody outside
+//! knows which key is in which shard.
 
 use std::{
     collections::{HashMap, hash_map::RandomState},
@@ -68,6 +71,20 @@ impl<K: Hash + Eq> Buckets<K> {
         self.quota.peek(full_in)
     }
 
+    /// Takes note of what became of taking a token from the same client's bucket elsewhere, in a table that processes
+    /// share for example: the bucket here is no fuller than that one. So a flood that all processes together have
+    /// refused is refused here, without another look there.
+    pub fn observe(&self, key: K, elsewhere: &TakeResult, now: SystemTime) {
+        let full_in = match elsewhere {
+            Ok(status) => status.full_in(),
+            Err(limited) => limited.full_in(),
+        };
+        let mut shard = self.shard(&key);
+        if let Some(full_at) = shard.get_mut(&key) {
+            *full_at = (*full_at).max(now + full_in);
+        }
+    }
+
     fn shard(&self, key: &K) -> MutexGuard<'_, HashMap<K, SystemTime>> {
         let hash = self.hasher.hash_one(key);
         let index = usize::try_from(hash % SHARDS as u64).unwrap_or_default();
@@ -78,16 +95,25 @@ impl<K: Hash + Eq> Buckets<K> {
     }
 }
 
-/// Removes the buckets that are full again, or every second one if there are none.
+/// Removes the buckets that are full again, or the quarter that will be full first if there are none.
 fn make_space<K: Hash + Eq>(buckets: &mut HashMap<K, SystemTime>, now: SystemTime) {
     buckets.retain(|_, full_at| *full_at > now);
-    if buckets.len() >= MAX_PER_SHARD {
-        let mut keep = false;
-        buckets.retain(|_, _| {
-            keep = !keep;
-            keep
-        });
+    if buckets.len() < MAX_PER_SHARD {
+        return;
     }
+    let quarter = MAX_PER_SHARD / 4;
+    let mut all: Vec<SystemTime> = buckets.values().copied().collect();
+    let (earlier, limit, _) = all.select_nth_unstable(quarter);
+    let limit = *limit;
+    // Of those that will be full at the same time as the last of the quarter, only as many as belong to it.
+    let mut ties = quarter - earlier.iter().filter(|full_at| **full_at < limit).count();
+    buckets.retain(|_, full_at| {
+        if *full_at == limit && ties > 0 {
+            ties -= 1;
+            return false;
+        }
+        *full_at >= limit
+    });
 }
 
 impl<K> fmt::Debug for Buckets<K> {
@@ -188,5 +214,35 @@ mod tests {
         let shards = buckets.shards.iter();
         let kept: usize = shards.map(|shard| shard.lock().unwrap().len()).sum();
         assert!(kept <= SHARDS * MAX_PER_SHARD, "{kept}");
+    }
+
+    #[test]
+    fn a_flood_of_keys_does_not_refill_an_empty_bucket() {
+        let buckets = buckets(60, 3);
+        let victims: Vec<u32> = (1_000_000..1_000_100).collect();
+        for victim in &victims {
+            while buckets.take(*victim, at(0)).is_ok() {}
+        }
+
+        for key in 0..400_000 {
+            buckets.take(key, at(0)).unwrap();
+        }
+
+        let empty = |victim: &&u32| buckets.take(**victim, at(0)).is_err();
+        assert_eq!(victims.iter().filter(empty).count(), victims.len());
+    }
+
+    #[test]
+    fn a_bucket_is_no_fuller_than_the_one_it_stands_before() {
+        let (buckets, quota) = (buckets(60, 3), Quota::new("test", 60, 3));
+        buckets.take(1, at(0)).unwrap();
+        buckets.take(2, at(0)).unwrap();
+
+        buckets.observe(1, &Ok(quota.status(Duration::from_secs(2))), at(0));
+        buckets.observe(2, &Err(quota.exceeded(Duration::from_secs(3))), at(0));
+        buckets.observe(2, &Ok(quota.status(Duration::from_secs(1))), at(0));
+
+        assert!(buckets.take(1, at(0)).is_ok() && buckets.take(1, at(0)).is_err());
+        assert!(buckets.take(2, at(999)).is_err() && buckets.take(2, at(1000)).is_ok());
     }
 }

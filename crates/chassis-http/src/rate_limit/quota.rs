@@ -115,6 +115,11 @@ impl Quota {
 }
 
 impl RateLimitStatus {
+    /// How long until the bucket is full.
+    pub(super) fn full_in(&self) -> Duration {
+        self.full_in
+    }
+
     /// Adds the `RateLimit` headers.
     pub(crate) fn add_to(&self, headers: &mut HeaderMap) {
         add_headers(headers, &self.quota, self.remaining, self.full_in);
@@ -130,6 +135,12 @@ impl From<RateLimited> for Problem {
 }
 
 impl RateLimited {
+    /// How long until the bucket is full.
+    pub(super) fn full_in(&self) -> Duration {
+        let with_one_token = self.quota.window().saturating_sub(self.quota.interval);
+        with_one_token + self.retry_after
+    }
+
     /// A 429 with `RateLimit` headers: for a bucket that only this client takes tokens from.
     #[must_use]
     pub fn into_problem_with_status(self) -> Problem {
