@@ -123,6 +123,8 @@ impl App {
         let tracing = self.tracing.clone();
         let options = self.http_options.clone();
         let router = Router::new(endpoints, options, self.http_metrics.clone());
+        let lifecycle = self.lifecycle.clone();
+        let router = router.with_start(move || lifecycle.has_started());
         let router = router.with_span(move |request| {
             tracing.request(Incoming {
                 method: request.method,

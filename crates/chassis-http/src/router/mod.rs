@@ -74,6 +74,13 @@ pub struct IncomingRequest<'a> {
 
 type MakeSpan = dyn Fn(IncomingRequest<'_>) -> Span + Send + Sync;
 
+type IsStarted = dyn Fn() -> bool + Send + Sync;
+
+/// What a request is refused for while the service starts.
+#[derive(Debug, thiserror::Error)]
+#[error("the service is still starting")]
+struct NotStarted;
+
 /// All endpoints of a listener.
 pub struct Router {
     table: RoutingTable,
@@ -82,6 +89,7 @@ pub struct Router {
     headers: ResponseHeaders,
     make_span: Box<MakeSpan>,
     limit: Option<NetworkRateLimit>,
+    is_started: Box<IsStarted>,
 }
 
 impl Router {
@@ -99,7 +107,16 @@ impl Router {
             metrics,
             make_span: Box::new(default_span),
             limit: None,
+            is_started: Box::new(|| true),
         }
+    }
+
+    /// Answers with a 503 while this returns false: for a service that listens before it knows that it can work, so that its
+    /// probes answer. Endpoints of the class [`RateLimitClass::EXEMPT`] answer all the time: probes, metrics, documentation.
+    #[must_use]
+    pub fn with_start(mut self, is_started: impl Fn() -> bool + Send + Sync + 'static) -> Self {
+        self.is_started = Box::new(is_started);
+        self
     }
 
     /// Limits the endpoints of the class [`RateLimitClass::DEFAULT`] per client network.
@@ -202,6 +219,11 @@ impl Router {
     ) -> Result<BoxFuture<'static, Response>, Problem> {
         self.admit(found, context)?;
         host::check(&parts)?;
+        let needs_start =
+            matches!(found, Found::Endpoint(_)) && found.rate_limit() != RateLimitClass::EXEMPT;
+        if needs_start && !(self.is_started)() {
+            return Err(Problem::unavailable(NotStarted));
+        }
         match found {
             Found::Endpoint(route) => {
                 let mut request = Request::from_parts(parts, context.body.clone());
