@@ -23,9 +23,26 @@ pub fn advise(error: MigrationError) -> anyhow::Error {
             "; run `migrate up` (in a checkout: `make migrate`), or start with `serve --migrate`"
                 .to_owned()
         }
+        MigrationError::Denied(_) => "; run `migrate up` as the role that owns the tables (MIGRATE_DATABASE_URL), which grants it: \
+             docs/how-to/use-two-database-roles.md"
+            .to_owned(),
         _ => return error.into(),
     };
     anyhow::anyhow!("{error}{advice}")
+}
+
+/// Refuses to migrate through a pooler: the lock that keeps other replicas out belongs to a session.
+///
+/// # Errors
+///
+/// When `DB_POOLER=transaction` and `MIGRATE_DATABASE_URL` is unset.
+pub fn require_direct(settings: &DatabaseSettings) -> anyhow::Result<()> {
+    anyhow::ensure!(
+        !settings.migrates_through_pooler(),
+        "DB_POOLER=transaction: migrations need a connection past the pooler, because their lock belongs to a session; \
+         MIGRATE_DATABASE_URL says where"
+    );
+    Ok(())
 }
 
 /// The service does not see what was migrated: its settings and `MIGRATE_DATABASE_URL` lead to different places.

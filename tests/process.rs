@@ -30,12 +30,16 @@ mod lifecycle;
 mod marks;
 #[path = "process/outage.rs"]
 mod outage;
+#[path = "process/pooler.rs"]
+mod pooler;
 #[path = "process/roles.rs"]
 mod roles;
 #[path = "process/schema.rs"]
 mod schema;
 #[path = "process/settings.rs"]
 mod settings;
+#[path = "process/starting.rs"]
+mod starting;
 #[path = "process/support.rs"]
 mod support;
 #[path = "process/tls.rs"]

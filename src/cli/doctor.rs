@@ -2,7 +2,10 @@
 
 use std::{process::ExitCode, thread, time::Duration};
 
-use chassis_postgres::{ConnectionTarget, MigrationError};
+use chassis_postgres::{
+    ConnectionTarget, Database, DatabaseMetrics, DatabaseSettings, MigrationError, Migrations,
+    Pooler,
+};
 use chassis_server::ListenAddress;
 use chassis_telemetry::Tracing;
 use http::StatusCode;
@@ -41,7 +44,9 @@ pub(super) async fn run(settings: &Settings) -> anyhow::Result<ExitCode> {
         findings.push(("database", database(settings, target).await));
     }
     if let Ok(client) = super::reach(&settings.database, &settings.database.target).await {
+        findings.push(("encoding", encoding(&client).await));
         findings.push(("role", role(settings, &client).await));
+        findings.push(("pooler", pooler(settings, &client).await));
         if settings.database.targets().nth(1).is_some() {
             findings.push(("schema of the service", seen(settings, &client).await));
         }
@@ -107,6 +112,70 @@ async fn role(settings: &Settings, client: &Client) -> Finding {
     }
 }
 
+async fn encoding(client: &Client) -> Finding {
+    match Migrations::check_encoding(client).await {
+        Ok(()) => Fine("the database stores text as UTF-8".to_owned()),
+        Err(error) => Fault(error.to_string()),
+    }
+}
+
+/// What a session of the service's role gets from the server, which alone bounds reads behind a pooler.
+const ROLE_SETTINGS: &str = "
+SELECT
+    current_user::text AS role,
+    current_setting('statement_timeout') AS statement_timeout,
+    current_setting('default_transaction_read_only') AS read_only";
+
+/// Whether a pooler is told about, and whether the role's own settings hold where no session can have any.
+async fn pooler(settings: &Settings, client: &Client) -> Finding {
+    let settings = &settings.database;
+    if settings.pooler == Pooler::None {
+        return match sessions(settings).await {
+            Ok(()) => Fine("none (DB_POOLER); sessions state their time limits".to_owned()),
+            Err(error) => Fault(error.to_string()),
+        };
+    }
+    if settings.migrates_through_pooler() {
+        return Note(
+            "DB_POOLER=transaction, and MIGRATE_DATABASE_URL is unset: `migrate` and `serve --migrate` need a connection \
+             past the pooler"
+                .to_owned(),
+        );
+    }
+    let row = client.query_typed(ROLE_SETTINGS, &[]).await;
+    let text = |name: &str| -> Option<String> { row.as_ref().ok()?.first()?.try_get(name).ok() };
+    let (Some(role), Some(limit), Some(read_only)) =
+        (text("role"), text("statement_timeout"), text("read_only"))
+    else {
+        return Note("the database does not tell the role's settings".to_owned());
+    };
+    if read_only == "on" {
+        return Fault(format!(
+            "{role} has default_transaction_read_only = on, and the service writes"
+        ));
+    }
+    if limit == "0" {
+        return Note(format!(
+            "{role} has no statement_timeout, so the server does not end a read that the service gave up: \
+             ALTER ROLE {role} SET statement_timeout = '{}ms'",
+            settings.statement_timeout.as_millis()
+        ));
+    }
+    Fine(format!(
+        "transactions bring their time limits, and {role} has statement_timeout = {limit}"
+    ))
+}
+
+/// Opens a session as the service does, with its time limits.
+async fn sessions(settings: &DatabaseSettings) -> anyhow::Result<()> {
+    let metrics = DatabaseMetrics::new(&prometheus::Registry::new());
+    let database = Database::new(&settings.options(), metrics)?;
+    match database.ping().await {
+        Err(error) => super::check_pooler(&error),
+        Ok(_) => Ok(()),
+    }
+}
+
 async fn schema(client: &Client) -> Finding {
     match MIGRATIONS.status(client).await {
         Err(error) => Fault(advise(error).to_string()),
@@ -136,11 +205,11 @@ async fn seen(settings: &Settings, client: &Client) -> Finding {
 }
 
 async fn clock(client: &Client) -> Finding {
-    let row = client
-        .query_one("SELECT clock_timestamp() AS now", &[])
-        .await;
-    let theirs: Result<time::OffsetDateTime, _> = row.and_then(|row| row.try_get("now"));
-    let Ok(theirs) = theirs else {
+    // Not prepared: the connection may lead through a pooler.
+    let rows = client.query_typed("SELECT clock_timestamp() AS now", &[]);
+    let rows = rows.await.unwrap_or_default();
+    let theirs = rows.first().and_then(|row| row.try_get("now").ok());
+    let Some(theirs): Option<time::OffsetDateTime> = theirs else {
         return Note("the database does not tell its time".to_owned());
     };
     let apart = (theirs - Clock::system().now()).abs();

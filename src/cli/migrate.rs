@@ -13,7 +13,7 @@ use tokio_postgres::Client;
 
 use crate::{
     grants,
-    migrations::{MIGRATIONS, advise},
+    migrations::{self, MIGRATIONS, advise},
     settings::Settings,
 };
 
@@ -38,6 +38,9 @@ pub(super) enum Migrate {
 
 impl Migrate {
     pub(super) async fn run(self, settings: &Settings) -> anyhow::Result<ExitCode> {
+        if matches!(self, Self::Up | Self::Down { .. }) {
+            migrations::require_direct(&settings.database)?;
+        }
         match self {
             Self::Up => {
                 let grants = grants::of(&settings.database);

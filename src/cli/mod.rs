@@ -27,7 +27,7 @@ use std::{
     time::Duration,
 };
 
-use chassis_postgres::{ConnectionTarget, DatabaseSettings, MigrationError};
+use chassis_postgres::{ConnectionTarget, DatabaseError, DatabaseSettings, MigrationError};
 use chassis_telemetry::{LogStream, Telemetry};
 use clap::{Parser, Subcommand};
 use tokio_postgres::Client;
@@ -190,6 +190,17 @@ async fn reach(settings: &DatabaseSettings, target: &ConnectionTarget) -> anyhow
     let within = settings.attempt_after(Duration::ZERO);
     let client = chassis_postgres::connect(target, within).await;
     client.map_err(|error| unreachable(&target.describe(), &error.into()))
+}
+
+/// Fails when a pooler refused the options of a session, which waiting does not mend. Any other failure is one that the
+/// service survives.
+fn check_pooler(error: &DatabaseError) -> anyhow::Result<()> {
+    let chain = chassis_telemetry::chain(error);
+    anyhow::ensure!(
+        !chain.contains("startup parameter"),
+        "{chain}; a pooler stands before the database: set DB_POOLER=transaction"
+    );
+    Ok(())
 }
 
 /// An error that says which database could not be reached, and why.

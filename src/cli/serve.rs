@@ -4,7 +4,9 @@ use std::{convert::Infallible, process::ExitCode, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use chassis_http::Router;
-use chassis_postgres::{ConnectionTarget, DatabaseSettings, Grants, MigrationError, Status};
+use chassis_postgres::{
+    ConnectionTarget, Database, DatabaseSettings, Grants, MigrationError, Status,
+};
 use chassis_server::{ServerHandle, ShutdownSignals};
 use chassis_settings::AppEnv;
 use chassis_telemetry::{LogStream, Telemetry};
@@ -75,7 +77,7 @@ impl Serve {
         let servers = listen(settings, &app).await?;
 
         let ready = tokio::select! {
-            prepared = prepare(settings, self.migrate) => Some(prepared),
+            prepared = prepare(settings, &database, self.migrate) => Some(prepared),
             () = signals.recv() => None,
         };
         let tasks = TaskTracker::new();
@@ -180,8 +182,11 @@ fn connection(
 }
 
 /// Finds the database and sees that its schema is the one this program works with.
-async fn prepare(settings: &Settings, migrate: bool) -> anyhow::Result<()> {
+async fn prepare(settings: &Settings, database: &Database, migrate: bool) -> anyhow::Result<()> {
     let (app_env, settings) = (settings.app_env, &settings.database);
+    if migrate {
+        migrations::require_direct(settings)?;
+    }
     let grants = grants::of(settings);
     let started = Instant::now();
     let mut service = find(settings, &settings.target, started).await?;
@@ -213,7 +218,11 @@ async fn prepare(settings: &Settings, migrate: bool) -> anyhow::Result<()> {
             return Err(migrations::elsewhere(settings));
         }
     }
-    Ok(())
+    // The connections above are plain ones; those of the service also state its time limits.
+    match database.ping().await {
+        Err(error) => super::check_pooler(&error),
+        Ok(_) => Ok(()),
+    }
 }
 
 async fn schema(client: &Client, within: Duration) -> anyhow::Result<Status> {

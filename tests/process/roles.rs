@@ -250,3 +250,31 @@ async fn a_role_that_does_not_exist_is_granted_nothing_and_named() {
     assert!(output.status.success(), "{warning}");
     assert!(warning.contains("there is no role misspelt"), "{warning}");
 }
+
+#[tokio::test]
+async fn a_role_that_may_not_read_the_history_is_told_who_grants_it() {
+    let Some(roles) = TwoRoles::of(cluster::new_database().await) else {
+        return;
+    };
+    let revoke = format!("REVOKE ALL ON refinery_schema_history FROM {SERVICE}");
+    let admin = cluster::connect(&roles.admin).await;
+    admin.batch_execute(&revoke).await.unwrap();
+
+    let mut service = Service::spawn(&roles.service, &roles.settings(), &[]);
+
+    assert_eq!(service.ended().code(), Some(1));
+    let line = service.failure();
+    for part in [
+        &format!("the role {SERVICE} may not read refinery_schema_history"),
+        "`migrate up`",
+        "MIGRATE_DATABASE_URL",
+    ] {
+        assert!(line.contains(part), "{line}");
+    }
+    let doctor = run(&roles.service, &roles.settings(), &["doctor"], "");
+    let doctor = String::from_utf8_lossy(&doctor.stdout);
+    let expected = format!("FAIL schema of the service: the role {SERVICE} may not read");
+    assert!(doctor.contains(&expected), "{doctor}");
+    let mended = Service::spawn(&roles.service, &roles.settings(), &["--migrate"]);
+    mended.await_line("ready");
+}

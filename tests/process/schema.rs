@@ -206,3 +206,41 @@ async fn a_newer_migration_is_worth_a_warning_and_an_older_unknown_one_a_refusal
         "{line}"
     );
 }
+
+#[tokio::test]
+async fn a_database_that_lacks_characters_is_refused_before_anything_is_written() {
+    let url = cluster::empty_database().await;
+    let (server, name) = url.rsplit_once('/').unwrap();
+    let admin = cluster::connect(&url).await;
+    let create =
+        format!("CREATE DATABASE {name}_latin ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0");
+    admin.batch_execute(&create).await.unwrap();
+    let latin = format!("{server}/{name}_latin");
+
+    let migrated = complaint(&run(&latin, &[], &["migrate", "up"], ""));
+    let status = complaint(&run(&latin, &[], &["migrate", "status"], ""));
+    let started = [&[][..], &["--migrate"]].map(|arguments| {
+        let mut service = Service::spawn(&latin, &[], arguments);
+        assert_eq!(service.ended().code(), Some(1));
+        service.failure()
+    });
+    let doctor = run(&latin, &[], &["doctor"], "");
+    let tables = "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'";
+    let tables = cluster::connect(&latin).await.query_one(tables, &[]).await;
+
+    let reason = "the database's encoding is LATIN1, and has to be UTF8";
+    for complaint in [migrated, status].into_iter().chain(started) {
+        assert!(complaint.contains(reason), "{complaint}");
+    }
+    assert!(!doctor.status.success());
+    let doctor = String::from_utf8_lossy(&doctor.stdout);
+    assert!(
+        doctor.contains(&format!("FAIL encoding: {reason}")),
+        "{doctor}"
+    );
+    assert_eq!(tables.unwrap().get::<_, i64>(0), 0);
+    assert!(
+        printed(&run(&url, &[], &["migrate", "status"], "")).starts_with("pending"),
+        "UTF-8 is good"
+    );
+}

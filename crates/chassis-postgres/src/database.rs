@@ -1,16 +1,22 @@
 //! The handle on a database, and what its parts are made from.
 
 use std::{
-    sync::Arc,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::{Duration, Instant},
 };
 
-use deadpool_postgres::{Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
+use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime};
 use tokio_postgres::{Client, Config};
 
 use crate::{
-    Connection, ConnectionTarget, DatabaseError, DatabaseMetrics, PostgresOptions, ReadExecutor,
-    ReadPool, ReadQuery, TlsError, Transaction, limits::StatementLimits, tls,
+    Connection, ConnectionTarget, DatabaseError, DatabaseMetrics, Pooler, PostgresOptions,
+    ReadExecutor, ReadPool, ReadQuery, TlsError, Transaction,
+    error::CONNECT,
+    limits::{LocalLimits, StatementLimits},
+    tls,
 };
 
 /// How much longer than the server's own statement timeout the client waits for the answer.
@@ -22,6 +28,8 @@ pub struct Database {
     pool: Pool,
     read_pool: Arc<ReadPool>,
     limits: Arc<StatementLimits>,
+    /// The edition whose statements the pool's connections may have prepared.
+    edition: Arc<AtomicUsize>,
 }
 
 static PING: ReadQuery = ReadQuery::new("ping", "SELECT 1 AS one", &[]);
@@ -47,7 +55,11 @@ impl Database {
             patience: options.statement_timeout + GRACE,
             slow: options.slow_query,
             prepared: options.prepared_statements,
+            local: (options.pooler == Pooler::Transaction)
+                .then(|| LocalLimits::new(options.statement_timeout)),
             namespace: options.target.database_name().to_owned(),
+            edition: AtomicUsize::default(),
+            read_only_since: Mutex::default(),
         });
         let config = ManagerConfig {
             recycling_method: RecyclingMethod::Fast,
@@ -73,13 +85,14 @@ impl Database {
             pool,
             read_pool: Arc::new(read_pool),
             limits,
+            edition: Arc::default(),
         })
     }
 
     /// A connection of the pool, for single write statements.
     pub async fn connection(&self) -> Result<Connection, DatabaseError> {
         let started = Instant::now();
-        let client = self.pool.get().await;
+        let client = self.client().await;
         self.limits
             .metrics
             .wait
@@ -87,9 +100,24 @@ impl Database {
         match client {
             Ok(client) => Ok(Connection::new(client, Arc::clone(&self.limits))),
             Err(error) => {
-                self.limits.metrics.observe_failure("connect", "connect");
-                Err(error.into())
+                self.limits.metrics.observe_failure(CONNECT, CONNECT);
+                Err(error)
             }
+        }
+    }
+
+    /// A connection of the pool that may lead to a server which takes writes, without statements of an older edition.
+    async fn client(&self) -> Result<Object, DatabaseError> {
+        let edition = self.limits.edition.load(Ordering::Relaxed);
+        if self.edition.swap(edition, Ordering::Relaxed) != edition {
+            self.pool.manager().statement_caches.clear();
+        }
+        loop {
+            let client = self.pool.get().await?;
+            if !self.limits.is_forgotten(Object::metrics(&client).created) {
+                return Ok(client);
+            }
+            drop(Object::take(client));
         }
     }
 
@@ -141,11 +169,10 @@ impl Database {
 
 /// The driver's configuration, with the time limits that every session sets.
 ///
-/// A pooler in transaction mode refuses or mixes up session settings, so without prepared statements only the client
-/// bounds a statement in time.
+/// A pooler in transaction mode refuses start-up options, or hands them on to other programs' transactions.
 fn session(options: &PostgresOptions) -> Config {
     let mut config = options.target.config.clone();
-    if !options.prepared_statements {
+    if options.pooler == Pooler::Transaction {
         return config;
     }
     let limit = options.statement_timeout.as_millis();

@@ -1,14 +1,17 @@
 //! The classes of failure that callers can tell apart.
 //!
-//! The driver reports one error type for everything. A service needs to know four things about a failure: is the
-//! database out of reach (answer 503, try again), did a named constraint refuse the values (tell the client), did the
-//! statement take too long, or is it a mistake in the program (answer 500, look at it). [`DatabaseError`] is that
-//! classification. PostgreSQL's detail lines quote values, so they are dropped here and never reach a log.
+//! The driver reports one error type for everything. A service needs to know a few things about a failure: is the
+//! database out of reach (answer 503, try again), did another transaction win (the same), did a named constraint refuse the
+//! values (tell the client), did the statement take too long, or is it a mistake in the program (answer 500, look at it).
+//! [`DatabaseError`] is that classification; `sqlstate.rs` has the table from PostgreSQL's codes to it. PostgreSQL's detail
+//! lines quote values, so they are dropped here and never reach a log.
 
 use std::{error::Error as _, sync::Arc};
 
 use deadpool_postgres::{PoolError, TimeoutType};
-use tokio_postgres::error::SqlState;
+use tokio_postgres::error::{DbError, SqlState};
+
+use crate::sqlstate::{Class, class_of};
 
 /// Why a statement, or the connection it needed, failed.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -16,20 +19,46 @@ pub enum DatabaseError {
     /// The server refuses connections, is shutting down, or a connection broke. No load brings that about.
     #[error("the database cannot be reached")]
     Unreachable(#[source] Option<Arc<dyn std::error::Error + Send + Sync>>),
+    /// The server takes no writes (25006): it became a standby, or an operator made it read-only. Connections to it are
+    /// closed, and new ones find the server that does when the address names both.
+    #[error("the database is read-only, which `{query}` is not")]
+    ReadOnly {
+        /// The name of the statement.
+        query: &'static str,
+    },
     /// Every connection of the pool stayed busy for the whole pool timeout.
     #[error("no database connection became free in time")]
     PoolExhausted,
     /// No connection could be opened in time: the server is out of reach, or has too much to do.
     #[error("no database connection could be opened in time")]
     ConnectTimeout,
-    /// The server lacks what the statement or the connection needs: connections, memory, disk space (class 53).
+    /// The server lacks what the statement or the connection needs: connections, memory, disk space (class 53), or a pooler
+    /// has no session for it.
     #[error("the database has no resources left")]
     OutOfResources(#[source] Message),
-    /// A statement ran longer than the statement timeout.
+    /// A statement ran longer than the statement timeout, or waited too long for a lock.
     #[error("the statement `{query}` took too long")]
     Timeout {
         /// The name of the statement.
         query: &'static str,
+    },
+    /// Another transaction won: a serialization failure or a deadlock. Nothing of the statement's transaction happened, so
+    /// the same transaction may be tried again as a whole.
+    #[error("the statement `{query}` lost a conflict with another transaction (SQLSTATE {state})")]
+    Conflict {
+        /// The name of the statement.
+        query: &'static str,
+        /// PostgreSQL's code, of class 40.
+        state: String,
+    },
+    /// The server does not know the prepared statement, or a migration changed what it returns. It is prepared again the next
+    /// time; a statement outside a transaction has been repeated already.
+    #[error("the prepared statement `{query}` is no longer valid (SQLSTATE {state})")]
+    Outdated {
+        /// The name of the statement.
+        query: &'static str,
+        /// PostgreSQL's code.
+        state: String,
     },
     /// A named constraint was violated.
     #[error("the constraint `{name}` was broken")]
@@ -77,68 +106,74 @@ impl DatabaseError {
     pub fn kind(&self) -> &str {
         match self {
             Self::Unreachable(_) => "unreachable",
+            Self::ReadOnly { .. } => "read_only",
             Self::PoolExhausted => "pool_exhausted",
             Self::ConnectTimeout => "connect_timeout",
             Self::OutOfResources(_) => "out_of_resources",
             Self::Timeout { .. } => "timeout",
+            Self::Conflict { .. } => "conflict",
+            Self::Outdated { .. } => "outdated_statement",
             Self::Constraint { name, .. } => name,
             Self::InvalidColumn(_) => "unreadable",
             Self::Failed { state, .. } => state,
         }
     }
 
-    /// PostgreSQL's code of an unexpected failure.
+    /// PostgreSQL's code of a conflict, an outdated statement or an unexpected failure.
     #[must_use]
     pub fn sqlstate(&self) -> Option<&str> {
         match self {
             Self::Failed { state, .. } if state != "none" => Some(state),
+            Self::Conflict { state, .. } | Self::Outdated { state, .. } => Some(state),
+            Self::ReadOnly { .. } => Some(SqlState::READ_ONLY_SQL_TRANSACTION.code()),
             _ => None,
         }
     }
 
     /// Classifies the driver's error about the statement of this name.
     pub(crate) fn from_driver(query: &'static str, error: tokio_postgres::Error) -> Self {
-        let Some(server) = error.as_db_error() else {
-            let broken = error.is_closed()
-                || error
-                    .source()
-                    .is_some_and(<dyn std::error::Error>::is::<std::io::Error>);
-            if broken || error.to_string().starts_with("error connecting") {
-                return Self::Unreachable(Some(Arc::new(error)));
-            }
-            let message = Message(error.to_string());
-            return Self::Failed {
-                query,
-                state: "none".to_owned(),
-                message,
-            };
-        };
-        let state = server.code();
-        if let Some(name) = server.constraint() {
-            let kind = match *state {
-                SqlState::UNIQUE_VIOLATION => ConstraintKind::Unique,
-                SqlState::FOREIGN_KEY_VIOLATION => ConstraintKind::ForeignKey,
-                _ => ConstraintKind::Other,
-            };
-            let name = name.to_owned();
-            return Self::Constraint { name, kind };
+        if let Some(server) = error.as_db_error() {
+            return Self::from_server(query, server);
         }
-        if *state == SqlState::QUERY_CANCELED {
-            return Self::Timeout { query };
-        }
-        if state.code().starts_with("53") {
-            let message = format!("{} (SQLSTATE {})", server.message(), state.code());
-            return Self::OutOfResources(Message(message));
-        }
-        // A server that refuses the connection (a rotated password, a missing database) serves nobody until it is mended.
-        if means_not_now(state) || query == "connect" {
-            let message = format!("{} (SQLSTATE {})", server.message(), state.code());
-            return Self::Unreachable(Some(Arc::new(Message(message))));
+        let broken = error.is_closed()
+            || error
+                .source()
+                .is_some_and(<dyn std::error::Error>::is::<std::io::Error>);
+        if broken || error.to_string().starts_with("error connecting") {
+            return Self::Unreachable(Some(Arc::new(error)));
         }
         Self::Failed {
             query,
-            state: state.code().to_owned(),
-            message: Message(server.message().to_owned()),
+            state: "none".to_owned(),
+            message: Message(error.to_string()),
+        }
+    }
+
+    fn from_server(query: &'static str, server: &DbError) -> Self {
+        let state = server.code().code().to_owned();
+        let message = || Message(format!("{} (SQLSTATE {state})", server.message()));
+        match class_of(server) {
+            Class::OutOfResources => Self::OutOfResources(message()),
+            // A server that refuses the connection (a rotated password, a missing database) serves nobody until it is mended.
+            _ if query == CONNECT => Self::Unreachable(Some(Arc::new(message()))),
+            Class::Unreachable => Self::Unreachable(Some(Arc::new(message()))),
+            Class::ReadOnly => Self::ReadOnly { query },
+            Class::Timeout => Self::Timeout { query },
+            Class::Conflict => Self::Conflict { query, state },
+            Class::Outdated => Self::Outdated { query, state },
+            Class::Constraint => Self::Constraint {
+                name: server.constraint().unwrap_or_default().to_owned(),
+                kind: match *server.code() {
+                    SqlState::UNIQUE_VIOLATION => ConstraintKind::Unique,
+                    SqlState::FOREIGN_KEY_VIOLATION => ConstraintKind::ForeignKey,
+                    _ => ConstraintKind::Other,
+                },
+            },
+            Class::Failed => Self::Failed {
+                query,
+                state,
+                message: Message(server.message().to_owned()),
+            },
         }
     }
 
@@ -154,24 +189,30 @@ impl DatabaseError {
         matches!(
             self,
             Self::Unreachable(_)
+                | Self::ReadOnly { .. }
                 | Self::PoolExhausted
                 | Self::ConnectTimeout
                 | Self::OutOfResources(_)
                 | Self::Timeout { .. }
         )
     }
+
+    /// Whether the same request may succeed when it is made again shortly: answer 503. An outage, a lost conflict, or a
+    /// prepared statement that is no longer valid.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        self.is_outage() || self.is_refused_whole()
+    }
+
+    /// Whether the server refused a statement of which nothing happened, and which it may accept the next time. Outside a
+    /// transaction such a statement is repeated, also one that writes.
+    pub(crate) fn is_refused_whole(&self) -> bool {
+        matches!(self, Self::Conflict { .. } | Self::Outdated { .. })
+    }
 }
 
-/// Codes that mean "not now" rather than "not like this": connections (08), the operator (57), the system (58),
-/// a server that became read-only because it was demoted (25006), and a transaction that lost a conflict
-/// with another one (40).
-fn means_not_now(state: &SqlState) -> bool {
-    let code = state.code();
-    ["08", "57", "58", "40"]
-        .iter()
-        .any(|class| code.starts_with(class))
-        || *state == SqlState::READ_ONLY_SQL_TRANSACTION
-}
+/// The name under which attempts to connect fail.
+pub(crate) const CONNECT: &str = "connect";
 
 /// Reading a column failed.
 impl From<tokio_postgres::Error> for DatabaseError {
@@ -185,7 +226,7 @@ impl From<PoolError> for DatabaseError {
         match error {
             PoolError::Timeout(TimeoutType::Wait) => Self::PoolExhausted,
             PoolError::Timeout(TimeoutType::Create | TimeoutType::Recycle) => Self::ConnectTimeout,
-            PoolError::Backend(error) => Self::from_driver("connect", error),
+            PoolError::Backend(error) => Self::from_driver(CONNECT, error),
             other => Self::Unreachable(Some(Arc::new(other))),
         }
     }

@@ -154,10 +154,10 @@ impl<'a> Grants<'a> {
         let Some(role) = self.role else {
             return Ok(None);
         };
-        let found = client
-            .query_opt("SELECT rolname FROM pg_roles WHERE rolname = $1", &[&role])
-            .await?;
-        Ok(found.is_none().then_some(role))
+        // Not prepared: the connection may lead through a pooler.
+        let known = "SELECT rolname FROM pg_roles WHERE rolname = $1";
+        let found = client.query_typed(known, &[(&role, Type::TEXT)]).await?;
+        Ok(found.is_empty().then_some(role))
     }
 
     /// What the role of this connection may do beyond reading and writing rows, in words. Empty when nothing.

@@ -13,6 +13,7 @@ mod query;
 mod read_pool;
 #[cfg(feature = "settings")]
 mod settings;
+mod sqlstate;
 mod target;
 #[cfg(feature = "testing")]
 pub mod testing;
@@ -31,7 +32,7 @@ pub use self::{
     grants::{Excess, Grants, Privilege, TableGrant},
     metrics::DatabaseMetrics,
     migrations::{Applied, Comparison, MigrationError, Migrations, Status, Step},
-    options::PostgresOptions,
+    options::{Pooler, PostgresOptions},
     query::{Operation, Parameters, ReadQuery, WriteQuery},
     read_pool::ReadPool,
     target::{ConnectionDefaults, ConnectionTarget, InvalidUrl, TlsMode, UnknownTlsMode},

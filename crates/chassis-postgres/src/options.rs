@@ -19,9 +19,22 @@ pub struct PostgresOptions {
     pub statement_timeout: Duration,
     /// How long a statement may take before it is logged as `slow_query`.
     pub slow_query: Duration,
-    /// Whether statements are prepared once a connection. `false` for a pooler in transaction mode, which mixes up
-    /// sessions: then nothing that belongs to a session is used, and only the client bounds a statement in time.
+    /// What stands between this program and the server.
+    pub pooler: Pooler,
+    /// Whether statements are prepared once a connection. `false` for a pooler that does not keep prepared statements.
     pub prepared_statements: bool,
+}
+
+/// What stands between the program and the server.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Pooler {
+    /// Nothing that hands sessions on: each connection is a session of the server, which is told its time limits once.
+    #[default]
+    None,
+    /// A pooler in transaction mode, which gives each transaction to any session. Nothing is kept in a session: no start-up
+    /// options, no `SET`, no session locks. Each transaction brings its time limits along; what the read pool sends is
+    /// bounded by the client and by the role's own settings.
+    Transaction,
 }
 
 impl PostgresOptions {
@@ -35,6 +48,7 @@ impl PostgresOptions {
             pool_timeout: Duration::from_secs(2),
             statement_timeout: Duration::from_secs(5),
             slow_query: Duration::from_millis(200),
+            pooler: Pooler::None,
             prepared_statements: true,
         }
     }

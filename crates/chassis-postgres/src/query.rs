@@ -63,6 +63,8 @@ pub(crate) struct Query {
     pub(crate) operation: Operation,
     pub(crate) sql: &'static str,
     pub(crate) types: &'static [Type],
+    /// Whether it is the text of a [`ReadQuery`].
+    pub(crate) only_reads: bool,
 }
 
 impl Query {
@@ -73,6 +75,7 @@ impl Query {
             operation: Operation::Other,
             sql,
             types: &[],
+            only_reads: false,
         }
     }
 
@@ -162,6 +165,7 @@ impl ReadQuery {
             operation: Operation::Select,
             sql,
             types,
+            only_reads: true,
         })
     }
 
@@ -193,7 +197,7 @@ macro_rules! write_query {
         #[must_use]
         pub const fn $name(name: &'static str, sql: &'static str, types: &'static [Type]) -> Self {
             assert!($(has_word(sql, $word))||+, "the SQL does not do what the constructor says");
-            Self(Query { name, operation: Operation::$operation, sql, types })
+            Self(Query { name, operation: Operation::$operation, sql, types, only_reads: false })
         }
     };
 }
@@ -356,6 +360,7 @@ mod tests {
                 operation,
                 sql,
                 types: &[],
+                only_reads: false,
             };
             assert_eq!(query.summary(), expected);
         }

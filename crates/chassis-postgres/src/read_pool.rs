@@ -24,7 +24,7 @@ use std::{
         Arc, Mutex, PoisonError, RwLock,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use deadpool_postgres::ClientWrapper;
@@ -32,12 +32,14 @@ use futures_util::{
     FutureExt,
     future::{BoxFuture, Shared},
 };
-use tokio_postgres::{Config, Row, Statement};
+use tokio_postgres::{Config, Error, Row, Statement, error::SqlState};
 use tokio_postgres_rustls::MakeRustlsConnect;
 use tracing::{Instrument, field::Empty};
 
 use crate::{
-    DatabaseError, Parameters, ReadExecutor, ReadQuery, connection, limits::StatementLimits,
+    DatabaseError, Message, Parameters, ReadExecutor, ReadQuery, connection,
+    error::CONNECT,
+    limits::{Edition, Health, StatementLimits},
     query::Query,
 };
 
@@ -55,7 +57,6 @@ pub struct ReadPool {
     slots: Vec<Arc<Slot>>,
     next: AtomicUsize,
     opener: Opener,
-    limits: Arc<StatementLimits>,
 }
 
 #[derive(Default)]
@@ -73,8 +74,7 @@ type Opening = Shared<BoxFuture<'static, Result<Arc<Reader>, DatabaseError>>>;
 /// How connections are opened.
 #[derive(Clone)]
 struct Opener {
-    /// Whether sessions are made read-only; a pooler would mix such sessions up with others.
-    read_only: bool,
+    limits: Arc<StatementLimits>,
     config: Config,
     tls: MakeRustlsConnect,
     timeout: Duration,
@@ -82,37 +82,51 @@ struct Opener {
 
 struct Reader {
     client: ClientWrapper,
-    prepared: RwLock<Vec<(&'static Query, Statement)>>,
-    /// A statement on it got no answer in time: nothing behind it will either.
+    opened: Instant,
+    prepared: RwLock<Vec<Prepared>>,
+    /// A statement on it got no answer in time, so nothing behind it will either; or the server ended the session.
     stuck: AtomicBool,
+}
+
+/// A statement that the server knows, and the edition of its text.
+struct Prepared {
+    query: &'static Query,
+    edition: Edition,
+    statement: Statement,
 }
 
 impl Reader {
     /// The prepared statement, prepared when it is first needed.
     ///
     /// It is found by the query's address, because the driver's cache would hash the whole text for each request.
-    async fn prepare(&self, query: &'static Query) -> Result<Statement, tokio_postgres::Error> {
-        if let Some(statement) = self.find(query) {
+    async fn prepare(&self, query: &'static Query, edition: Edition) -> Result<Statement, Error> {
+        if let Some(statement) = self.find(query, edition) {
             return Ok(statement);
         }
         // In a box, so that it takes no space in the futures of requests that find the statement.
-        let preparing = Box::pin(self.client.prepare_typed(query.sql, query.types));
+        let text = edition.text(query);
+        let preparing = Box::pin(self.client.prepare_typed(&text, query.types));
         let statement = preparing.await?;
         let mut prepared = self
             .prepared
             .write()
             .unwrap_or_else(PoisonError::into_inner);
         // Another request may have prepared it in the meantime.
-        prepared.retain(|(known, _)| !std::ptr::eq(*known, query));
-        prepared.push((query, statement.clone()));
+        prepared.retain(|known| !std::ptr::eq(known.query, query));
+        prepared.push(Prepared {
+            query,
+            edition,
+            statement: statement.clone(),
+        });
         Ok(statement)
     }
 
-    fn find(&self, query: &'static Query) -> Option<Statement> {
+    fn find(&self, query: &'static Query, edition: Edition) -> Option<Statement> {
         let prepared = self.prepared.read().unwrap_or_else(PoisonError::into_inner);
-        let mut prepared = prepared.iter();
-        let (_, statement) = prepared.find(|(known, _)| std::ptr::eq(*known, query))?;
-        Some(statement.clone())
+        let known = prepared
+            .iter()
+            .find(|known| std::ptr::eq(known.query, query))?;
+        (known.edition == edition).then(|| known.statement.clone())
     }
 
     fn is_usable(&self) -> bool {
@@ -137,11 +151,11 @@ impl Drop for Counted<'_> {
 }
 
 impl Slot {
-    fn usable(&self) -> Option<Arc<Reader>> {
+    fn usable(&self, limits: &StatementLimits) -> Option<Arc<Reader>> {
         let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
         current
             .as_ref()
-            .filter(|reader| reader.is_usable())
+            .filter(|reader| reader.is_usable() && !limits.is_forgotten(reader.opened))
             .cloned()
     }
 
@@ -159,7 +173,7 @@ impl Slot {
         let (slot, opener) = (Arc::clone(self), opener.clone());
         let task = tokio::spawn(async move {
             // The last attempt may have succeeded after the caller found no connection.
-            if let Some(reader) = slot.usable() {
+            if let Some(reader) = slot.usable(&opener.limits) {
                 return Ok(reader);
             }
             let reader = Arc::new(opener.open().await?);
@@ -176,20 +190,22 @@ impl Opener {
         let opened = tokio::time::timeout(self.timeout, self.connect()).await;
         let client = opened.map_err(|_| DatabaseError::ConnectTimeout)?;
         Ok(Reader {
-            client: client.map_err(|error| DatabaseError::from_driver("connect", error))?,
+            client: client.map_err(|error| DatabaseError::from_driver(CONNECT, error))?,
+            opened: Instant::now(),
             prepared: RwLock::default(),
             stuck: AtomicBool::new(false),
         })
     }
 
-    async fn connect(&self) -> Result<ClientWrapper, tokio_postgres::Error> {
+    async fn connect(&self) -> Result<ClientWrapper, Error> {
         let (client, connection) = self.config.connect(self.tls.clone()).await?;
         let task = tokio::spawn(async move {
             // How it ended is reported to the statements that were waiting on it.
             let _ = connection.await;
         });
         let client = ClientWrapper::new(client, task);
-        if self.read_only {
+        // A pooler would hand a session that is read-only on to whoever writes.
+        if self.limits.local.is_none() {
             // Sent now and not as a startup option: a session that begins as read-only looks
             // like one of a standby, which `target_session_attrs=read-write` skips.
             client.batch_execute(READ_ONLY).await?;
@@ -210,12 +226,11 @@ impl ReadPool {
             slots: (0..connections).map(|_| Arc::default()).collect(),
             next: AtomicUsize::new(0),
             opener: Opener {
-                read_only: limits.prepared,
+                limits,
                 config,
                 tls,
                 timeout,
             },
-            limits,
         }
     }
 
@@ -229,7 +244,7 @@ impl ReadPool {
     }
 
     async fn reader(&self, slot: &Arc<Slot>) -> Result<Arc<Reader>, DatabaseError> {
-        if let Some(reader) = slot.usable() {
+        if let Some(reader) = slot.usable(&self.opener.limits) {
             return Ok(reader);
         }
         // The span belongs to the request that waits; the attempt itself is part of no request.
@@ -238,7 +253,7 @@ impl ReadPool {
             otel.kind = "client",
             otel.status_code = Empty,
             db.system.name = "postgresql",
-            db.namespace = self.limits.namespace,
+            db.namespace = self.opener.limits.namespace,
             db.operation.name = "connect",
             error.r#type = Empty,
         );
@@ -250,7 +265,7 @@ impl ReadPool {
         if let Err(error) = &outcome {
             span.record("otel.status_code", "ERROR");
             span.record("error.type", error.kind());
-            self.limits.metrics.observe_failure("connect", "connect");
+            self.opener.limits.metrics.observe_failure(CONNECT, CONNECT);
         }
         outcome
     }
@@ -261,26 +276,35 @@ impl ReadPool {
         query: &'static Query,
         parameters: Parameters<'_>,
     ) -> Result<Vec<Row>, DatabaseError> {
-        let client = &reader.client;
-        let work = connection::rows(
-            client,
-            reader.prepare(query),
-            &self.limits,
-            query,
-            parameters,
-        );
+        let limits = &self.opener.limits;
+        let work = async {
+            let mut prepared = None;
+            if limits.prepared {
+                prepared = Some(reader.prepare(query, limits.edition()).await?);
+            }
+            connection::rows(&reader.client, prepared.as_ref(), query, parameters).await
+        };
         // Counted for this request alone: one that goes away says nothing about the connection.
-        let unanswered = AtomicUsize::new(0);
-        let outcome = self.limits.run(query, &unanswered, pin!(work)).await;
-        if matches!(outcome, Err(DatabaseError::Timeout { .. })) && unanswered.into_inner() > 0 {
+        let health = Health::default();
+        let outcome = limits.run(query, &health, pin!(work)).await;
+        if !health.is_good() {
             reader.stuck.store(true, Ordering::Relaxed);
         }
-        outcome
+        outcome.map_err(|error| match error {
+            // The session is read-only because it was asked to be: the statement wrote through a function.
+            DatabaseError::ReadOnly { query } => DatabaseError::Failed {
+                query,
+                state: SqlState::READ_ONLY_SQL_TRANSACTION.code().to_owned(),
+                message: Message("a statement of the read pool tried to write".to_owned()),
+            },
+            error => error,
+        })
     }
 }
 
 impl ReadExecutor for ReadPool {
-    /// Runs a statement; one that met a connection which had just broken is run once more on a new one.
+    /// Runs a statement. One that met a connection which had just broken is run once more on a new one; so is one that lost a
+    /// conflict, or whose prepared statement was no longer valid.
     async fn rows(
         &self,
         query: &'static ReadQuery,
@@ -291,10 +315,14 @@ impl ReadExecutor for ReadPool {
         let _counted = Counted::on(&slot.under_way);
         let reader = self.reader(slot).await?;
         let outcome = self.attempt(&reader, query, parameters).await;
-        if matches!(outcome, Err(DatabaseError::Unreachable(_))) {
-            let reader = self.reader(slot).await?;
-            return self.attempt(&reader, query, parameters).await;
+        match outcome {
+            Err(error)
+                if matches!(error, DatabaseError::Unreachable(_)) || error.is_refused_whole() =>
+            {
+                let reader = self.reader(slot).await?;
+                self.attempt(&reader, query, parameters).await
+            }
+            outcome => outcome,
         }
-        outcome
     }
 }

@@ -8,7 +8,7 @@ use chassis_settings::{
 };
 use tokio_postgres::Config;
 
-use crate::{ConnectionDefaults, ConnectionTarget, InvalidUrl, PostgresOptions, TlsMode};
+use crate::{ConnectionDefaults, ConnectionTarget, InvalidUrl, Pooler, PostgresOptions, TlsMode};
 
 settings! {
     /// host name, or the folder of a unix socket when it starts with /
@@ -60,9 +60,15 @@ settings! {
     /// from when on a statement is logged as slow
     SLOW_QUERY_MS: Duration = "200", millis(0);
 
-    /// off for PgBouncer in transaction mode
+    /// none, or transaction: a pooler stands in between, so nothing is kept in a database session
+    DB_POOLER: Pooler = "none", one_of(POOLERS);
+
+    /// off for poolers that do not keep them (PgBouncer before 1.21)
     DB_PREPARED_STATEMENTS: bool = "on", switch();
 }
+
+/// How `DB_POOLER` names them.
+const POOLERS: &[(&str, Pooler)] = &[("none", Pooler::None), ("transaction", Pooler::Transaction)];
 
 /// How `DB_SSLMODE` and `sslmode=` name them.
 const TLS_MODES: &[(&str, TlsMode)] = &[
@@ -91,8 +97,12 @@ pub struct DatabaseSettings {
     pub connect_timeout: Duration,
     /// From when on a statement is logged as slow.
     pub slow_query: Duration,
+    /// What stands between the service and the server.
+    pub pooler: Pooler,
     /// Whether statements are prepared once a connection.
     pub prepared_statements: bool,
+    /// Whether `MIGRATE_DATABASE_URL` is set.
+    pub migrates_elsewhere: bool,
 }
 
 impl DatabaseSettings {
@@ -117,8 +127,15 @@ impl DatabaseSettings {
             pool_timeout: self.pool_timeout,
             statement_timeout: self.statement_timeout,
             slow_query: self.slow_query,
+            pooler: self.pooler,
             prepared_statements: self.prepared_statements,
         }
+    }
+
+    /// Whether migrations would run through a pooler, which cannot hold the lock of a run: `MIGRATE_DATABASE_URL` is missing.
+    #[must_use]
+    pub fn migrates_through_pooler(&self) -> bool {
+        self.pooler == Pooler::Transaction && !self.migrates_elsewhere
     }
 
     /// How long one attempt to connect may take, when so much time has passed already: at least as long as a request's.
@@ -148,7 +165,9 @@ impl Section for DatabaseSettings {
             Some(url) => target_from_url(values, &DATABASE_URL, &url)?,
             None => target_from_parts(values)?,
         };
-        let migration_target = match values.read(&MIGRATE_DATABASE_URL)? {
+        let migration_url = values.read(&MIGRATE_DATABASE_URL)?;
+        let migrates_elsewhere = migration_url.is_some();
+        let migration_target = match migration_url {
             Some(url) => target_from_url(values, &MIGRATE_DATABASE_URL, &url)?,
             None => target.clone(),
         };
@@ -161,7 +180,9 @@ impl Section for DatabaseSettings {
             statement_timeout: values.read(&DB_STATEMENT_TIMEOUT_MS)?,
             connect_timeout: values.read(&DB_CONNECT_TIMEOUT_MS)?,
             slow_query: values.read(&SLOW_QUERY_MS)?,
+            pooler: values.read(&DB_POOLER)?,
             prepared_statements: values.read(&DB_PREPARED_STATEMENTS)?,
+            migrates_elsewhere,
         })
     }
 }

@@ -94,8 +94,9 @@ impl Drop for Transaction {
         let Some(connection) = self.connection.take() else {
             return;
         };
-        // With an answer outstanding, or without a runtime, dropping the connection closes it.
-        if connection.is_abandoned() {
+        // With an answer outstanding, after the server ended the session, or without a runtime, dropping the connection
+        // closes it.
+        if !connection.is_usable() {
             return;
         }
         if let Ok(runtime) = Handle::try_current() {

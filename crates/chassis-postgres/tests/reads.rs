@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use chassis_postgres::{DatabaseError, PostgresOptions, ReadExecutor, ReadQuery, testing};
+use chassis_postgres::{DatabaseError, Pooler, PostgresOptions, ReadExecutor, testing};
 
 use crate::support::{DATABASES, SLEEP, open, options, process};
 
@@ -17,23 +17,6 @@ async fn a_read_reconnects_when_its_connection_was_ended() {
     operator.execute(end, &[&before]).await.unwrap();
 
     assert_ne!(process(database.read_pool()).await, before);
-}
-
-#[tokio::test]
-async fn a_write_hidden_in_a_function_is_refused_by_the_session() {
-    static HIDDEN: ReadQuery = ReadQuery::new("hidden", "SELECT remember('a')", &[]);
-    let url = DATABASES.new_database().await;
-    let operator = testing::connect(&url).await;
-    let function = "CREATE FUNCTION remember(text) RETURNS void LANGUAGE sql
-                    AS 'INSERT INTO items (name) VALUES ($1)'";
-    operator.batch_execute(function).await.unwrap();
-    let database = open(&options(&url));
-
-    let refused = database.read_pool().rows(&HIDDEN, &[]).await;
-
-    assert!(refused.unwrap_err().is_outage());
-    let kept = "SELECT count(*) FROM items";
-    assert_eq!(crate::support::count(&operator, kept).await, 0);
 }
 
 #[tokio::test]
@@ -60,7 +43,7 @@ async fn a_connection_whose_answer_does_not_come_is_replaced() {
     // Without session settings only the client gives up.
     let database = open(&PostgresOptions {
         statement_timeout: Duration::from_millis(100),
-        prepared_statements: false,
+        pooler: Pooler::Transaction,
         ..options(&url)
     });
     let before = process(database.read_pool()).await;

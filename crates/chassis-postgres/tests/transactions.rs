@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use chassis_postgres::{
-    Database, DatabaseError, PostgresOptions, ReadExecutor, ReadQuery, WriteExecutor, testing,
+    Database, DatabaseError, Pooler, PostgresOptions, ReadExecutor, ReadQuery, WriteExecutor,
+    testing,
 };
 use futures_util::FutureExt;
 
@@ -121,25 +122,66 @@ async fn a_begin_that_is_dropped_half_way_closes_the_connection() {
     assert_ne!(pooled(&database).await, before);
 }
 
+/// Goes on when it is cancelled, so only the client gives up.
+const STUBBORN: &str = "CREATE FUNCTION stubborn() RETURNS void LANGUAGE plpgsql AS $$ BEGIN
+    PERFORM pg_sleep(30);
+    EXCEPTION WHEN query_canceled THEN PERFORM pg_sleep(30);
+END $$";
+
 #[tokio::test]
-async fn a_statement_that_times_out_discards_its_connection() {
+async fn a_statement_that_gets_no_answer_in_time_discards_its_connection() {
+    static ASK: ReadQuery = ReadQuery::new("stubborn", "SELECT stubborn()", &[]);
     let url = DATABASES.new_database().await;
+    let operator = testing::connect(&url).await;
+    operator.batch_execute(STUBBORN).await.unwrap();
     let database = open(&PostgresOptions {
         statement_timeout: Duration::from_millis(100),
-        prepared_statements: false,
         ..options(&url)
     });
     let connection = database.connection().await.unwrap();
     let before = process(&connection).await;
 
-    let slow = connection.rows(&SLEEP, &[&30_f64]).await;
+    let slow = connection.rows(&ASK, &[]).await;
 
     assert!(matches!(
         slow,
-        Err(DatabaseError::Timeout { query: "sleep" })
+        Err(DatabaseError::Timeout { query: "stubborn" })
     ));
     drop(connection);
     assert_ne!(pooled(&database).await, before);
+}
+
+#[tokio::test]
+async fn behind_a_pooler_each_statement_of_the_pool_brings_its_time_limit() {
+    let url = DATABASES.new_database().await;
+    let database = open(&PostgresOptions {
+        statement_timeout: Duration::from_millis(100),
+        pooler: Pooler::Transaction,
+        ..options(&url)
+    });
+    let connection = database.connection().await.unwrap();
+    let before = process(&connection).await;
+
+    let alone = connection.rows(&SLEEP, &[&30_f64]).await;
+    drop(connection);
+    let transaction = database.begin().await.unwrap();
+    let within = transaction.rows(&SLEEP, &[&30_f64]).await;
+    drop(transaction);
+
+    for slow in [alone, within] {
+        assert!(
+            matches!(slow, Err(DatabaseError::Timeout { .. })),
+            "{slow:?}"
+        );
+    }
+    // The server ended them, so the connection was used again, and nothing of the limit is left in its session.
+    assert_eq!(pooled(&database).await, before);
+    let connection = database.connection().await.unwrap();
+    assert_eq!(connection.execute(&INSERT, &[&"a"]).await.unwrap(), 1);
+    let again = connection.execute(&INSERT, &[&"a"]).await.unwrap_err();
+    assert!(again.violates("items_pkey"), "{again:?}");
+    drop(connection);
+    assert_eq!(pooled(&database).await, before);
 }
 
 #[tokio::test]

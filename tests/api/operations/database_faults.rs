@@ -109,6 +109,57 @@ async fn a_statement_that_takes_too_long_is_a_503() {
 }
 
 #[tokio::test]
+async fn a_deadlock_is_called_a_conflict_and_may_be_tried_again() {
+    let app = TestApp::start().await;
+    let operator = app.database().await;
+    // As if another transaction had won, in the middle of the one that registers.
+    let trigger = "CREATE FUNCTION lose() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+            RAISE EXCEPTION 'deadlock detected' USING ERRCODE = '40P01';
+        END $$;
+        CREATE TRIGGER lose BEFORE INSERT ON users FOR EACH ROW EXECUTE FUNCTION lose()";
+    operator.batch_execute(trigger).await.unwrap();
+
+    let answer = register(&app).await;
+
+    assert_unavailable(&answer);
+    let lines = leaks::lines_of(answer.header("x-correlation-id"));
+    let failed = lines
+        .iter()
+        .find(|line| line["message"] == "request_failed");
+    let error = failed.unwrap()["error"].as_str().unwrap().to_owned();
+    assert!(error.contains("lost a conflict"), "{error}");
+    assert!(!error.contains("cannot be reached"), "{error}");
+    let mended = "DROP TRIGGER lose ON users";
+    operator.batch_execute(mended).await.unwrap();
+    register(&app).await.assert_status(201);
+}
+
+#[tokio::test]
+async fn a_database_that_became_read_only_is_used_again_when_it_takes_writes() {
+    let app = TestApp::start().await;
+    let (_, token) = app.signed_in(Role::Member).await;
+    let operator = app.database().await;
+    let demote = |state: &str| {
+        format!(
+            "BEGIN READ WRITE; DO $$ BEGIN EXECUTE format(
+                'ALTER DATABASE %I SET default_transaction_read_only = {state}', current_database()); END $$; COMMIT"
+        )
+    };
+    operator.batch_execute(&demote("on")).await.unwrap();
+    let replica = app.replica_with(&[("DB_POOL_SIZE", "2")]);
+
+    let refused = register(&replica).await;
+    replica.me(&token).await.assert_status(200);
+    operator.batch_execute(&demote("off")).await.unwrap();
+    let accepted = register(&replica).await;
+
+    assert_unavailable(&refused);
+    let lines = leaks::lines_of(refused.header("x-correlation-id"));
+    assert!(format!("{lines:?}").contains("the database is read-only"));
+    accepted.assert_status(201);
+}
+
+#[tokio::test]
 async fn connections_that_were_terminated_are_replaced() {
     let app = TestApp::start().await;
     let (_, token) = app.signed_in(Role::Admin).await;

@@ -21,6 +21,7 @@ impl Migrations {
         client: &mut Client,
         grants: &Grants<'_>,
     ) -> Result<Vec<String>, MigrationError> {
+        Self::check_encoding(client).await?;
         self.lock(client).await?;
         let outcome = self.up_locked(client, grants).await;
         self.unlock(client, outcome).await

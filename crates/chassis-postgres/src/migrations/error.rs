@@ -22,6 +22,14 @@ pub enum MigrationError {
     /// A migration would have to be applied before one that already is.
     #[error("migration {0} is older than the newest applied one; give it a newer number")]
     OutOfOrder(String),
+    /// The database does not store text as UTF-8.
+    #[error(
+        "the database's encoding is {0}, and has to be UTF8: create it anew with `ENCODING 'UTF8' TEMPLATE template0`"
+    )]
+    Encoding(String),
+    /// The role of the connection may not read the history.
+    #[error("the role {0} may not read refinery_schema_history, which tells what was migrated")]
+    Denied(String),
     /// There are migrations to apply.
     #[error("{} pending: {}", if .0.len() == 1 { "1 migration is".to_owned() } else { format!("{} migrations are", .0.len()) }, .0.join(", "))]
     Pending(Vec<String>),

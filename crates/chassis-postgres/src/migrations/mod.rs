@@ -19,7 +19,7 @@
 //!
 //! # What is refused
 //!
-//! An applied step whose name or text has changed ([`MigrationError::Diverged`]), one that is unknown and older than the
+//! A database whose encoding is not UTF-8 ([`MigrationError::Encoding`]). An applied step whose name or text has changed ([`MigrationError::Diverged`]), one that is unknown and older than the
 //! newest known one ([`MigrationError::Unknown`]), and a pending step that is older than an applied one
 //! ([`MigrationError::OutOfOrder`]). An applied step that is *newer* than any known one is legal: during a rolling
 //! deployment the previous release meets the schema of the next one, and [`Status::newer`] lists such steps.
@@ -214,16 +214,47 @@ impl Migrations {
         })
     }
 
+    /// Refuses a database that cannot store every character. Nothing is noticed otherwise before somebody sends one that it
+    /// lacks, and then the statement fails.
+    ///
+    /// # Errors
+    ///
+    /// [`MigrationError::Encoding`], or when the database does not answer.
+    pub async fn check_encoding(client: &Client) -> Result<(), MigrationError> {
+        // Not prepared: the connection may lead through a pooler.
+        let encoding = "SELECT current_setting('server_encoding') AS encoding";
+        let rows = client.query_typed(encoding, &[]).await?;
+        let encoding: String = rows
+            .first()
+            .map_or(Ok(String::new()), |row| row.try_get("encoding"))?;
+        if encoding == "UTF8" {
+            return Ok(());
+        }
+        Err(MigrationError::Encoding(encoding))
+    }
+
     /// Compares a database with the folder. What cannot be reconciled is an error.
     pub async fn status(&self, client: &Client) -> Result<Status, MigrationError> {
-        // Not prepared: the connection may lead through a pooler.
+        Self::check_encoding(client).await?;
         let present = "SELECT to_regclass('refinery_schema_history') IS NOT NULL AS present";
         let table = client.query_typed(present, &[]).await?;
         let table = table.first().map(|row| row.try_get("present"));
         if !table.transpose()?.unwrap_or(false) {
             return self.compare(Vec::new());
         }
-        let rows = client.query_typed(HISTORY.sql(), &[]).await?;
+        let rows = match client.query_typed(HISTORY.sql(), &[]).await {
+            Ok(rows) => rows,
+            Err(error) if error.code() == Some(&SqlState::INSUFFICIENT_PRIVILEGE) => {
+                let role = client
+                    .query_typed("SELECT current_user::text AS role", &[])
+                    .await?;
+                let role = role
+                    .first()
+                    .map_or(Ok(String::new()), |row| row.try_get("role"))?;
+                return Err(MigrationError::Denied(role));
+            }
+            Err(error) => return Err(error.into()),
+        };
         self.compare(
             rows.iter()
                 .map(Applied::try_from)
