@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use chassis_http::{Endpoint, HttpMetrics, HttpOptions, RateLimitMetrics, Router};
 use chassis_postgres::{Database, DatabaseMetrics};
+use chassis_server::ServerMetrics;
 use chassis_telemetry::{Incoming, Tracing};
 use futures_util::future::{BoxFuture, FutureExt, ready};
 use prometheus::Registry;
@@ -52,6 +53,8 @@ pub struct App {
     /// Begins traces, and passes them on to the services that a feature calls.
     pub tracing: Tracing,
     http_metrics: HttpMetrics,
+    /// What goes wrong below the requests.
+    pub server_metrics: ServerMetrics,
     /// Whether `/metrics` has a port of its own.
     pub separate_metrics: bool,
     activity: ActivityWriter,
@@ -99,6 +102,7 @@ impl App {
         );
         Ok(Self {
             http_metrics: HttpMetrics::new(&registry),
+            server_metrics: ServerMetrics::new(&registry),
             tracing: Tracing::new(&settings.telemetry),
             http_options: settings.http.clone(),
             public_url: settings.service.public_url.clone(),

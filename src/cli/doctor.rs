@@ -12,7 +12,7 @@ use http::StatusCode;
 use tokio::net::TcpStream;
 use tokio_postgres::Client;
 
-use super::{healthcheck, listen::bind};
+use super::{files::Files, healthcheck, listen::bind};
 use crate::{
     grants,
     migrations::{self, MIGRATIONS, advise},
@@ -254,12 +254,13 @@ fn memory_limit() -> Option<u64> {
 }
 
 fn files(settings: &Settings) -> Finding {
-    let wanted = u64::try_from(settings.server.max_connections).unwrap_or(u64::MAX) + 1024;
-    match rlimit::increase_nofile_limit(wanted) {
-        Ok(limit) if limit < wanted => Note(format!(
-            "at most {limit} files may be open, fewer than MAX_CONNECTIONS needs ({wanted})"
+    let configured = settings.server.max_connections;
+    match Files::raise_limit(settings) {
+        Ok(files) if files.max_connections < configured => Note(format!(
+            "at most {} files may be open, so MAX_CONNECTIONS is lowered from {configured} to {}; {} files are needed",
+            files.limit, files.max_connections, files.wanted
         )),
-        Ok(limit) => Fine(format!("{limit} files may be open")),
+        Ok(files) => Fine(format!("{} files may be open", files.limit)),
         Err(error) => Note(format!("the limit of open files is unknown: {error}")),
     }
 }

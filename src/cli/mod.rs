@@ -11,6 +11,7 @@ macro_rules! say {
 
 mod config;
 mod doctor;
+mod files;
 mod healthcheck;
 mod listen;
 mod migrate;

@@ -7,14 +7,17 @@ use chassis_http::Router;
 use chassis_postgres::{
     ConnectionTarget, Database, DatabaseSettings, Grants, MigrationError, Status,
 };
-use chassis_server::{ServerHandle, ShutdownSignals};
+use chassis_server::{Peer, ServerHandle, ServerOptions, ShutdownSignals};
 use chassis_settings::AppEnv;
 use chassis_telemetry::{LogStream, Telemetry};
 use tokio::time::Instant;
 use tokio_postgres::Client;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::listen::bind;
+use super::{
+    files::{ADMIN_CONNECTIONS, Files},
+    listen::bind,
+};
 use crate::{
     app::App,
     features::operations::Lifecycle,
@@ -68,13 +71,13 @@ impl Serve {
         settings: &Settings,
         signals: &mut ShutdownSignals,
     ) -> anyhow::Result<()> {
-        raise_file_limit(settings.server.max_connections);
+        let options = server_options(settings);
         if settings.is_without_sources() {
             tracing::warn!("source_limits_off");
         }
         let app = App::build(settings, Clock::system())?;
         let (lifecycle, database) = (app.lifecycle.clone(), app.database.clone());
-        let servers = listen(settings, &app).await?;
+        let servers = listen(settings, &options, &app).await?;
 
         let ready = tokio::select! {
             prepared = prepare(settings, &database, self.migrate) => Some(prepared),
@@ -155,24 +158,29 @@ fn flush_time(settings: &Settings) -> Duration {
 }
 
 /// Opens the listeners and begins to answer.
-async fn listen(settings: &Settings, app: &App) -> anyhow::Result<Vec<ServerHandle>> {
-    let options = &settings.server;
+async fn listen(
+    settings: &Settings,
+    options: &ServerOptions,
+    app: &App,
+) -> anyhow::Result<Vec<ServerHandle>> {
     let mut open = vec![(bind(&options.listen).await?, routes::router(app), "public")];
     if let Some(admin) = &settings.service.admin {
         open.push((bind(admin).await?, routes::admin_router(app), "admin"));
     }
     let servers = open.into_iter().map(|(listener, router, purpose)| {
         tracing::info!(address = %listener, purpose, "listening");
-        chassis_server::start(listener, move |peer| connection(&router, *peer), options)
+        let make_service = move |peer: &Peer| connection(&router, *peer);
+        let mut options = options.clone();
+        if purpose == "admin" {
+            options.max_connections = options.max_connections.min(ADMIN_CONNECTIONS);
+        }
+        chassis_server::start(listener, make_service, &options, &app.server_metrics)
     });
     Ok(servers.collect())
 }
 
 /// The service of one connection.
-fn connection(
-    router: &Arc<Router>,
-    peer: chassis_server::Peer,
-) -> impl chassis_server::HttpService + use<> {
+fn connection(router: &Arc<Router>, peer: Peer) -> impl chassis_server::HttpService + use<> {
     // A count per connection: one for all would be fetched from core to core by every request.
     let router = Arc::new(Arc::clone(router));
     chassis_server::service_fn(move |request| {
@@ -274,16 +282,26 @@ async fn find(
     }
 }
 
-/// Allows as many open files as there may be connections, and some for other files.
-fn raise_file_limit(max_connections: usize) {
-    let wanted = u64::try_from(max_connections)
-        .unwrap_or(u64::MAX)
-        .saturating_add(1024);
-    match rlimit::increase_nofile_limit(wanted) {
-        Ok(limit) if limit < wanted => {
-            tracing::warn!(limit, wanted, "file_limit_is_low");
+/// The options of the listeners, with as many connections as files may be open, and the proxies that the requests are
+/// believed by.
+fn server_options(settings: &Settings) -> ServerOptions {
+    let mut options = settings.server.clone();
+    options
+        .trusted_proxies
+        .clone_from(&settings.http.trusted_proxies);
+    match Files::raise_limit(settings) {
+        Ok(files) => {
+            options.max_connections = files.max_connections;
+            if files.max_connections < settings.server.max_connections {
+                tracing::warn!(
+                    limit = files.limit,
+                    wanted = files.wanted,
+                    max_connections = files.max_connections,
+                    "file_limit_is_low"
+                );
+            }
         }
-        Ok(_) => {}
         Err(error) => tracing::warn!(%error, "file_limit_unknown"),
     }
+    options
 }

@@ -14,16 +14,16 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 
 use super::{
     cluster,
-    support::{Reply, Service, ask, connect, new_folder, printed, rest_of, run},
+    support::{Reply, Service, ask, connect, eventually, new_folder, printed, rest_of, run},
 };
 
 /// Enough for a test, and far below the patience of its client.
-const HURRIED: (&str, &str) = ("HEADER_TIMEOUT_MS", "300");
+const HURRIED: [(&str, &str); 2] = [("HEADER_TIMEOUT_MS", "300"), ("IDLE_TIMEOUT_MS", "300")];
 
 #[tokio::test]
 async fn who_says_nothing_or_half_of_it_is_cut_off() {
     let url = cluster::new_database().await;
-    let service = Service::start(&url, &[HURRIED]);
+    let service = Service::start(&url, &HURRIED);
 
     for said in [
         "",
@@ -43,7 +43,7 @@ async fn who_says_nothing_or_half_of_it_is_cut_off() {
 #[tokio::test]
 async fn a_connection_that_rests_too_long_is_closed() {
     let url = cluster::new_database().await;
-    let service = Service::start(&url, &[HURRIED]);
+    let service = Service::start(&url, &HURRIED);
 
     for begun in ["", "G", "GET /live HTTP/1.1\r\nHost: a\r\n"] {
         let mut stream = connect(service.port());
@@ -73,6 +73,105 @@ async fn at_the_cap_a_newcomer_is_served() {
 }
 
 #[tokio::test]
+async fn a_kept_connection_outlasts_the_time_for_a_head() {
+    let url = cluster::new_database().await;
+    let service = Service::start(&url, &[("HEADER_TIMEOUT_MS", "200")]);
+    let mut stream = connect(service.port());
+    let request = b"GET /live HTTP/1.1\r\nHost: a\r\n\r\n";
+    stream.write_all(request).unwrap();
+    let mut first = [0; 12];
+    stream.read_exact(&mut first).unwrap();
+
+    std::thread::sleep(std::time::Duration::from_millis(1_500));
+    stream
+        .write_all(b"GET /live HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+        .unwrap();
+
+    assert_eq!(rest_of(stream).matches("HTTP/1.1 200").count(), 1);
+}
+
+#[tokio::test]
+async fn where_few_files_may_be_open_a_newcomer_is_served_all_the_same() {
+    let url = cluster::new_database().await;
+    let service = Service::start_with_files(&url, &[], 40);
+    let silent: Vec<TcpStream> = (0..80).map(|_| connect(service.port())).collect();
+
+    let started = std::time::Instant::now();
+    let answers = [service.get("/live"), service.get("/ready")];
+
+    assert!(answers.iter().all(|answer| answer.status == 200));
+    // HEADER_TIMEOUT_MS, after which the silent ones are gone anyway.
+    assert!(started.elapsed() < std::time::Duration::from_secs(8));
+    let line = service.await_line("file_limit_is_low");
+    assert!(line["max_connections"].as_u64().unwrap() < 40, "{line}");
+    drop(silent);
+}
+
+#[tokio::test]
+async fn a_client_at_its_own_cap_is_told_of_in_the_log_once() {
+    let url = cluster::new_database().await;
+    let service = Service::start(&url, &[("MAX_CONNECTIONS_PER_CLIENT", "3")]);
+
+    let held: Vec<TcpStream> = (0..9).map(|_| connect(service.port())).collect();
+
+    let line = service.await_line("client_connection_limit_reached");
+    assert_eq!(line["client_network"], "127.0.0.1");
+    assert!(line["advice"].as_str().unwrap().contains("TRUSTED_PROXIES"));
+    assert_eq!(service.get("/live").status, 200);
+    let lines = service.lines();
+    let told = lines
+        .iter()
+        .filter(|line| line["message"] == "client_connection_limit_reached");
+    assert_eq!(told.count(), 1);
+    drop(held);
+}
+
+#[tokio::test]
+async fn a_proxy_that_is_trusted_may_have_more_connections_than_a_client() {
+    let url = cluster::new_database().await;
+    let settings = [
+        ("MAX_CONNECTIONS_PER_CLIENT", "1"),
+        ("TRUSTED_PROXIES", "127.0.0.0/8"),
+    ];
+    let service = Service::start(&url, &settings);
+
+    let mut first = connect(service.port());
+    assert_eq!(service.get("/live").status, 200);
+    first
+        .write_all(b"GET /live HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+        .unwrap();
+
+    assert!(rest_of(first).starts_with("HTTP/1.1 200"));
+}
+
+#[tokio::test]
+async fn what_the_parser_refuses_is_counted_and_logged_with_its_reason() {
+    let url = cluster::new_database().await;
+    let service = Service::start(&url, &[]);
+    let cookie = "x".repeat(40_000);
+
+    for (request, reason) in [
+        ("GET /a b HTTP/1.1\r\n\r\n".to_owned(), "malformed_request"),
+        (
+            format!("GET / HTTP/1.1\r\nCookie: {cookie}\r\n\r\n"),
+            "head_too_large",
+        ),
+    ] {
+        let mut stream = connect(service.port());
+        // It may be answered before everything was sent.
+        let _ = stream.write_all(request.as_bytes());
+        assert!(rest_of(stream).starts_with("HTTP/1.1 4"));
+        let series = format!("connection_errors_total{{reason=\"{reason}\"}} 1");
+        assert!(service.get("/metrics").body.contains(&series), "{series}");
+        let line = eventually("a line", || {
+            let mut lines = service.lines().into_iter();
+            lines.find(|line| line["message"] == "request_refused" && line["reason"] == reason)
+        });
+        assert_eq!(line["client_network"], "127.0.0.1");
+    }
+}
+
+#[tokio::test]
 async fn http2_is_spoken_to_those_who_know() {
     let url = cluster::new_database().await;
     let service = Service::start(&url, &[]);
@@ -96,7 +195,7 @@ async fn http2_is_spoken_to_those_who_know() {
 #[tokio::test]
 async fn an_http2_connection_that_rests_too_long_is_closed_as_well() {
     let url = cluster::new_database().await;
-    let service = Service::start(&url, &[HURRIED]);
+    let service = Service::start(&url, &HURRIED);
     let stream = tokio::net::TcpStream::connect(("127.0.0.1", service.port()))
         .await
         .unwrap();

@@ -126,9 +126,29 @@ impl Service {
 
     /// Starts it and waits for nothing.
     pub fn spawn(url: &str, settings: &[(&str, &str)], arguments: &[&str]) -> Self {
-        let mut child = program(url, settings)
-            .arg("serve")
-            .args(arguments)
+        let mut command = program(url, settings);
+        command.arg("serve").args(arguments);
+        Self::run(command)
+    }
+
+    /// Starts it with so many open files at most, and waits until it is ready.
+    pub fn start_with_files(url: &str, settings: &[(&str, &str)], limit: u32) -> Self {
+        let mut command = Command::new("sh");
+        let program = program(url, settings);
+        command.env_clear();
+        for (name, value) in program.get_envs() {
+            command.env(name, value.unwrap());
+        }
+        let script = format!("ulimit -n {limit} && exec \"$0\" serve");
+        command.args(["-c", &script, PROGRAM]);
+        command.current_dir(program.get_current_dir().unwrap());
+        let service = Self::run(command);
+        service.await_line("ready");
+        service
+    }
+
+    fn run(mut command: Command) -> Self {
+        let mut child = command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

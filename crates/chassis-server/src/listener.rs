@@ -16,6 +16,10 @@ use tokio::{
 
 use crate::options::ListenAddress;
 
+/// How many bytes the kernel keeps unsent per TCP connection.
+#[cfg(any(target_os = "android", target_os = "linux"))]
+const UNSENT_BYTES: u32 = 128 * 1024;
+
 /// The other end of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Peer {
@@ -91,6 +95,18 @@ impl Listener {
                 let (stream, _) = listener.accept().await?;
                 Ok((Stream::Unix(stream), Peer { ip: None }))
             }
+        }
+    }
+
+    /// Bounds what the kernel keeps of responses that it has not sent yet, in connections accepted from now on.
+    ///
+    /// The kernel would otherwise buffer megabytes per connection for a client that reads nothing, and it would report
+    /// progress in steps of that size. What was sent and not acknowledged is bounded by the client's own window.
+    pub(crate) fn bound_send_queue(&self) {
+        #[cfg(any(target_os = "android", target_os = "linux"))]
+        if let Self::Tcp(listener) = self {
+            // Connections inherit it. Without it they work all the same.
+            let _ = socket2::SockRef::from(listener).set_tcp_notsent_lowat(UNSENT_BYTES);
         }
     }
 

@@ -3,22 +3,36 @@
 use std::{future::Future, sync::Arc, time::Duration};
 
 use futures_util::FutureExt;
-use hyper_util::{
-    rt::{TokioExecutor, TokioTimer},
-    server::conn::auto::Builder,
-};
+use hyper_util::{rt::TokioTimer, server::conn::auto::Builder};
+use tokio::time::Instant;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
+    client::ClientNetwork,
     connection::serve_connection,
     connections::{ConnectionCommand, ConnectionHandle, Connections},
     listener::{Listener, Peer, Stream},
+    metrics::ServerMetrics,
     options::ServerOptions,
     service::HttpService,
+    state::CHUNK,
+    stream::StreamExecutor,
 };
 
-/// How long to wait before the next try when a connection could not be accepted.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// How often a connection that could not be accepted is logged.
+const ACCEPT_LOG_PAUSE: Duration = Duration::from_secs(10);
+
+/// What h2 buffers of a response at most, in bytes: the chunk that is being written, and the next one.
+const SEND_BUFFER: usize = 2 * CHUNK;
+
+/// How much an HTTP/2 client may send of a body, and of all bodies of a connection, before the service has read it.
+const STREAM_WINDOW: u32 = 128 * 1024;
+const CONNECTION_WINDOW: u32 = 256 * 1024;
+
+/// How many streams a client may have reset that were not accepted yet (rapid reset), and how many it may make the
+/// server reset by breaking the protocol, before the connection is closed.
+const MAX_PENDING_RESETS: usize = 20;
+const MAX_LOCAL_RESETS: usize = 128;
 
 /// Serves connections of this listener until `shutdown` resolves, then shuts down gracefully.
 ///
@@ -28,7 +42,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 ///
 /// Returns how many connections had to be cut because they did not finish within
 /// [`shutdown_timeout`](ServerOptions::shutdown_timeout). Dropping the future has the effect of dropping a
-/// [`ServerHandle`].
+/// [`ServerHandle`]. What goes wrong is counted where nobody looks; [`start`] takes metrics.
 ///
 /// # Panics
 ///
@@ -43,7 +57,7 @@ where
     M: Fn(&Peer) -> S + Send + Sync + 'static,
     S: HttpService,
 {
-    let server = start(listener, make_service, options);
+    let server = start(listener, make_service, options, &ServerMetrics::default());
     shutdown.await;
     server.stop(options.shutdown_timeout).await
 }
@@ -54,19 +68,24 @@ where
 /// # Panics
 ///
 /// Outside of a tokio runtime that has I/O and time enabled, or when an option is below its minimum.
-pub fn start<M, S>(listener: Listener, make_service: M, options: &ServerOptions) -> ServerHandle
+pub fn start<M, S>(
+    listener: Listener,
+    make_service: M,
+    options: &ServerOptions,
+    metrics: &ServerMetrics,
+) -> ServerHandle
 where
     M: Fn(&Peer) -> S + Send + Sync + 'static,
     S: HttpService,
 {
     let handle = ServerHandle {
-        connections: Connections::new(options.max_connections),
+        connections: Connections::new(options, metrics.clone()),
         tasks: TaskTracker::new(),
         stop: CancellationToken::new(),
     };
     let server = Server {
         make_service,
-        builder: builder(options),
+        builder: builder(options, metrics),
         options: options.clone(),
         connections: handle.connections.clone(),
         tasks: handle.tasks.clone(),
@@ -126,7 +145,7 @@ impl Drop for ServerHandle {
 
 struct Server<M> {
     make_service: M,
-    builder: Builder<TokioExecutor>,
+    builder: Builder<StreamExecutor>,
     options: ServerOptions,
     connections: Connections,
     tasks: TaskTracker,
@@ -139,6 +158,8 @@ where
     S: HttpService,
 {
     async fn accept_loop(self: Arc<Self>, listener: Listener) {
+        listener.bound_send_queue();
+        let mut failure_logged: Option<Instant> = None;
         loop {
             let accepted = tokio::select! {
                 () = self.stop.cancelled() => break,
@@ -147,28 +168,43 @@ where
             let (stream, peer) = match accepted {
                 Ok(accepted) => accepted,
                 Err(error) => {
-                    // Usually there are no file descriptors left. Connections that end give some back.
-                    tracing::warn!(%error, "accept_failed");
-                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                    if failure_logged.is_none_or(|logged| logged.elapsed() > ACCEPT_LOG_PAUSE) {
+                        failure_logged = Some(Instant::now());
+                        tracing::warn!(%error, "accept_failed");
+                    }
+                    // Usually there are no file descriptors left: the cap that counts is the operating system's.
+                    self.connections.free_descriptor().await;
                     continue;
                 }
             };
             let handle = tokio::select! {
                 () = self.stop.cancelled() => break,
-                handle = self.connections.admit() => handle,
+                handle = self.connections.admit(self.client(&peer)) => handle,
             };
             self.spawn(stream, peer, handle);
         }
         // The kernel has already accepted these for us; closing the listener would reset them.
         while let Some(Ok((stream, peer))) = listener.accept().now_or_never() {
-            let Some(handle) = self.connections.admit().now_or_never() else {
+            let Some(handle) = self.connections.admit(self.client(&peer)).now_or_never() else {
                 break;
             };
             self.spawn(stream, peer, handle);
         }
     }
 
-    fn spawn(self: &Arc<Self>, stream: Stream, peer: Peer, handle: ConnectionHandle) {
+    /// The client that a connection counts for; a proxy has the connections of many.
+    fn client(&self, peer: &Peer) -> Option<ClientNetwork> {
+        let ip = peer.ip?;
+        let proxies = &self.options.trusted_proxies;
+        let is_proxy = proxies
+            .iter()
+            .any(|network| network.contains(&ip.to_canonical()));
+        (!is_proxy).then(|| ClientNetwork::of(ip))
+    }
+
+    /// Serves an admitted connection; closes one that was not.
+    fn spawn(self: &Arc<Self>, stream: Stream, peer: Peer, handle: Option<ConnectionHandle>) {
+        let Some(handle) = handle else { return };
         let server = Arc::clone(self);
         self.tasks.spawn(async move {
             let service = (server.make_service)(&peer);
@@ -177,8 +213,11 @@ where
     }
 }
 
-fn builder(options: &ServerOptions) -> Builder<TokioExecutor> {
-    let mut builder = Builder::new(TokioExecutor::new());
+fn builder(options: &ServerOptions, metrics: &ServerMetrics) -> Builder<StreamExecutor> {
+    let mut builder = Builder::new(StreamExecutor {
+        send_timeout: options.send_timeout,
+        metrics: metrics.clone(),
+    });
     builder
         .http1()
         // The timer of serve_connection does this, see there.
@@ -191,6 +230,12 @@ fn builder(options: &ServerOptions) -> Builder<TokioExecutor> {
         .keep_alive_interval(options.http2_keep_alive_interval)
         .keep_alive_timeout(options.http2_keep_alive_timeout)
         .max_concurrent_streams(options.max_http2_streams)
+        .max_send_buf_size(SEND_BUFFER)
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_pending_accept_reset_streams(MAX_PENDING_RESETS)
+        .max_local_error_reset_streams(MAX_LOCAL_RESETS)
+        // h2 derives from it how many CONTINUATION frames a head may have.
         .max_header_list_size(u32::try_from(options.max_head_bytes).unwrap_or(u32::MAX));
     builder
 }

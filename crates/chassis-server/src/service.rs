@@ -1,4 +1,4 @@
-//! What can be served: every tower service that takes hyper's requests.
+//! What can be served: every tower service that takes requests with this server's bodies.
 
 use std::{
     future::Future,
@@ -7,20 +7,21 @@ use std::{
 
 use http::{Request, Response};
 use http_body::Body;
-use hyper::body::Incoming;
 use tower_service::Service;
+
+use crate::reply::RequestBody;
 
 /// An error of any type.
 pub(crate) type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-/// Every [`tower_service::Service`] from `Request<Incoming>` to `Response<B>` that can be cloned and sent to another
+/// Every [`tower_service::Service`] from `Request<RequestBody>` to `Response<B>` that can be cloned and sent to another
 /// thread: this trait is implemented for all of them and is only a short name for the bounds.
 ///
 /// The service is cloned for every request, as hyper asks for no readiness beforehand: keep what is expensive to clone
 /// behind an `Arc`. An error of the service closes the connection without a response.
 pub trait HttpService:
     Service<
-        Request<Incoming>,
+        Request<RequestBody>,
         Response = Response<<Self as HttpService>::ResponseBody>,
         Error: Into<BoxError>,
         Future: Send + 'static,
@@ -35,7 +36,7 @@ pub trait HttpService:
 impl<S, B> HttpService for S
 where
     S: Service<
-            Request<Incoming>,
+            Request<RequestBody>,
             Response = Response<B>,
             Error: Into<BoxError>,
             Future: Send + 'static,
@@ -55,10 +56,10 @@ pub struct ServiceFn<F>(F);
 ///
 /// ```
 /// use std::convert::Infallible;
+/// use chassis_server::RequestBody;
 /// use http::{Request, Response};
-/// use hyper::body::Incoming;
 ///
-/// let service = chassis_server::service_fn(async |request: Request<Incoming>| {
+/// let service = chassis_server::service_fn(async |request: Request<RequestBody>| {
 ///     Ok::<_, Infallible>(Response::new(request.uri().path().to_owned()))
 /// });
 /// # let _ = service;
@@ -67,9 +68,9 @@ pub fn service_fn<F>(function: F) -> ServiceFn<F> {
     ServiceFn(function)
 }
 
-impl<F, Answer, T, E> Service<Request<Incoming>> for ServiceFn<F>
+impl<F, Answer, T, E> Service<Request<RequestBody>> for ServiceFn<F>
 where
-    F: FnMut(Request<Incoming>) -> Answer,
+    F: FnMut(Request<RequestBody>) -> Answer,
     Answer: Future<Output = Result<T, E>>,
 {
     type Response = T;
@@ -80,7 +81,7 @@ where
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: Request<Incoming>) -> Answer {
+    fn call(&mut self, request: Request<RequestBody>) -> Answer {
         (self.0)(request)
     }
 }

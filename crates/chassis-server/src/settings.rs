@@ -18,14 +18,23 @@ settings! {
     /// path of a unix socket to listen on, instead of TCP
     LISTEN_SOCKET: Option<PathBuf>, optional(path("the path of a socket"));
 
-    /// how long a request's head may take, and a connection may stay silent
+    /// how long a request's head may take
     HEADER_TIMEOUT_MS: Duration = "10000", millis(1);
+
+    /// how long a reply may wait for a client that takes nothing of it; per stream in HTTP/2
+    SEND_TIMEOUT_MS: Duration = "30000", millis(1);
+
+    /// how long a connection is kept without a request; longer than the proxy in front keeps its own
+    IDLE_TIMEOUT_MS: Duration = "75000", millis(1);
 
     /// how long requests in flight have to finish once the listener is closed
     SHUTDOWN_TIMEOUT_MS: Duration = "30000", millis(1);
 
-    /// at the cap the oldest connection without a request in flight is dropped
+    /// at the cap the oldest connection that makes no progress is dropped; lowered to what the limit of open files allows
     MAX_CONNECTIONS: usize = "10000", number(1..=1_000_000);
+
+    /// the same per client network (an IPv4 address, an IPv6 /64); TRUSTED_PROXIES are not limited
+    MAX_CONNECTIONS_PER_CLIENT: usize = "1000", number(1..=1_000_000);
 }
 
 impl Section for ServerOptions {
@@ -43,8 +52,11 @@ impl Section for ServerOptions {
         Ok(Self {
             listen,
             header_timeout: values.read(&HEADER_TIMEOUT_MS)?,
+            send_timeout: values.read(&SEND_TIMEOUT_MS)?,
+            idle_timeout: values.read(&IDLE_TIMEOUT_MS)?,
             shutdown_timeout: values.read(&SHUTDOWN_TIMEOUT_MS)?,
             max_connections: values.read(&MAX_CONNECTIONS)?,
+            max_connections_per_client: values.read(&MAX_CONNECTIONS_PER_CLIENT)?,
             ..Self::default()
         })
     }

@@ -1,9 +1,8 @@
 //! A socket that reports blocked writes and limits how long they may last.
 //!
-//! hyper takes a whole response body into its buffer, however slowly the client reads it. Seen from the
-//! service, the request is then over; seen from the socket, a megabyte may still have to be written. Without
-//! this wrapper such a connection would count as idle and could be evicted in the middle of a response, and a
-//! client that reads nothing at all would keep the buffer in memory for ever.
+//! Response bodies are followed chunk by chunk (`reply.rs`). Whatever else hyper writes is followed here: heads of
+//! responses without a body, and frames of HTTP/2. Without this wrapper a client that sends requests and reads nothing
+//! would keep hyper's buffer in memory for ever, and its connection would count as idle.
 
 use std::{
     io,
@@ -15,18 +14,18 @@ use std::{
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_io_timeout::TimeoutStream;
 
-use crate::{connections::Activity, listener::Stream};
+use crate::{listener::Stream, state::Activity};
 
-/// A socket whose writes fail with `TimedOut` when the client reads nothing for the write timeout.
+/// A socket whose writes fail with `TimedOut` when the client reads nothing for the send timeout.
 pub(crate) struct TimeoutIo {
     stream: Pin<Box<TimeoutStream<Stream>>>,
     activity: Activity,
 }
 
 impl TimeoutIo {
-    pub(super) fn new(stream: Stream, activity: Activity, write_timeout: Duration) -> Self {
+    pub(super) fn new(stream: Stream, activity: Activity, send_timeout: Duration) -> Self {
         let mut stream = TimeoutStream::new(stream);
-        stream.set_write_timeout(Some(write_timeout));
+        stream.set_write_timeout(Some(send_timeout));
         Self {
             stream: Box::pin(stream),
             activity,
@@ -45,7 +44,12 @@ impl AsyncRead for TimeoutIo {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        self.stream.as_mut().poll_read(cx, buffer)
+        let before = buffer.filled().len();
+        let read = self.stream.as_mut().poll_read(cx, buffer);
+        if buffer.filled().len() > before {
+            self.activity.bytes_read();
+        }
+        read
     }
 }
 

@@ -8,7 +8,7 @@ use super::{Case, Pair, Replicas, Reply, SQL, broken_rule, claims_of, raw_verdic
 use crate::support::eventually;
 
 /// Makes an idle connection close soon, so that the end of an answer is seen.
-const HURRIED: (&str, &str) = ("HEADER_TIMEOUT_MS", "1000");
+const HURRIED: (&str, &str) = ("IDLE_TIMEOUT_MS", "1000");
 
 const JSON: (&str, &str) = ("Content-Type", "application/json");
 

@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// Makes an idle connection close soon, so that the end of an answer is seen.
-const HURRIED: (&str, &str) = ("HEADER_TIMEOUT_MS", "1000");
+const HURRIED: (&str, &str) = ("IDLE_TIMEOUT_MS", "1000");
 
 /// How many answers there are in what came.
 fn answers(text: &str) -> usize {

@@ -173,7 +173,7 @@ async fn t11_a_session_that_was_ended_has_ended_on_both_replicas() {
 async fn t11_a_sign_in_under_way_opens_nothing_once_its_account_has_changed() {
     let case = Case::begin();
     let url = cluster::new_database().await;
-    let replicas = Replicas::over(&url, &[("HEADER_TIMEOUT_MS", "1000")], &[]).await;
+    let replicas = Replicas::over(&url, &[("IDLE_TIMEOUT_MS", "1000")], &[]).await;
     let account = replicas.one.register("hasty");
     let body = json!({"email": account.email, "password": account.password}).to_string();
     let mut holder = cluster::connect(&url).await;

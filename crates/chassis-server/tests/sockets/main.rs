@@ -5,6 +5,9 @@
     reason = "a helper of a test that fails, fails the test"
 )]
 
+mod http2;
+mod stalled;
+
 use std::{
     convert::Infallible,
     net::SocketAddr,
@@ -18,12 +21,12 @@ use std::{
 
 use bytes::Bytes;
 use chassis_server::{
-    HttpService, ListenAddress, Listener, Peer, ServerHandle, ServerOptions, serve, service_fn,
-    start,
+    HttpService, ListenAddress, Listener, Peer, RequestBody, ServerHandle, ServerMetrics,
+    ServerOptions, serve, service_fn, start,
 };
 use http::{Request, Response, StatusCode, Version};
 use http_body_util::{BodyExt, Empty};
-use hyper::{body::Incoming, client::conn::http2};
+use hyper::client::conn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -46,7 +49,8 @@ fn options() -> ServerOptions {
             port: 0,
         },
         header_timeout: LIMIT * 2,
-        write_timeout: LIMIT * 2,
+        idle_timeout: LIMIT * 2,
+        send_timeout: LIMIT * 2,
         ..ServerOptions::default()
     }
 }
@@ -63,12 +67,15 @@ async fn listen(options: &ServerOptions) -> (Listener, SocketAddr) {
 
 async fn start_hello(options: &ServerOptions) -> (ServerHandle, SocketAddr) {
     let (listener, address) = listen(options).await;
-    (start(listener, |_| hello(), options), address)
+    (
+        start(listener, |_| hello(), options, &ServerMetrics::default()),
+        address,
+    )
 }
 
 /// A service that reports when a request arrived and answers when it is let go.
 fn gated(arrived: Arc<Notify>, release: Arc<Notify>) -> impl HttpService {
-    service_fn(move |_: Request<Incoming>| {
+    service_fn(move |_: Request<RequestBody>| {
         let (arrived, release) = (Arc::clone(&arrived), Arc::clone(&release));
         async move {
             arrived.notify_one();
@@ -141,7 +148,7 @@ async fn the_service_is_made_once_per_connection_and_knows_the_client() {
             warp::service(warp::any().map(move || ip.clone()))
         }
     };
-    let _server = start(listener, make_service, &options);
+    let _server = start(listener, make_service, &options, &ServerMetrics::default());
 
     let mut stream = connect(address).await;
     stream.write_all(GET).await.unwrap();
@@ -156,7 +163,7 @@ async fn the_service_is_made_once_per_connection_and_knows_the_client() {
 async fn http2_is_spoken_to_clients_that_begin_with_it() {
     let (_server, address) = start_hello(&options()).await;
     let stream = TokioIo::new(connect(address).await);
-    let handshake = http2::handshake(TokioExecutor::new(), stream).await;
+    let handshake = conn::http2::handshake(TokioExecutor::new(), stream).await;
     let (mut sender, connection) = handshake.unwrap();
     tokio::spawn(connection);
 
@@ -196,7 +203,7 @@ async fn a_client_that_does_not_finish_a_head_is_cut_in_either_protocol() {
 #[tokio::test]
 async fn a_connection_that_is_idle_too_long_is_closed_after_its_response() {
     let options = ServerOptions {
-        header_timeout: Duration::from_millis(50),
+        idle_timeout: Duration::from_millis(50),
         ..options()
     };
     let (_server, address) = start_hello(&options).await;
@@ -218,7 +225,12 @@ async fn a_request_may_run_longer_than_the_header_timeout() {
         tokio::time::sleep(Duration::from_millis(100)).await;
         "late"
     });
-    let _server = start(listener, move |_| warp::service(slow), &options);
+    let _server = start(
+        listener,
+        move |_| warp::service(slow),
+        &options,
+        &ServerMetrics::default(),
+    );
     let mut stream = connect(address).await;
 
     stream.write_all(LAST_GET).await.unwrap();
@@ -229,12 +241,17 @@ async fn a_request_may_run_longer_than_the_header_timeout() {
 #[tokio::test]
 async fn a_client_that_reads_nothing_is_cut() {
     let options = ServerOptions {
-        write_timeout: Duration::from_millis(50),
+        send_timeout: Duration::from_millis(50),
         ..options()
     };
     let (listener, address) = listen(&options).await;
     let large = warp::any().map(|| vec![b'x'; 64 * 1024 * 1024]);
-    let server = start(listener, move |_| warp::service(large), &options);
+    let server = start(
+        listener,
+        move |_| warp::service(large),
+        &options,
+        &ServerMetrics::default(),
+    );
     let mut stream = connect(address).await;
     stream.write_all(GET).await.unwrap();
     read_until(&mut stream, "HTTP/1.1 200").await;
@@ -283,7 +300,12 @@ async fn at_the_cap_a_new_connection_waits_while_all_are_busy() {
     let (listener, address) = listen(&options).await;
     let (arrived, release) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
     let service = gated(Arc::clone(&arrived), Arc::clone(&release));
-    let _server = start(listener, move |_| service.clone(), &options);
+    let _server = start(
+        listener,
+        move |_| service.clone(),
+        &options,
+        &ServerMetrics::default(),
+    );
     let mut busy = connect(address).await;
     busy.write_all(GET).await.unwrap();
     within_limit(arrived.notified()).await;
@@ -353,7 +375,12 @@ async fn a_shutdown_cuts_and_counts_what_does_not_finish_in_time() {
     let (listener, address) = listen(&options).await;
     let (arrived, release) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
     let service = gated(Arc::clone(&arrived), release);
-    let server = start(listener, move |_| service.clone(), &options);
+    let server = start(
+        listener,
+        move |_| service.clone(),
+        &options,
+        &ServerMetrics::default(),
+    );
     let mut stuck = connect(address).await;
     stuck.write_all(GET).await.unwrap();
     within_limit(arrived.notified()).await;
@@ -389,7 +416,7 @@ async fn a_unix_socket_replaces_a_dead_one_but_not_a_live_one_and_is_removed() {
         assert_eq!(peer.ip, None);
         hello()
     };
-    let server = start(listener, peers, &options);
+    let server = start(listener, peers, &options, &ServerMetrics::default());
 
     let mut stream = UnixStream::connect(&path).await.unwrap();
     stream.write_all(LAST_GET).await.unwrap();
