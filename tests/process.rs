@@ -24,6 +24,8 @@ mod credentials;
 mod documents;
 #[path = "process/faults/mod.rs"]
 mod faults;
+#[path = "process/http2.rs"]
+mod http2;
 #[path = "process/lifecycle.rs"]
 mod lifecycle;
 #[path = "api/support/marks.rs"]

@@ -8,6 +8,7 @@ mod accounts;
 mod administration;
 mod meanwhile;
 mod requests;
+mod streams;
 mod tokens;
 mod wire;
 
