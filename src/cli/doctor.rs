@@ -40,21 +40,7 @@ pub(super) async fn run(settings: &Settings) -> anyhow::Result<ExitCode> {
         ("settings", Fine("every value can be used".to_owned())),
         ("secret", secret(settings)),
     ];
-    for target in settings.database.targets() {
-        findings.push(("database", database(settings, target).await));
-    }
-    if let Ok(client) = super::reach(&settings.database, &settings.database.target).await {
-        findings.push(("encoding", encoding(&client).await));
-        findings.push(("role", role(settings, &client).await));
-        findings.push(("pooler", pooler(settings, &client).await));
-        if settings.database.targets().nth(1).is_some() {
-            findings.push(("schema of the service", seen(settings, &client).await));
-        }
-    }
-    if let Ok(client) = super::connect(settings).await {
-        findings.push(("schema", schema(&client).await));
-        findings.push(("clock", clock(&client).await));
-    }
+    findings.extend(databases(settings).await);
     findings.push(("hashing", hashing(settings)));
     findings.push(("files", files(settings)));
     findings.push(("limits", limits(settings)));
@@ -87,13 +73,55 @@ fn secret(settings: &Settings) -> Finding {
     }
 }
 
-async fn database(settings: &Settings, target: &ConnectionTarget) -> Finding {
-    match super::reach(&settings.database, target).await {
+/// What can be told of the database. Every check has its line, also where a database cannot be reached: a line that is
+/// missing would look like a check that passed.
+async fn databases(settings: &Settings) -> Vec<(&'static str, Finding)> {
+    let database = &settings.database;
+    let service = super::reach(database, &database.target).await;
+    let mut findings = vec![("database", reached(&service, &database.target))];
+    let separate = match database.separate_migration_target() {
+        Some(target) => {
+            let client = super::reach(database, target).await;
+            findings.push(("database for migrations", reached(&client, target)));
+            Some(client)
+        }
+        None => None,
+    };
+    let (service, migrating) = (
+        service.as_ref().ok(),
+        separate.as_ref().unwrap_or(&service).as_ref().ok(),
+    );
+    let role = service.map(|client| role(settings, client));
+    let pooler = service.map(|client| pooler(settings, client));
+    findings.extend([
+        ("encoding", or_unchecked(service.map(encoding)).await),
+        ("role", or_unchecked(role).await),
+        ("pooler", or_unchecked(pooler).await),
+    ]);
+    if separate.is_some() {
+        let seen = service.map(|client| seen(settings, client));
+        findings.push(("schema of the service", or_unchecked(seen).await));
+    }
+    findings.push(("schema", or_unchecked(migrating.map(schema)).await));
+    findings.push(("clock", or_unchecked(migrating.map(clock)).await));
+    findings
+}
+
+fn reached(client: &anyhow::Result<Client>, target: &ConnectionTarget) -> Finding {
+    match client {
         Ok(_) => {
             let role = target.role().unwrap_or("the system's user");
             Fine(format!("{} answers {role}", target.describe()))
         }
         Err(error) => Fault(format!("{error:#}")),
+    }
+}
+
+/// What a check found, or that there was no connection for it.
+async fn or_unchecked(check: Option<impl Future<Output = Finding>>) -> Finding {
+    match check {
+        Some(check) => check.await,
+        None => Fault("not checked, because its database cannot be reached".to_owned()),
     }
 }
 

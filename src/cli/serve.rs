@@ -203,7 +203,7 @@ async fn prepare(settings: &Settings, database: &Database, migrate: bool) -> any
         warn_of_privileges(&grants, &service, within).await;
     }
     // When migrations go another way.
-    let mut other = match settings.targets().nth(1) {
+    let mut other = match settings.separate_migration_target() {
         Some(target) => Some(find(settings, target, started).await?),
         None => None,
     };

@@ -151,6 +151,46 @@ async fn the_doctor_tells_what_would_stop_the_service() {
 }
 
 #[tokio::test]
+async fn no_check_of_the_doctor_disappears_because_it_cannot_be_made() {
+    let url = cluster::new_database().await;
+    let elsewhere = "postgres://nobody@127.0.0.1:1/none";
+    let unknown_role = url.replacen("://postgres@", "://unknown_role@", 1);
+    let subjects = |output: &std::process::Output| -> Vec<String> {
+        let text = String::from_utf8_lossy(&output.stdout);
+        let subject = |line: &str| line.get(5..)?.split(':').next().map(str::to_owned);
+        text.lines().filter_map(subject).collect()
+    };
+    let doctor = |url: &str, settings: &[(&str, &str)]| run(url, settings, &["doctor"], "");
+    let other = [("MIGRATE_DATABASE_URL", unknown_role.as_str())];
+    let nowhere = [("MIGRATE_DATABASE_URL", elsewhere)];
+
+    let one = doctor(&url, &[]);
+    let one_lost = doctor(elsewhere, &[]);
+    let separate = [
+        doctor(&url, &nowhere),
+        doctor(elsewhere, &[("MIGRATE_DATABASE_URL", &url)]),
+        doctor(&url, &other),
+    ];
+
+    printed(&one);
+    assert_eq!(one_lost.status.code(), Some(1));
+    assert_eq!(subjects(&one), subjects(&one_lost));
+    for output in separate {
+        let text = String::from_utf8_lossy(&output.stdout);
+        // A server of somebody else's may take any role.
+        if text.contains("answers unknown_role") {
+            continue;
+        }
+        assert_eq!(output.status.code(), Some(1), "{text}");
+        let mut expected = subjects(&one);
+        expected.insert(3, "database for migrations".to_owned());
+        expected.insert(7, "schema of the service".to_owned());
+        assert_eq!(subjects(&output), expected, "{text}");
+        assert!(text.contains("not checked, because"), "{text}");
+    }
+}
+
+#[tokio::test]
 async fn the_health_check_follows_the_service() {
     let url = cluster::new_database().await;
     let mut service = Service::start(&url, &[]);

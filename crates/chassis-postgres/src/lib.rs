@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod connection;
+mod connection_string;
 mod database;
 mod error;
 mod executor;
@@ -35,7 +36,7 @@ pub use self::{
     options::{Pooler, PostgresOptions},
     query::{Operation, Parameters, ReadQuery, WriteQuery},
     read_pool::ReadPool,
-    target::{ConnectionDefaults, ConnectionTarget, InvalidUrl, TlsMode, UnknownTlsMode},
+    target::{ConnectionDefaults, ConnectionTarget, InvalidTarget, TlsMode, UnknownTlsMode},
     tls::TlsError,
     transaction::Transaction,
 };

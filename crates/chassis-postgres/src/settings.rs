@@ -8,7 +8,9 @@ use chassis_settings::{
 };
 use tokio_postgres::Config;
 
-use crate::{ConnectionDefaults, ConnectionTarget, InvalidUrl, Pooler, PostgresOptions, TlsMode};
+use crate::{
+    ConnectionDefaults, ConnectionTarget, InvalidTarget, Pooler, PostgresOptions, TlsMode,
+};
 
 settings! {
     /// host name, or the folder of a unix socket when it starts with /
@@ -145,14 +147,11 @@ impl DatabaseSettings {
         left.max(self.pool_timeout)
     }
 
-    /// Where the service connects, and where migrations do when that is another database, or another role.
-    pub fn targets(&self) -> impl Iterator<Item = &ConnectionTarget> {
-        let seen =
-            |target: &ConnectionTarget| (target.describe(), target.role().map(str::to_owned));
-        let other = seen(&self.migration_target) != seen(&self.target);
-        [&self.target]
-            .into_iter()
-            .chain(other.then_some(&self.migration_target))
+    /// Where migrations connect, when that is in any way another connection than the service's: another database,
+    /// server, role or mode of TLS.
+    #[must_use]
+    pub fn separate_migration_target(&self) -> Option<&ConnectionTarget> {
+        (self.migration_target != self.target).then_some(&self.migration_target)
     }
 }
 
@@ -189,15 +188,27 @@ impl Section for DatabaseSettings {
 
 fn target_from_parts(values: &Values) -> Result<ConnectionTarget, SettingError> {
     let mut config = Config::new();
+    let host = values.read(&DB_HOST)?;
+    // An IPv6 address as it stands in a URL.
+    let inner = host
+        .strip_prefix('[')
+        .and_then(|host| host.strip_suffix(']'));
     config
-        .host(values.read(&DB_HOST)?)
+        .host(inner.unwrap_or(&host))
         .port(values.read(&DB_PORT)?)
         .dbname(values.read(&DB_NAME)?)
         .user(values.read(&DB_USER)?);
     if let Some(password) = values.read(&DB_PASSWORD)? {
         config.password(password.expose_secret());
     }
-    Ok(ConnectionTarget::new(config, defaults(values)?))
+    let target = ConnectionTarget::new(config, defaults(values)?);
+    target.map_err(|error| match error {
+        InvalidTarget::UncheckedCertificates => values.unusable(
+            &DB_SSLMODE,
+            "verify-full, which alone checks DB_SSLROOTCERT",
+        ),
+        error => values.unusable(&DB_HOST, error.expected()),
+    })
 }
 
 fn target_from_url(
@@ -206,15 +217,7 @@ fn target_from_url(
     url: &SecretString,
 ) -> Result<ConnectionTarget, SettingError> {
     let target = ConnectionTarget::from_url(url.expose_secret(), defaults(values)?);
-    target.map_err(|error| {
-        let expected = match error {
-            InvalidUrl::Malformed => {
-                "a URL like postgres://role:password@host:5432/database".to_owned()
-            }
-            InvalidUrl::TlsMode => format!("sslmode={}", DB_SSLMODE.expected()),
-        };
-        values.unusable(setting, expected)
-    })
+    target.map_err(|error| values.unusable(setting, error.expected()))
 }
 
 /// What the settings beside a URL say about the connection.
@@ -268,6 +271,69 @@ mod tests {
         let settings = read(&[("DB_HOST", "/run/postgresql"), ("APP_ENV", "production")]).unwrap();
 
         assert_eq!(settings.target.tls, TlsMode::Disable);
+    }
+
+    #[test]
+    fn migrations_go_another_way_when_anything_differs() {
+        let url = "postgres://me:s@a/notes";
+        let separate = |migrate: &str| {
+            let settings = read(&[("DATABASE_URL", url), ("MIGRATE_DATABASE_URL", migrate)]);
+            settings.unwrap().separate_migration_target().is_some()
+        };
+
+        assert!(!separate(""));
+        assert!(!separate(url));
+        assert!(!separate(
+            "host=a user=me password=s dbname=notes port=5432"
+        ));
+        for other in [
+            "postgres://owner:s@a/notes",
+            "postgres://me:t@a/notes",
+            "postgres://me:s@a/other",
+            "postgres://me:s@a:5433/notes",
+            "postgres://me:s@a/notes?options=-c%20search_path=b",
+            "postgres://me:s@a/notes?hostaddr=127.0.0.1",
+            "postgres://me:s@a/notes?sslmode=verify-full",
+            "postgres://me:s@a/notes?application_name=b",
+        ] {
+            assert!(separate(other), "{other}");
+        }
+    }
+
+    #[test]
+    fn an_ipv6_address_may_stand_in_brackets() {
+        let settings = read(&[("DB_HOST", "[::1]")]).unwrap();
+
+        assert_eq!(settings.target.describe(), "notes at ::1:5432");
+    }
+
+    #[test]
+    fn what_would_check_no_certificate_is_refused_where_there_are_some_to_check() {
+        let given = [("DB_SSLROOTCERT", "/ca.pem"), ("DB_SSLMODE", "require")];
+        let error = read(&given).unwrap_err().to_string();
+
+        assert_eq!(
+            error,
+            "DB_SSLMODE (from the environment): expected verify-full, which alone checks DB_SSLROOTCERT"
+        );
+        let url = ("DATABASE_URL", "postgres://a/notes?sslmode=verify-full");
+        assert!(read(&[given[0], given[1], url]).is_ok());
+        assert!(read(&[given[0], ("DB_SSLMODE", "disable")]).is_ok());
+        assert!(read(&[given[0], ("DB_HOST", "/run/postgresql")]).is_ok());
+    }
+
+    #[test]
+    fn a_host_that_cannot_be_one_is_named_by_its_setting() {
+        for host in ["a b", "a@b", "a,b", "fe80::1%eth0"] {
+            let error = read(&[("DB_HOST", host)]).unwrap_err().to_string();
+            assert!(
+                error.starts_with("DB_HOST (from the environment)"),
+                "{error}"
+            );
+        }
+        for host in ["localhost", "db.example.", "my_db", "10.0.0.1", "::1"] {
+            assert!(read(&[("DB_HOST", host)]).is_ok(), "{host}");
+        }
     }
 
     #[test]

@@ -1,8 +1,11 @@
 //! Where a database is and how much TLS is asked for.
 
-use std::{path::PathBuf, str::FromStr, time::Duration};
+use std::{fmt, path::PathBuf, str::FromStr, time::Duration};
 
+use rustls::pki_types::ServerName;
 use tokio_postgres::config::{Config, Host, SslMode};
+
+use crate::connection_string;
 
 /// How much of TLS is asked for, in libpq's words for `sslmode`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,7 +45,7 @@ impl FromStr for TlsMode {
 }
 
 /// One way to reach a database.
-#[derive(Debug, Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct ConnectionTarget {
     /// What the driver needs. Its `Debug` hides the password.
     pub config: Config,
@@ -77,28 +80,116 @@ impl Default for ConnectionDefaults {
     }
 }
 
-/// Why a connection URL cannot be used. It never quotes the URL, which may hold a password.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum InvalidUrl {
+/// Why a connection cannot be made as it was described. No text of it is quoted, which may be a part of a password.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum InvalidTarget {
     /// It is neither a URL nor a list of `key=value`.
-    #[error("expected a URL like postgres://role:password@host:5432/database")]
     Malformed,
-    /// Its `sslmode` is unknown.
-    #[error("expected sslmode={}", TlsMode::EXPECTED)]
+    /// A URL with an `@` that separates nothing.
+    AtSign,
+    /// A parameter has a value that it cannot have.
+    Value(&'static str),
+    /// A parameter is known in lower case only.
+    UpperCase(&'static str),
+    /// A parameter is one of another program.
+    Foreign {
+        /// Its name.
+        name: &'static str,
+        /// What to do instead.
+        instead: &'static str,
+    },
+    /// A parameter is not known.
+    Unknown {
+        /// Its place among the parameters, counted from 1.
+        place: usize,
+    },
+    /// A parameter is there twice.
+    Repeated(&'static str),
+    /// `sslmode` is not one of the [modes](TlsMode).
     TlsMode,
+    /// There is neither `host` nor `hostaddr`.
+    NoHost,
+    /// A host is neither a name that a certificate can be for, nor an address, nor a folder.
+    Host,
+    /// `host`, `hostaddr` and `port` differ in number.
+    Counts,
+    /// `hostaddr` beside the folder of a unix socket.
+    AddressBesideFolder,
+    /// There are certificates to trust, but no mode that checks any.
+    UncheckedCertificates,
+}
+
+impl InvalidTarget {
+    /// What would have been right, to stand behind "expected".
+    #[must_use]
+    pub fn expected(&self) -> String {
+        match self {
+            Self::Malformed => {
+                "a URL like postgres://role:password@host:5432/database; what is special in it, like / ? # & % and blanks, is written %2F %3F %23 %26 %25 %20".to_owned()
+            }
+            Self::AtSign => {
+                "one @, between role and host; one in a password or elsewhere is written %40".to_owned()
+            }
+            Self::Value(name) => format!("another value for the parameter {name}"),
+            Self::UpperCase(name) => format!("the parameter {name} in lower case"),
+            Self::Foreign { name, instead } => format!("no parameter {name}: {instead}"),
+            Self::Unknown { place } => format!(
+                "parameters of the driver; number {place} is none (an & or = in a password is written %26 or %3D)"
+            ),
+            Self::Repeated(name) => format!("the parameter {name} once"),
+            Self::TlsMode => format!("sslmode={}", TlsMode::EXPECTED),
+            Self::NoHost => "a host".to_owned(),
+            Self::Host => "a host name, an address, or a folder that starts with /".to_owned(),
+            Self::Counts => "as many of host, hostaddr and port, or one port".to_owned(),
+            Self::AddressBesideFolder => {
+                "a host name beside hostaddr, not the folder of a socket".to_owned()
+            }
+            Self::UncheckedCertificates => {
+                "sslmode=verify-full beside the certificates to trust; no other mode checks them"
+                    .to_owned()
+            }
+        }
+    }
+}
+
+impl fmt::Display for InvalidTarget {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "expected {}", self.expected())
+    }
+}
+
+impl std::error::Error for InvalidTarget {}
+
+/// Like [`describe`](ConnectionTarget::describe), and the mode of TLS.
+impl fmt::Debug for ConnectionTarget {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("ConnectionTarget")
+            .field("database", &self.describe())
+            .field("tls", &self.tls)
+            .finish_non_exhaustive()
+    }
 }
 
 impl ConnectionTarget {
     /// A target with this configuration: TCP connections get keep-alives, and unix sockets no TLS, whatever is asked for.
-    #[must_use]
-    pub fn new(mut config: Config, defaults: ConnectionDefaults) -> Self {
-        let hosts = config.get_hosts();
-        let local = hosts.iter().all(|host| !matches!(host, Host::Tcp(_)));
-        let tls = if local {
+    ///
+    /// A `hostaddr` without a host stands for the host: its certificate has to be for the address.
+    pub fn new(mut config: Config, defaults: ConnectionDefaults) -> Result<Self, InvalidTarget> {
+        if config.get_hosts().is_empty() {
+            for address in config.get_hostaddrs().to_vec() {
+                config.host(address.to_string());
+            }
+        }
+        let tls = if is_local(&config)? {
             TlsMode::Disable
         } else {
             defaults.tls
         };
+        let unchecked = matches!(tls, TlsMode::Prefer | TlsMode::Require);
+        if unchecked && defaults.root_certificates.is_some() {
+            return Err(InvalidTarget::UncheckedCertificates);
+        }
         config.ssl_mode(match tls {
             TlsMode::Disable => SslMode::Disable,
             TlsMode::Prefer => SslMode::Prefer,
@@ -116,28 +207,32 @@ impl ConnectionTarget {
         if config.get_connect_timeout().is_none() {
             config.connect_timeout(defaults.connect_timeout);
         }
-        Self {
+        Ok(Self {
             config,
             tls,
             root_certificates: defaults.root_certificates,
-        }
+        })
     }
 
     /// A target from a connection URL or a `key=value` string.
     ///
-    /// `sslmode` and `sslrootcert` are taken out before the driver sees the text, because it knows neither
-    /// `verify-full` nor `sslrootcert`. Several hosts and `target_session_attrs` work as with libpq.
-    pub fn from_url(url: &str, mut defaults: ConnectionDefaults) -> Result<Self, InvalidUrl> {
-        let (rest, ours) = take_tls_parameters(url);
-        for (key, value) in ours {
-            if key == "sslmode" {
-                defaults.tls = value.parse().map_err(|_| InvalidUrl::TlsMode)?;
-            } else {
-                defaults.root_certificates = Some(PathBuf::from(value));
-            }
+    /// The driver reads both, but knows neither `sslmode=verify-full` nor `sslrootcert`, which are cut out for it. Several
+    /// hosts and `target_session_attrs` work as with libpq. What is not understood is refused.
+    pub fn from_url(url: &str, mut defaults: ConnectionDefaults) -> Result<Self, InvalidTarget> {
+        let split = connection_string::split(url)?;
+        if let Some(mode) = split.mode {
+            defaults.tls = mode.parse().map_err(|_| InvalidTarget::TlsMode)?;
         }
-        let config = rest.parse().map_err(|_| InvalidUrl::Malformed)?;
-        Ok(Self::new(config, defaults))
+        if let Some(file) = split.root_certificates {
+            // As libpq says it: the certificates of the system.
+            defaults.root_certificates = (file != "system").then(|| PathBuf::from(file));
+        }
+        let config: Config = split.rest.parse().map_err(|error| refused(&error))?;
+        // The driver must not have seen a mode that was not seen here.
+        if config.get_ssl_mode() != Config::new().get_ssl_mode() {
+            return Err(InvalidTarget::Malformed);
+        }
+        Self::new(config, defaults)
     }
 
     /// The database's name: the role's own, when none is given.
@@ -176,39 +271,49 @@ impl ConnectionTarget {
     }
 }
 
-/// The text without `sslmode` and `sslrootcert`, and these two with their values decoded, in order.
-fn take_tls_parameters(url: &str) -> (String, Vec<(String, String)>) {
-    let mut ours = Vec::new();
-    let mut keep = |item: &str| {
-        let (key, value) = item.split_once('=').unwrap_or((item, ""));
-        let is_ours = matches!(key, "sslmode" | "sslrootcert");
-        if is_ours {
-            let decoded = form_urlencoded::parse(item.as_bytes()).next();
-            let value = decoded.map_or(value.to_owned(), |(_, value)| value.into_owned());
-            ours.push((key.to_owned(), value));
-        }
-        !is_ours
-    };
-    let is_url = url.starts_with("postgres://") || url.starts_with("postgresql://");
-    let rest = if is_url {
-        let (base, query) = url.split_once('?').unwrap_or((url, ""));
-        let kept: Vec<_> = query
-            .split('&')
-            .filter(|item| !item.is_empty() && keep(item))
-            .collect();
-        format!("{base}?{}", kept.join("&"))
-    } else {
-        let kept: Vec<_> = url.split(' ').filter(|item| keep(item)).collect();
-        kept.join(" ")
-    };
-    (rest, ours)
+/// Whether the server is reached by unix sockets only, once the hosts are as they can be.
+fn is_local(config: &Config) -> Result<bool, InvalidTarget> {
+    let (hosts, addresses) = (config.get_hosts(), config.get_hostaddrs());
+    if hosts.is_empty() {
+        return Err(InvalidTarget::NoHost);
+    }
+    let folders = hosts.iter().filter(|host| !matches!(host, Host::Tcp(_)));
+    let folders = folders.count();
+    if folders > 0 && !addresses.is_empty() {
+        return Err(InvalidTarget::AddressBesideFolder);
+    }
+    let is_wrong = |number: usize, least: usize| number > least && number != hosts.len();
+    if is_wrong(addresses.len(), 0) || is_wrong(config.get_ports().len(), 1) {
+        return Err(InvalidTarget::Counts);
+    }
+    let mut names = hosts.iter().filter_map(|host| match host {
+        Host::Tcp(name) => Some(name.as_str()),
+        #[cfg(unix)]
+        Host::Unix(_) => None,
+    });
+    // rustls would not check a certificate against another name, and the driver go on without TLS where it may.
+    if !names.all(|name| ServerName::try_from(name).is_ok()) {
+        return Err(InvalidTarget::Host);
+    }
+    Ok(folders == hosts.len())
+}
+
+/// What the driver complains of, as far as it can be told without its words, which quote the text.
+fn refused(error: &tokio_postgres::Error) -> InvalidTarget {
+    let reason = std::error::Error::source(error).map(ToString::to_string);
+    let reason = reason.unwrap_or_default();
+    let names = connection_string::KNOWN.into_iter();
+    let mut invalid = names.filter(|name| reason == format!("invalid value for option `{name}`"));
+    invalid
+        .next()
+        .map_or(InvalidTarget::Malformed, InvalidTarget::Value)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn target(url: &str) -> Result<ConnectionTarget, InvalidUrl> {
+    fn target(url: &str) -> Result<ConnectionTarget, InvalidTarget> {
         ConnectionTarget::from_url(url, ConnectionDefaults::default())
     }
 

@@ -6,4 +6,5 @@ mod failures;
 mod migrations;
 mod reads;
 mod support;
+mod tls;
 mod transactions;
