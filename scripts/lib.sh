@@ -23,29 +23,163 @@ die() {
 
 has() { command -v "$1" >/dev/null 2>&1; }
 
-# A key's value in a file of KEY=value lines, read the way the service reads .env: the
-# last line counts, `export` and quotes are allowed, else a comment ends the value.
+# Settings, read the way the service reads them. It cannot be asked: these scripts run before
+# it is built. tests/process/dotenv.rs holds the two against each other, byte for byte, and
+# crates/chassis-settings/src/dotenv.rs says what a line of .env may be.
+
+blank=$' \t'
+
+# Sets `trimmed` to a text without the blanks it begins with.
+trim() { trimmed=${1#"${1%%[!"$blank"]*}"}; }
+
+# Sets `meaning` to what the right side of a line of .env means. Fails where the service does.
+read_word() {
+  local LC_ALL=C text c
+  meaning=''
+  trim "$1"
+  text=$trimmed
+  # A comment only behind a blank.
+  case $text in '#'*)
+    [ "$text" != "$1" ]
+    return
+    ;;
+  esac
+  while [ -n "$text" ]; do
+    c=${text:0:1} text=${text:1}
+    case $c in
+    \')
+      case $text in *\'*) ;; *) return 1 ;; esac
+      meaning=$meaning${text%%\'*} text=${text#*\'}
+      ;;
+    \") read_double_quoted || return 1 ;;
+    \\)
+      case $text in '' | [A-Za-z0-9]*) return 1 ;; esac
+      meaning=$meaning${text:0:1} text=${text:1}
+      ;;
+    '$' | '`') return 1 ;;
+    [$blank])
+      trim "$text"
+      case $trimmed in '' | '#'*) return 0 ;; *) return 1 ;; esac
+      ;;
+    *) meaning=$meaning$c ;;
+    esac
+  done
+}
+
+# Goes on with `text` and `meaning` of read_word behind a double quote.
+read_double_quoted() {
+  while [ -n "$text" ]; do
+    c=${text:0:1} text=${text:1}
+    case $c in
+    \") return 0 ;;
+    '$' | '`') return 1 ;;
+    \\)
+      c=${text:0:1} text=${text:1}
+      case $c in \" | \\ | '$' | '`') ;; n) c=$'\n' ;; *) return 1 ;; esac
+      ;;
+    esac
+    meaning=$meaning$c
+  done
+  return 1
+}
+
+# The same for a line of the TOML file, as far as a setting that these scripts need goes over
+# one line: a string, a number or a switch.
+read_toml_value() {
+  local LC_ALL=C text c
+  meaning=''
+  trim "$1"
+  text=$trimmed
+  case $text in
+  \'\'\'* | \"\"\"*) return 1 ;;
+  \'*\'*)
+    text=${text#\'}
+    meaning=${text%%\'*} text=${text#*\'}
+    ;;
+  \"*)
+    text=${text#\"}
+    while :; do
+      [ -n "$text" ] || return 1
+      c=${text:0:1} text=${text:1}
+      case $c in
+      \") break ;;
+      \\)
+        c=${text:0:1} text=${text:1}
+        case $c in \" | \\) ;; n) c=$'\n' ;; t) c=$'\t' ;; *) return 1 ;; esac
+        ;;
+      esac
+      meaning=$meaning$c
+    done
+    ;;
+  *)
+    meaning=${text%%[!0-9A-Za-z._+-]*}
+    text=${text#"$meaning"}
+    [ -n "$meaning" ] || return 1
+    meaning=${meaning//_/}
+    ;;
+  esac
+  trim "$text"
+  case $trimmed in '' | '#'*) ;; *) return 1 ;; esac
+}
+
+# A key's value in a file; the last line of the key counts. The third argument is the function
+# that understands values.
 value_in() {
-  [ -r "$2" ] || return 0
-  sed -n "s/^[[:space:]]*\(export[[:space:]][[:space:]]*\)\{0,1\}${1}[[:space:]]*=[[:space:]]*//p" "$2" |
-    tail -n 1 |
-    sed -e "s/^'\([^']*\)'.*/\1/" -e t -e 's/^"\([^"]*\)".*/\1/' -e t \
-      -e 's/^#.*//' -e 's/[[:space:]]#.*//' -e 's/[[:space:]]*$//'
+  local key=$1 file=$2 read=${3-read_word} line number=0 found='' meaning trimmed
+  [ -e "$file" ] || return 0
+  while IFS= read -r line || [ -n "$line" ]; do
+    number=$((number + 1))
+    [ "$number" != 1 ] || line=${line#$'\xef\xbb\xbf'}
+    trim "${line%$'\r'}"
+    case $trimmed in export[$blank]*) trim "${trimmed#export}" ;; esac
+    case $trimmed in "$key"*) trim "${trimmed#"$key"}" ;; *) continue ;; esac
+    case $trimmed in =*) ;; *) continue ;; esac
+    "$read" "${trimmed#=}" ||
+      die "$key in line $number of $file cannot be read: put the value into 'single quotes', and '\\'' for one in it"
+    found=$meaning
+  done <"$file"
+  case $found in *$'\n') die "$key in $file ends with a line break, which these scripts would lose" ;; esac
+  printf '%s' "$found"
+}
+
+# A key's value in one of the places where settings are.
+value_from() {
+  local file
+  case $1 in
+  environment) printf '%s' "${!2-}" ;;
+  dotenv) value_in "$2" "$root/.env" ;;
+  toml)
+    file=$(setting CONFIG_FILE) || exit 1
+    [ -z "$file" ] || value_in "$2" "$file" read_toml_value
+    ;;
+  esac
 }
 
 # A setting as the service will see it: the environment first, then .env, then the file
 # named by CONFIG_FILE; an empty value counts as none, and a secret may be in a file.
 setting() {
-  local value file
-  value=${!1-}
-  [ -n "$value" ] || value=$(value_in "$1" "$root/.env")
-  case $1 in CONFIG_FILE | *_FILE) ;; *)
-    file=$(setting CONFIG_FILE)
-    [ -n "$value" ] || [ -z "$file" ] || value=$(value_in "$1" "$file")
-    file=$(setting "$1_FILE")
-    [ -n "$value" ] || [ -z "$file" ] || value=$(cat "$file")
-    ;;
-  esac
+  local value='' file place
+  for place in environment dotenv toml; do
+    [ "$1/$place" != CONFIG_FILE/toml ] || break
+    value=$(value_from "$place" "$1") || exit 1
+    [ -z "$value" ] || break
+    case $1 in DB_PASSWORD | JWT_SECRET_KEY | *DATABASE_URL) ;; *) continue ;; esac
+    file=$(value_from "$place" "$1_FILE") || exit 1
+    [ -n "$file" ] || continue
+    value=$(secret_in "$file" "$1_FILE") || exit 1
+    break
+  done
+  printf '%s' "$value"
+}
+
+# What the file of a secret holds, without the line break at its end.
+secret_in() {
+  local value
+  value=$(cat "$1" && echo .) || die "$2 names $1, which cannot be read"
+  value=${value%.}
+  value=${value%$'\n'} value=${value%$'\r'}
+  [ -n "$value" ] || die "$2 names $1, which is empty"
+  case $value in *$'\n') die "$1 ends with two line breaks, which these scripts would lose" ;; esac
   printf '%s' "$value"
 }
 

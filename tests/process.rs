@@ -22,6 +22,8 @@ mod connections;
 mod credentials;
 #[path = "process/documents/mod.rs"]
 mod documents;
+#[path = "process/dotenv.rs"]
+mod dotenv;
 #[path = "process/faults/mod.rs"]
 mod faults;
 #[path = "process/http2.rs"]

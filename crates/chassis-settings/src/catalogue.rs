@@ -1,5 +1,7 @@
 //! The catalogue: which settings there are, section by section.
 
+use std::path::Path;
+
 use crate::{AppEnv, Declaration, Setting, SettingError, Values, sources};
 
 /// A part's own share of the settings: what it declares, and the struct it reads them into.
@@ -137,6 +139,11 @@ impl Catalogue {
     /// The process's own values: its environment, `.env` in the current folder, and the file named by `CONFIG_FILE`.
     pub fn load(&self) -> Result<Values, SettingError> {
         sources::load(self)
+    }
+
+    /// The values of this `.env` alone, without the environment: for tests of what else reads the file.
+    pub fn load_dotenv(&self, path: &Path) -> Result<Values, SettingError> {
+        sources::from_dotenv(self, path)
     }
 
     /// Values from the given pairs as if they were the whole environment, without `.env`: for tests.

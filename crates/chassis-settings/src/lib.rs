@@ -2,6 +2,7 @@
 
 mod app_env;
 mod catalogue;
+mod dotenv;
 mod error;
 mod reader;
 mod setting;

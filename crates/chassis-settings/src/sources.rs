@@ -8,7 +8,7 @@
 //! Every value stays text until its reader sees it. figment would guess a type from the text's look, and turn the
 //! password `12345` into a number.
 
-use std::{collections::BTreeMap, env, fmt::Display, fs, path::Path};
+use std::{collections::BTreeMap, env, fmt::Display, fs, io, path::Path};
 
 use figment::{
     Figment, Metadata, Profile, Provider,
@@ -16,7 +16,10 @@ use figment::{
     value::{Dict, Map, Value as Figs},
 };
 
-use crate::{APP_ENV, AppEnv, Catalogue, Declaration, SettingError, Values, values::Value};
+use crate::{
+    APP_ENV, AppEnv, Catalogue, Declaration, SettingError, Values, dotenv,
+    values::{Value, without_credentials},
+};
 
 /// Names the TOML file. It is not a setting: it has no default and is not listed.
 const CONFIG_FILE: &str = "CONFIG_FILE";
@@ -63,6 +66,11 @@ pub(crate) fn from_layers(
     Ok(merge(catalogue, layers))
 }
 
+/// The values of this `.env` alone.
+pub(crate) fn from_dotenv(catalogue: &Catalogue, path: &Path) -> Result<Values, SettingError> {
+    from_layers(catalogue, Texts::new(), Some(path))
+}
+
 /// Lays the layers over the defaults, and takes the winner for each setting.
 fn merge(catalogue: &Catalogue, layers: Vec<Layer>) -> Values {
     let default = defaults(catalogue, DEFAULT, |setting| setting.default);
@@ -70,6 +78,12 @@ fn merge(catalogue: &Catalogue, layers: Vec<Layer>) -> Values {
     let app_env = given.find_map(|layer| layer.texts.get(APP_ENV.name()));
     let app_env = app_env.or(default.texts.get(APP_ENV.name()));
     let production = app_env.is_some_and(|profile| profile == AppEnv::Production.as_str());
+
+    // The last one counts: by its file, or by what it says itself.
+    let given: BTreeMap<String, bool> = layers
+        .iter()
+        .flat_map(|layer| layer.texts.keys().map(|name| (name.clone(), layer.is_file)))
+        .collect();
 
     let mut figment = Figment::from(default);
     if production {
@@ -83,21 +97,33 @@ fn merge(catalogue: &Catalogue, layers: Vec<Layer>) -> Values {
     let sections = catalogue.sections().iter();
     let values = sections.flat_map(|section| {
         let settings = section.settings.iter();
-        settings.map(|declaration| value_of(&figment, section.title, *declaration))
+        settings.map(|declaration| {
+            let given = given.get(declaration.name).copied();
+            value_of(&figment, section.title, *declaration, given)
+        })
     });
     Values::new(values.collect())
 }
 
-fn value_of(figment: &Figment, section: &'static str, declaration: Declaration) -> Value {
+/// The value in force. `given` is whether a source gave it, and then whether that was the file of a secret.
+fn value_of(
+    figment: &Figment,
+    section: &'static str,
+    declaration: Declaration,
+    given: Option<bool>,
+) -> Value {
     let found = figment.find_value(declaration.name).ok();
     let text = found.and_then(Figs::into_string);
     let origin = figment.find_metadata(declaration.name);
     let origin = origin.map_or(DEFAULT.to_owned(), |metadata| metadata.name.to_string());
+    let text = text.filter(|text| !text.is_empty());
     Value {
         section,
         declaration,
-        text: text.filter(|text| !text.is_empty()),
-        given: origin != DEFAULT && origin != PRODUCTION_DEFAULT,
+        shown: text.as_deref().map(without_credentials),
+        text,
+        given: given.is_some(),
+        from_file: given.unwrap_or_default(),
         origin,
     }
 }
@@ -120,18 +146,25 @@ fn is_read(catalogue: &Catalogue, name: &str) -> bool {
 
 /// `.env`, when there is one. No line of it is repeated in an error: it may be a secret.
 fn read_dotenv(catalogue: &Catalogue, path: &Path) -> Result<Texts, SettingError> {
-    if !path.is_file() {
-        return Ok(Texts::new());
-    }
-    let origin = path.display().to_string();
-    let lines = dotenvy::from_path_iter(path)
-        .map_err(|error| SettingError::new(".env", &origin, format!("a readable file: {error}")))?;
-    let texts = lines.collect::<Result<Texts, _>>().map_err(|_| {
-        let expected = "lines NAME=value; quote a value with blanks, # or $ in 'single quotes'";
-        SettingError::new(".env", &origin, expected)
+    let origin = path.display();
+    let bytes = match fs::read(path) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Texts::new()),
+        Err(error) => {
+            let expected = format!("a file that can be read: {error}");
+            return Err(SettingError::new(".env", origin.to_string(), expected));
+        }
+    };
+    let refuse = |line: usize, expected: &str| {
+        SettingError::new(".env", format!("{origin}, line {line}"), expected)
+    };
+    let text = std::str::from_utf8(&bytes).map_err(|error| {
+        let before = &bytes[..error.valid_up_to()];
+        let line = before.split(|byte| *byte == b'\n').count();
+        refuse(line, "text in UTF-8")
     })?;
-    let texts = texts.into_iter();
-    Ok(texts.filter(|(name, _)| is_read(catalogue, name)).collect())
+    dotenv::parse(text, |name| is_read(catalogue, name))
+        .map_err(|bad| refuse(bad.number, bad.expected))
 }
 
 /// The TOML file, each value as the text it would be in the environment. Unlike the environment, which belongs to the
@@ -152,7 +185,11 @@ fn read_toml(catalogue: &Catalogue, path: &str) -> Result<Texts, SettingError> {
         }
         match as_text(&value) {
             Some(text) => Ok((name, text)),
-            None => Err(SettingError::new(name, &origin, "a single value or a list")),
+            None => Err(SettingError::new(
+                name,
+                &origin,
+                "a single value, or a list whose items hold no comma",
+            )),
         }
     })
     .collect()
@@ -178,6 +215,7 @@ fn as_text(value: &Figs) -> Option<String> {
             .or_else(|| number.to_f64().map(|real| real.to_string())),
         Figs::Array(_, items) => {
             let items: Option<Vec<_>> = items.iter().map(as_text).collect();
+            let items = items.filter(|items| !items.iter().any(|item| item.contains(',')));
             items.map(|items| items.join(","))
         }
         _ => None,
@@ -202,10 +240,13 @@ fn resolve(catalogue: &Catalogue, origin: &str, texts: &Texts) -> Result<Vec<Lay
         let text = read_secret(text).map_err(|error| {
             SettingError::new(name, origin, format!("a file that can be read: {error}"))
         })?;
-        layers.push(Layer::new(
-            &origin_of_secret,
-            [(secret.to_owned(), text)].into(),
-        ));
+        if text.is_empty() {
+            return Err(SettingError::new(name, origin, "a file that is not empty"));
+        }
+        layers.push(Layer {
+            is_file: true,
+            ..Layer::new(&origin_of_secret, [(secret.to_owned(), text)].into())
+        });
     }
     plain.remove(CONFIG_FILE);
     layers.push(Layer::new(origin, plain));
@@ -213,7 +254,7 @@ fn resolve(catalogue: &Catalogue, origin: &str, texts: &Texts) -> Result<Vec<Lay
 }
 
 /// What a file holds, without the newline that editors put at the end.
-fn read_secret(path: &str) -> std::io::Result<String> {
+fn read_secret(path: &str) -> io::Result<String> {
     let text = fs::read_to_string(path)?;
     let text = text.strip_suffix('\n').unwrap_or(&text);
     Ok(text.strip_suffix('\r').unwrap_or(text).to_owned())
@@ -223,12 +264,18 @@ fn read_secret(path: &str) -> std::io::Result<String> {
 struct Layer {
     origin: String,
     texts: Texts,
+    /// Whether this is what the file of a secret holds.
+    is_file: bool,
 }
 
 impl Layer {
     fn new(origin: &str, texts: Texts) -> Self {
         let origin = origin.to_owned();
-        Self { origin, texts }
+        Self {
+            origin,
+            texts,
+            is_file: false,
+        }
     }
 }
 
@@ -254,8 +301,8 @@ mod tests {
 
     use super::*;
     use crate::{
-        ExposeSecret, SecretString, Section, Setting, list, number, optional, secret, settings,
-        switch, text,
+        ExposeSecret, SecretString, Section, Setting, Shown, list, number, optional, secret,
+        settings, switch, text,
     };
 
     settings! {
@@ -402,7 +449,7 @@ mod tests {
         );
         let error = complaint(read("[COUNT]\nx = 1\n"));
         assert!(
-            error.ends_with("): expected a single value or a list"),
+            error.ends_with("): expected a single value, or a list whose items hold no comma"),
             "{error}"
         );
     }
@@ -420,7 +467,12 @@ mod tests {
         );
         assert!(!error.contains("hunter2"), "{error}");
         let error = complaint(load(&[], Some(&dotenv)));
-        assert!(error.starts_with(".env (from "), "{error}");
+        assert_eq!(
+            error,
+            format!(
+                ".env (from {dotenv}, line 1): expected a value with blanks, #, $, `, quotes or a backslash in 'single quotes'"
+            )
+        );
         assert!(!error.contains("hunter2"), "{error}");
     }
 
@@ -458,6 +510,94 @@ mod tests {
 
             assert_eq!(key(&values), meant);
             assert_eq!(values.origin(&KEY), "the file named by KEY_FILE");
+        }
+    }
+
+    #[test]
+    fn an_empty_file_is_no_secret() {
+        let folder = Folder::new();
+        let plain = folder.write("plain.env", "KEY=plain\n");
+        for written in ["", "\n", "\r\n"] {
+            let path = folder.write("key", written);
+
+            let error = complaint(load(&[("KEY_FILE", &path)], Some(&plain)));
+
+            assert_eq!(
+                error,
+                "KEY_FILE (from the environment): expected a file that is not empty"
+            );
+        }
+    }
+
+    #[test]
+    fn a_secret_knows_whether_it_comes_from_its_file() {
+        let folder = Folder::new();
+        let path = folder.write("key", "from a file");
+        let plain = folder.write("plain.env", "KEY=plain\n");
+        let by_file = folder.write("file.env", &format!("KEY_FILE={path}\n"));
+        let is_from_file = |environment: &[(&str, &str)], dotenv: &str| {
+            let values = load(environment, Some(dotenv)).unwrap();
+            values.is_from_file(&KEY)
+        };
+
+        assert!(is_from_file(&[], &by_file));
+        assert!(is_from_file(&[("KEY_FILE", &path)], &plain));
+        assert!(!is_from_file(&[], &plain));
+        assert!(!is_from_file(&[("KEY", "plain")], &by_file));
+    }
+
+    #[test]
+    fn dotenv_is_text_with_or_without_a_mark_and_a_mistake_has_its_line() {
+        let folder = Folder::new();
+        let read = |bytes: &[u8]| {
+            let path = folder.0.join(".env");
+            fs::write(&path, bytes).unwrap();
+            load(&[], path.to_str())
+        };
+
+        let values = read(b"\xef\xbb\xbfCOUNT=7\r\nMY-VAR=1\r\nTITLE=My App\r\n").unwrap();
+        assert_eq!(values.read(&COUNT), Ok(7));
+        let error = complaint(read(b"COUNT=7\nKEY=\xe9\n"));
+        assert!(
+            error.ends_with(", line 2): expected text in UTF-8"),
+            "{error}"
+        );
+        let error = complaint(read(b"COUNT=7\n\nKEY=a b\n"));
+        assert!(error.contains(", line 3): expected "), "{error}");
+        let error = complaint(load(&[], folder.0.to_str()));
+        assert!(error.starts_with(".env (from "), "{error}");
+    }
+
+    #[test]
+    fn the_items_of_a_list_in_toml_stay_what_they_are() {
+        let folder = Folder::new();
+        let toml = folder.write("settings.toml", "ITEMS = [\"a,b\"]\n");
+
+        let error = complaint(load(&[("CONFIG_FILE", &toml)], None));
+
+        assert!(error.ends_with("whose items hold no comma"), "{error}");
+    }
+
+    #[test]
+    fn credentials_in_an_address_are_not_listed() {
+        for (text, shown) in [
+            (
+                "http://user:hunter2@host:4318/v1",
+                "http://(redacted)@host:4318/v1",
+            ),
+            ("http://hunter2@host", "http://(redacted)@host"),
+            ("http://user:hun/ter2@host", "http://(redacted)@host"),
+            ("http://user:hun@ter2@host", "http://(redacted)@host"),
+            ("https://a, https://u:hunter2@b", "https://(redacted)@b"),
+            ("me@example.com", "me@example.com"),
+            ("https://example.com/a", "https://example.com/a"),
+        ] {
+            let values = load(&[("ITEMS", text)], None).unwrap();
+            let listed = values.entries().find(|entry| entry.name == "ITEMS");
+
+            let listed = listed.unwrap().value;
+            assert_eq!(listed, Shown::Text(shown));
+            assert!(!format!("{values:?}").contains("ter2"));
         }
     }
 

@@ -23,6 +23,20 @@ pub(crate) struct Value {
     pub(crate) origin: String,
     /// Whether a source gave it, and not a default.
     pub(crate) given: bool,
+    /// Whether it is what the file of a secret holds.
+    pub(crate) from_file: bool,
+    /// The text as it may be listed.
+    pub(crate) shown: Option<String>,
+}
+
+/// A text without the credentials of the addresses in it: `http://(redacted)@host`. What could be a part of them goes, too.
+pub(crate) fn without_credentials(text: &str) -> String {
+    match (text.find("://"), text.rfind('@')) {
+        (Some(start), Some(end)) if start < end => {
+            format!("{}://(redacted){}", &text[..start], &text[end..])
+        }
+        _ => text.to_owned(),
+    }
 }
 
 impl Values {
@@ -84,6 +98,13 @@ impl Values {
         value.is_some_and(|value| value.given)
     }
 
+    /// Whether the value is what the file of a secret holds (`NAME_FILE`).
+    #[must_use]
+    pub fn is_from_file<T>(&self, setting: &Setting<T>) -> bool {
+        let value = self.find(setting.name());
+        value.is_some_and(|value| value.from_file)
+    }
+
     /// Where the value in force came from, in words: `the environment`, `the file named by DB_PASSWORD_FILE`.
     #[must_use]
     pub fn origin<T>(&self, setting: &Setting<T>) -> &str {
@@ -102,7 +123,7 @@ impl Values {
     /// Every setting with what may be shown of it, in the catalogue's order.
     pub fn entries(&self) -> impl Iterator<Item = Entry<'_>> {
         self.values.iter().map(|value| {
-            let shown = match &value.text {
+            let shown = match &value.shown {
                 None => Shown::Unset,
                 Some(_) if value.declaration.secret => Shown::Redacted,
                 Some(text) => Shown::Text(text),
@@ -143,7 +164,7 @@ pub enum Shown<'a> {
     Unset,
     /// There is one, and it is a secret: `(redacted)`.
     Redacted,
-    /// The value itself.
+    /// The value itself, without the credentials of an address in it.
     Text(&'a str),
 }
 

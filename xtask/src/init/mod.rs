@@ -339,7 +339,13 @@ fn edit(path: &Path, line: impl Fn(&str) -> String) -> anyhow::Result<bool> {
     if edited == text {
         return Ok(false);
     }
-    fs::write(path, edited).with_context(said)?;
+    // Beside and renamed: an interruption leaves the old one, which is in no repository.
+    let beside = path.with_extension("new");
+    fs::write(&beside, "")
+        .and_then(|()| fs::set_permissions(&beside, fs::metadata(path)?.permissions()))
+        .and_then(|()| fs::write(&beside, edited))
+        .and_then(|()| fs::rename(&beside, path))
+        .with_context(said)?;
     Ok(true)
 }
 
