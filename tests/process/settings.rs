@@ -92,6 +92,59 @@ fn a_mistake_in_the_file_is_told_without_the_line_that_may_hold_a_secret() {
 }
 
 #[test]
+fn credentials_in_the_address_of_a_collector_are_shown_nowhere() {
+    let settings = [(
+        "OTLP_ENDPOINT",
+        "http://marked-secret:marked-secret@127.0.0.1:1",
+    )];
+
+    let config = printed(&run(URL, &settings, &["config"], ""));
+    let doctor = run(URL, &settings, &["doctor"], "");
+
+    assert!(config.contains("http://(redacted)@127.0.0.1:1"), "{config}");
+    let doctor = format!("{doctor:?}");
+    assert!(
+        doctor.contains("http://127.0.0.1:1/v1/traces: "),
+        "{doctor}"
+    );
+    assert!(!format!("{config}{doctor}").contains("marked-secret"));
+}
+
+#[test]
+fn a_connection_string_that_is_not_understood_is_told_apart_without_being_shown() {
+    for (query, expected) in [
+        ("pgbouncer=true", "no parameter pgbouncer: set "),
+        (
+            "statement_timeout=5s",
+            "no parameter statement_timeout: set DB_STATEMENT_TIMEOUT_MS",
+        ),
+        (
+            "schema=public",
+            "no parameter schema: options=-c search_path=name",
+        ),
+        (
+            "sslmode=verify-ca",
+            "sslmode=disable, prefer, require or verify-full",
+        ),
+        ("marked-dsn=1", "parameters of the driver; number 1 is none"),
+        ("port=marked-dsn", "the parameter port once"),
+        (
+            "connect_timeout=marked-dsn",
+            "another value for the parameter connect_timeout",
+        ),
+    ] {
+        let error = complaint(&run(&format!("{URL}?{query}"), &[], &["config"], ""));
+
+        let start = "error: DATABASE_URL (from the environment): expected ";
+        assert!(error.starts_with(&format!("{start}{expected}")), "{error}");
+        assert!(
+            !error.contains("marked") && error.lines().count() == 1,
+            "{error}"
+        );
+    }
+}
+
+#[test]
 fn a_misspelt_level_is_refused_and_silences_nothing() {
     for level in ["verbose", "WARNING", "hyper=debug", "???"] {
         let error = complaint(&run(URL, &[("LOG_LEVEL", level)], &["config"], ""));

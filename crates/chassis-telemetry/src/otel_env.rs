@@ -9,11 +9,12 @@
 
 use std::{path::PathBuf, time::Duration};
 
+use base64::{Engine, prelude::BASE64_STANDARD};
 use chassis_settings::{
     AppEnv, List, OneOf, ParseWith, SettingError, Values, list, millis, number, one_of, optional,
     parse_with, path, settings, switch, text,
 };
-use http::{HeaderName, HeaderValue, Uri};
+use http::{HeaderName, HeaderValue, Uri, header::AUTHORIZATION};
 use percent_encoding::percent_decode_str;
 
 use super::options::{Batches, Otlp, Propagator, Sampler};
@@ -258,13 +259,36 @@ pub(super) fn otlp(values: &Values, ours: Option<Uri>) -> Result<Option<Otlp>, S
         None => values.read(&OTEL_EXPORTER_OTLP_TIMEOUT)?,
         Some(timeout) => timeout,
     };
+    let (endpoint, credentials) = without_credentials(&endpoint);
+    let mut headers = headers(values)?;
+    let is_given = headers.iter().any(|(name, _)| name == AUTHORIZATION);
+    let credentials = credentials.filter(|_| !is_given);
+    headers.extend(credentials.map(|credentials| (AUTHORIZATION, credentials)));
     Ok(Some(Otlp {
         endpoint,
-        headers: headers(values)?,
+        headers,
         gzip,
         timeout,
         certificate: values.read(&OTEL_EXPORTER_OTLP_CERTIFICATE)?,
     }))
+}
+
+/// An address without `user:password@`, which is then a header (RFC 7617): the address is shown in logs.
+fn without_credentials(endpoint: &str) -> (String, Option<HeaderValue>) {
+    let Some((credentials, host)) = endpoint
+        .split_once("://")
+        .and_then(|(_, rest)| rest.split('/').next()?.rsplit_once('@'))
+    else {
+        return (endpoint.to_owned(), None);
+    };
+    let address = endpoint.replacen(&format!("{credentials}@{host}"), host, 1);
+    let decoded: Vec<u8> = percent_decode_str(credentials).collect();
+    let header = format!("Basic {}", BASE64_STANDARD.encode(decoded));
+    let header = HeaderValue::from_str(&header).ok().map(|mut header| {
+        header.set_sensitive(true);
+        header
+    });
+    (address, header)
 }
 
 fn standard_endpoint(values: &Values) -> Result<Option<String>, SettingError> {
@@ -344,6 +368,37 @@ mod tests {
         ] {
             assert_eq!(settings(given).otlp.unwrap().endpoint, expected);
         }
+    }
+
+    #[test]
+    fn credentials_in_an_address_are_sent_and_not_shown() {
+        for (name, address, path) in [
+            ("OTLP_ENDPOINT", "http://user:p%40w@host:4318", "/v1/traces"),
+            (
+                "OTEL_EXPORTER_OTLP_ENDPOINT",
+                "http://user:p%40w@host:4318/",
+                "/v1/traces",
+            ),
+            (
+                "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+                "http://user:p%40w@host:4318/",
+                "/",
+            ),
+        ] {
+            let otlp = settings(&[(name, address)]).otlp.unwrap();
+
+            assert_eq!(otlp.endpoint, format!("http://host:4318{path}"));
+            let header = HeaderValue::from_static("Basic dXNlcjpwQHc=");
+            assert_eq!(otlp.headers, [(AUTHORIZATION, header)]);
+            assert!(!format!("{otlp:?}").contains("Basic"), "{otlp:?}");
+        }
+        let own = ("OTEL_EXPORTER_OTLP_HEADERS", "Authorization=Bearer%20x");
+        let address = ("OTLP_ENDPOINT", "http://user:pw@host");
+        let otlp = settings(&[address, own]).otlp.unwrap();
+        assert_eq!(
+            otlp.headers,
+            [(AUTHORIZATION, HeaderValue::from_static("Bearer x"))]
+        );
     }
 
     #[test]
