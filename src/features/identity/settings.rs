@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use chassis_settings::{
-    AppEnv, Declaration, Section, Setting, SettingError, Values, days, list, minutes, number,
-    optional, secret, settings, text,
+    AppEnv, Declaration, Section, Setting, SettingError, Values, days, minutes, number, optional,
+    secret, settings, text,
 };
 use secrecy::{ExposeSecret, SecretString};
 
@@ -15,9 +15,9 @@ settings! {
     #[secret]
     JWT_SECRET_KEY: Option<SecretString>, optional(secret());
 
-    /// earlier secrets, comma-separated: still verify, never sign
+    /// earlier secrets, comma-separated, in a file one a line: still verify, never sign
     #[secret]
-    JWT_PREVIOUS_SECRET_KEYS: Vec<SecretString>, list(secret());
+    JWT_PREVIOUS_SECRET_KEYS: Option<SecretString>, optional(secret());
 
     /// the iss claim; unset: SERVICE_NAME
     JWT_ISSUER: Option<String>, optional(text("a name"));
@@ -59,6 +59,8 @@ pub struct AuthSettings {
     pub max_sessions_per_user: u32,
     /// Where the secret came from, for an error about it.
     secret_origin: String,
+    /// The same of the previous ones.
+    previous_secrets_origin: String,
 }
 
 /// The shortest secret, in bytes: as many as the hash has (RFC 7518, section 3.2).
@@ -88,7 +90,7 @@ impl Section for AuthSettings {
         };
         Ok(Self {
             secret: values.read(&JWT_SECRET_KEY)?,
-            previous_secrets: values.read(&JWT_PREVIOUS_SECRET_KEYS)?,
+            previous_secrets: previous_secrets(values)?,
             issuer: or_service_name(&JWT_ISSUER)?,
             audience: or_service_name(&JWT_AUDIENCE)?,
             access_token_lifetime: values.read(&ACCESS_TOKEN_EXPIRE_MINUTES)?,
@@ -96,57 +98,95 @@ impl Section for AuthSettings {
             session_lifetime: values.read(&SESSION_MAX_DAYS)?,
             max_sessions_per_user: values.read(&MAX_SESSIONS_PER_USER)?,
             secret_origin: values.origin(&JWT_SECRET_KEY).to_owned(),
+            previous_secrets_origin: values.origin(&JWT_PREVIOUS_SECRET_KEYS).to_owned(),
         })
     }
 }
 
 impl AuthSettings {
-    /// Refuses to sign with a secret that others could know.
+    /// Refuses a secret that others could know, for signing and for verifying: whoever knows either makes tokens.
     pub fn check_secret(&self, app_env: AppEnv) -> Result<(), SettingError> {
         if app_env == AppEnv::Test {
             return Ok(());
         }
-        let refuse = |expected: &str| {
-            Err(SettingError {
-                name: JWT_SECRET_KEY.name().to_owned(),
-                origin: self.secret_origin.clone(),
-                expected: expected.to_owned(),
-            })
+        let refuse = |expected: &str| SettingError {
+            name: JWT_SECRET_KEY.name().to_owned(),
+            origin: self.secret_origin.clone(),
+            expected: expected.to_owned(),
         };
-        let Some(secret) = self.secret.as_ref().map(ExposeSecret::expose_secret) else {
-            return refuse(
+        let secret = self.secret.as_ref().ok_or_else(|| {
+            refuse(
                 "a secret, and neither the environment nor .env in this folder has one: \
                  `make setup` writes one there, `openssl rand -hex 32` makes one",
-            );
-        };
-        let folded = secret.to_lowercase();
-        if secret.len() < MIN_SECRET_BYTES {
-            return refuse("a secret of at least 32 bytes: make one with `openssl rand -hex 32`");
-        }
-        if EXAMPLES.iter().any(|example| folded.contains(example)) {
-            return refuse(
-                "a secret that stands in no example: make one with `openssl rand -hex 32`",
-            );
-        }
-        if app_env == AppEnv::Production && is_monotonous(secret) {
-            return refuse(
-                "a secret of more than a few different bytes, in production: \
-                 make one with `openssl rand -hex 32`",
-            );
-        }
-        if self
-            .previous_secrets
-            .iter()
-            .any(|secret| secret.expose_secret().len() < MIN_SECRET_BYTES)
-        {
-            return Err(SettingError {
+            )
+        })?;
+        check(secret, app_env).map_err(refuse)?;
+        for secret in &self.previous_secrets {
+            check(secret, app_env).map_err(|expected| SettingError {
                 name: JWT_PREVIOUS_SECRET_KEYS.name().to_owned(),
-                origin: "the settings".to_owned(),
-                expected: "secrets of at least 32 bytes each".to_owned(),
-            });
+                origin: self.previous_secrets_origin.clone(),
+                // Without the advice to make another.
+                expected: expected.split(':').next().unwrap_or(expected).to_owned(),
+            })?;
         }
         Ok(())
     }
+}
+
+/// What is wrong with a secret.
+fn check(secret: &SecretString, app_env: AppEnv) -> Result<(), &'static str> {
+    let secret = secret.expose_secret();
+    let folded = secret.to_lowercase();
+    if secret.len() < MIN_SECRET_BYTES {
+        return Err("a secret of at least 32 bytes: make one with `openssl rand -hex 32`");
+    }
+    if EXAMPLES.iter().any(|example| folded.contains(example)) {
+        return Err("a secret that stands in no example: make one with `openssl rand -hex 32`");
+    }
+    if app_env == AppEnv::Production && is_monotonous(secret) {
+        return Err(
+            "a secret of more than a few different bytes, in production: \
+             make one with `openssl rand -hex 32`",
+        );
+    }
+    Ok(())
+}
+
+/// The secrets as they were: one that lost a blank or was cut at a comma would sign everybody out.
+///
+/// A list in one text cannot hold every secret, so what could be part of one is refused there; in a file of its own each
+/// line is a secret, whatever is in it.
+fn previous_secrets(values: &Values) -> Result<Vec<SecretString>, SettingError> {
+    let Some(text) = values.read(&JWT_PREVIOUS_SECRET_KEYS)? else {
+        return Ok(Vec::new());
+    };
+    let text = text.expose_secret();
+    let refuse = |expected| Err(values.unusable(&JWT_PREVIOUS_SECRET_KEYS, expected));
+    let secrets: Vec<&str> = if values.is_from_file(&JWT_PREVIOUS_SECRET_KEYS) {
+        let lines = text
+            .split('\n')
+            .map(|line| line.strip_suffix('\r').unwrap_or(line));
+        let lines: Vec<_> = lines.filter(|line| !line.is_empty()).collect();
+        let is_list = |line: &&str| {
+            let mut parts = line.split(',').map(str::trim);
+            line.contains(',') && parts.all(|part| part.len() >= MIN_SECRET_BYTES)
+        };
+        if lines.iter().any(is_list) {
+            return refuse("one secret a line in the file, and no commas between them");
+        }
+        lines
+    } else {
+        let parts: Vec<_> = text.split(',').collect();
+        let is_whole = |part: &&str| !part.is_empty() && *part == part.trim();
+        if !parts.iter().all(is_whole) {
+            return refuse(
+                "secrets separated by commas alone; one that holds a comma, or a blank at its ends, goes into a file, \
+                 one secret a line, which JWT_PREVIOUS_SECRET_KEYS_FILE names",
+            );
+        }
+        parts
+    };
+    Ok(secrets.into_iter().map(SecretString::from).collect())
 }
 
 /// Fewer than eight different bytes: typed to fill the length.
@@ -179,6 +219,84 @@ mod tests {
         let settings = AuthSettings::read(&values).unwrap();
 
         assert!(settings.check_secret(AppEnv::Production).is_err());
+    }
+
+    const OLD: &str = "4b5fcb9a0d6e4f1c8a7b3e2d1f0c9b8a";
+
+    fn previous(pairs: &[(&str, &str)]) -> Result<Vec<String>, String> {
+        let values = crate::settings::values(pairs.iter().copied()).unwrap();
+        let settings = AuthSettings::read(&values).map_err(|error| error.to_string())?;
+        let secrets = settings.previous_secrets.iter();
+        Ok(secrets
+            .map(|secret| secret.expose_secret().to_owned())
+            .collect())
+    }
+
+    #[test]
+    fn previous_secrets_are_separated_by_commas_alone() {
+        let list = |text: &str| previous(&[("JWT_PREVIOUS_SECRET_KEYS", text)]);
+
+        assert_eq!(list(""), Ok(vec![]));
+        assert_eq!(list(OLD), Ok(vec![OLD.to_owned()]));
+        assert_eq!(
+            list(&format!("{OLD},b")),
+            Ok(vec![OLD.to_owned(), "b".to_owned()])
+        );
+        for text in [" a", "a ", "a, b", "a,,b", ",a", "a,", "a\n"] {
+            let error = list(text).unwrap_err();
+            assert!(error.contains("JWT_PREVIOUS_SECRET_KEYS_FILE"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_file_has_a_previous_secret_a_line_whatever_is_in_it() {
+        let path = std::env::temp_dir().join(uuid::Uuid::new_v4().to_string());
+        let read = |text: &str| {
+            std::fs::write(&path, text).unwrap();
+            previous(&[("JWT_PREVIOUS_SECRET_KEYS_FILE", path.to_str().unwrap())])
+        };
+
+        assert_eq!(read(&format!("{OLD}\n")), Ok(vec![OLD.to_owned()]));
+        let odd = [" a,b ", "c", OLD].map(str::to_owned).to_vec();
+        assert_eq!(read(&format!(" a,b \r\nc\n\n{OLD}\n")), Ok(odd));
+        // As the list was written before.
+        let error = read(&format!("{OLD}, {OLD}\n")).unwrap_err();
+        assert!(error.contains("one secret a line"), "{error}");
+        std::fs::remove_file(&path).unwrap();
+    }
+
+    #[test]
+    fn a_previous_secret_is_held_to_what_the_secret_is_held_to() {
+        for (secret, app_env, refused) in [
+            (OLD, AppEnv::Production, false),
+            ("short", AppEnv::Development, true),
+            (
+                "your-secret-key-change-me-please-32",
+                AppEnv::Development,
+                true,
+            ),
+            (
+                "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+                AppEnv::Production,
+                true,
+            ),
+            ("short", AppEnv::Test, false),
+        ] {
+            let list = format!("{OLD},{secret}");
+            let pairs = [("JWT_SECRET_KEY", OLD), ("JWT_PREVIOUS_SECRET_KEYS", &list)];
+            let values = crate::settings::values(pairs).unwrap();
+            let checked = AuthSettings::read(&values).unwrap().check_secret(app_env);
+
+            assert_eq!(checked.is_err(), refused, "{secret}");
+            if let Err(error) = checked {
+                let error = error.to_string();
+                assert!(
+                    error.starts_with("JWT_PREVIOUS_SECRET_KEYS (from the environment): "),
+                    "{error}"
+                );
+                assert!(!error.contains(secret), "{error}");
+            }
+        }
     }
 
     #[test]
