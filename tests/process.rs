@@ -36,6 +36,8 @@ mod marks;
 mod outage;
 #[path = "process/pooler.rs"]
 mod pooler;
+#[path = "process/reads.rs"]
+mod reads;
 #[path = "process/roles.rs"]
 mod roles;
 #[path = "process/schema.rs"]

@@ -263,16 +263,15 @@ impl Service {
         ask(self.port(), "GET", path, &[], "")
     }
 
+    /// Asks it something with an access token.
+    pub fn get_as(&self, token: &str, path: &str) -> Reply {
+        let bearer = format!("Bearer {token}");
+        ask(self.port(), "GET", path, &[("Authorization", &bearer)], "")
+    }
+
     /// Asks it who a token belongs to.
     pub fn me(&self, token: &str) -> Reply {
-        let bearer = format!("Bearer {token}");
-        ask(
-            self.port(),
-            "GET",
-            "/auth/me",
-            &[("Authorization", &bearer)],
-            "",
-        )
+        self.get_as(token, "/auth/me")
     }
 
     /// Sends it JSON.

@@ -2,7 +2,7 @@
 
 use std::{
     sync::{
-        Arc, Mutex,
+        Arc,
         atomic::{AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
@@ -12,8 +12,8 @@ use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, R
 use tokio_postgres::{Client, Config};
 
 use crate::{
-    Connection, ConnectionTarget, DatabaseError, DatabaseMetrics, Pooler, PostgresOptions,
-    ReadExecutor, ReadPool, ReadQuery, TlsError, Transaction,
+    Connection, ConnectionTarget, DatabaseError, DatabaseMetrics, PooledReader, Pooler,
+    PostgresOptions, ReadExecutor, ReadPool, ReadQuery, TlsError, Transaction,
     error::CONNECT,
     limits::{LocalLimits, StatementLimits},
     tls,
@@ -22,11 +22,18 @@ use crate::{
 /// How much longer than the server's own statement timeout the client waits for the answer.
 const GRACE: Duration = Duration::from_millis(500);
 
+/// How long a statement of a probe may take: less than a second, the usual timeout of those who probe.
+const PROBE_TIMEOUT: Duration = Duration::from_millis(800);
+
+/// How long one of them may wait for a lock. The next probe waits behind it.
+const PROBE_LOCK_TIMEOUT: Duration = Duration::from_millis(200);
+
 /// A handle on the database; clones share it. Nothing connects until the first statement.
 #[derive(Clone)]
 pub struct Database {
     pool: Pool,
     read_pool: Arc<ReadPool>,
+    probe: Arc<ReadPool>,
     limits: Arc<StatementLimits>,
     /// The edition whose statements the pool's connections may have prepared.
     edition: Arc<AtomicUsize>,
@@ -58,8 +65,8 @@ impl Database {
             local: (options.pooler == Pooler::Transaction)
                 .then(|| LocalLimits::new(options.statement_timeout)),
             namespace: options.target.database_name().to_owned(),
-            edition: AtomicUsize::default(),
-            read_only_since: Mutex::default(),
+            edition: Arc::default(),
+            read_only_since: Arc::default(),
         });
         let config = ManagerConfig {
             recycling_method: RecyclingMethod::Fast,
@@ -77,13 +84,25 @@ impl Database {
         let read_pool = ReadPool::new(
             options.read_connections,
             session(options),
-            tls,
+            tls.clone(),
             options.pool_timeout,
             Arc::clone(&limits),
+        );
+        let probe_limits = StatementLimits {
+            patience: PROBE_TIMEOUT.min(limits.patience),
+            ..StatementLimits::clone(&limits)
+        };
+        let probe = ReadPool::new(
+            1,
+            probe_session(options),
+            tls,
+            options.pool_timeout,
+            Arc::new(probe_limits),
         );
         Ok(Self {
             pool,
             read_pool: Arc::new(read_pool),
+            probe: Arc::new(probe),
             limits,
             edition: Arc::default(),
         })
@@ -129,16 +148,32 @@ impl Database {
         self.connection().await?.begin().await
     }
 
-    /// The connections that reads share.
+    /// Reads on connections of the pool, each statement on one of its own: for lists, and for every other read that is
+    /// not so short and so frequent that it belongs into the [read pool](Database::read_pool).
+    #[must_use]
+    pub fn reader(&self) -> PooledReader<'_> {
+        PooledReader::new(self)
+    }
+
+    /// The connections that the shortest and most frequent reads share: one row by a unique index, for each request.
+    ///
+    /// Whatever waits there, for a lock or because it reads many rows, keeps every request behind it waiting.
     #[must_use]
     pub fn read_pool(&self) -> &ReadPool {
         &self.read_pool
     }
 
-    /// Runs `SELECT 1` through the read pool and returns how long that took.
+    /// A connection of its own for those who look whether the database is well: neither a request waits for a probe,
+    /// nor a probe for requests. Its statements wait 0.2 s for a lock and take 0.8 s at most.
+    #[must_use]
+    pub fn probe(&self) -> &ReadPool {
+        &self.probe
+    }
+
+    /// Runs `SELECT 1` on the connection for probes and returns how long that took.
     pub async fn ping(&self) -> Result<Duration, DatabaseError> {
         let started = Instant::now();
-        self.read_pool.rows(&PING, &[]).await?;
+        self.probe.rows(&PING, &[]).await?;
         Ok(started.elapsed())
     }
 
@@ -182,6 +217,18 @@ fn session(options: &PostgresOptions) -> Config {
         limit * 2
     );
     config.options(text.trim());
+    config
+}
+
+/// The same for probes. Behind a pooler in transaction mode only the client's patience bounds the wait for a lock.
+fn probe_session(options: &PostgresOptions) -> Config {
+    let mut config = session(options);
+    if options.pooler != Pooler::Transaction {
+        let own = config.get_options().unwrap_or_default();
+        let lock_timeout = PROBE_LOCK_TIMEOUT.as_millis();
+        let text = format!("{own} -c lock_timeout={lock_timeout}");
+        config.options(text);
+    }
     config
 }
 

@@ -7,7 +7,7 @@ use tokio_postgres::Row;
 
 use crate::{DatabaseError, Parameters, ReadQuery, WriteQuery};
 
-/// Runs statements that only read: the read pool, a pooled connection, or a transaction.
+/// Runs statements that only read: the read pool, a reader, a pooled connection, or a transaction.
 pub trait ReadExecutor: Sync {
     /// Runs a statement and returns its rows.
     fn rows(

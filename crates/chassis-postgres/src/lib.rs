@@ -12,6 +12,7 @@ mod migrations;
 mod options;
 mod query;
 mod read_pool;
+mod reader;
 #[cfg(feature = "settings")]
 mod settings;
 mod sqlstate;
@@ -36,6 +37,7 @@ pub use self::{
     options::{Pooler, PostgresOptions},
     query::{Operation, Parameters, ReadQuery, WriteQuery},
     read_pool::ReadPool,
+    reader::PooledReader,
     target::{ConnectionDefaults, ConnectionTarget, InvalidTarget, TlsMode, UnknownTlsMode},
     tls::TlsError,
     transaction::Transaction,

@@ -13,7 +13,7 @@ use std::{
     borrow::Cow,
     pin::Pin,
     sync::{
-        Mutex, PoisonError,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
@@ -28,8 +28,8 @@ use crate::{DatabaseError, DatabaseMetrics, Parameters, query::Query, sqlstate};
 /// reads would otherwise reconnect for each write that is refused.
 const FORGET_AGAIN: Duration = Duration::from_secs(1);
 
-/// How long statements may run and where they are counted.
-#[derive(Debug)]
+/// How long statements may run and where they are counted. Clones share what is known of the server.
+#[derive(Debug, Clone)]
 pub(crate) struct StatementLimits {
     pub(crate) metrics: DatabaseMetrics,
     /// How long to wait for an answer: a little longer than the server's own limit.
@@ -40,13 +40,13 @@ pub(crate) struct StatementLimits {
     pub(crate) local: Option<LocalLimits>,
     /// The database's name, for spans.
     pub(crate) namespace: String,
-    pub(crate) edition: AtomicUsize,
+    pub(crate) edition: Arc<AtomicUsize>,
     /// When the server was last found to take no writes.
-    pub(crate) read_only_since: Mutex<Option<Instant>>,
+    pub(crate) read_only_since: Arc<Mutex<Option<Instant>>>,
 }
 
 /// The beginnings of transactions that bring their time limits along: one message each, so no round trip more.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct LocalLimits {
     pub(crate) begin: String,
     pub(crate) begin_read_only: String,

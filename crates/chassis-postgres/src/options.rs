@@ -9,9 +9,9 @@ use crate::ConnectionTarget;
 pub struct PostgresOptions {
     /// Where to connect.
     pub target: ConnectionTarget,
-    /// The most connections of the pool, for writes and transactions.
+    /// The most connections of the pool, for writes, transactions and lists.
     pub pool_size: usize,
-    /// The number of connections that reads share; at least one.
+    /// The number of connections that the shortest reads share; at least one. Probes have one more.
     pub read_connections: usize,
     /// How long to wait for a connection: for a free one of the pool, and for a new one to open.
     pub pool_timeout: Duration,
@@ -38,7 +38,7 @@ pub enum Pooler {
 }
 
 impl PostgresOptions {
-    /// Ten connections for writes, two for reads, 2 s to wait for one, 5 s for a statement, slow from 200 ms on.
+    /// Ten connections in the pool, two for short reads, 2 s to wait for one, 5 s for a statement, slow from 200 ms on.
     #[must_use]
     pub fn new(target: ConnectionTarget) -> Self {
         Self {

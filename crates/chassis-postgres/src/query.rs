@@ -9,8 +9,9 @@
 //! The check reads the text word by word, without looking for quotes or comments. So it refuses some text that only
 //! reads, for example `WHERE state = 'DELETE'` (pass the value as a parameter), but no lexical trick gets a writing
 //! keyword past it. A statement can still write through a function of the database. The built-in ones that change a
-//! session or a sequence are refused by name; for functions of the schema's own, the read connections are sessions with
-//! `default_transaction_read_only = on`, so PostgreSQL refuses the write.
+//! session or a sequence are refused by name; for functions of the schema's own, the connections that reads share are
+//! sessions with `default_transaction_read_only = on`, so PostgreSQL refuses the write there. A connection of the pool
+//! cannot be such a session, because the next to use it writes.
 
 use tokio_postgres::types::{ToSql, Type};
 

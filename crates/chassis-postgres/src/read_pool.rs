@@ -1,11 +1,13 @@
-//! A few connections that all reads share.
+//! A few connections that short reads share.
 //!
 //! PostgreSQL answers the statements of one connection in order, and the driver sends the next one without waiting for
 //! the answer before it. So many requests can use one connection at once, and what travels together costs one system
 //! call at each end and wakes PostgreSQL once. That is several times cheaper than a connection for each request.
 //!
-//! The price decides what may go this way. A statement waits for those before it, so only short ones belong here, and
-//! each is bounded in time. Session state would be seen by others, so nothing sets any. And because a statement only reads
+//! The price decides what may go this way. A statement waits for those before it: one that waits for a lock, or reads
+//! many rows, delays the requests of everybody else. So only what each request needs belongs here, one row by a unique
+//! index of tables that are never locked as a whole; every other read takes a connection of the pool
+//! ([`Database::reader`](crate::Database::reader)). Each is bounded in time, too. Session state would be seen by others, so nothing sets any. And because a statement only reads
 //! ([`ReadQuery`] makes sure of that), one that met a connection which had just broken is simply run again.
 //!
 //! # The life of a shared connection
@@ -50,7 +52,7 @@ const PIPELINED: usize = 32;
 
 const READ_ONLY: &str = "SET default_transaction_read_only = on";
 
-/// Connections that all reads share. Each is opened when first needed, and again when it broke.
+/// Connections that short reads share. Each is opened when first needed, and again when it broke.
 ///
 /// It implements [`ReadExecutor`] only: a write through it does not compile.
 pub struct ReadPool {

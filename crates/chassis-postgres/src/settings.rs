@@ -44,10 +44,10 @@ settings! {
     /// PEM file with the certificates that verify-full trusts; unset: the system's
     DB_SSLROOTCERT: Option<PathBuf>, optional(path("a PEM file"));
 
-    /// connections for transactions
+    /// connections for transactions and lists
     DB_POOL_SIZE: usize = "10", number(1..=10_000);
 
-    /// connections that reads share, pipelined
+    /// connections shared by the point reads that authenticate, pipelined; probes have one of their own
     DB_READ_CONNECTIONS: usize = "2", number(1..=1000);
 
     /// how long a request waits for a connection before it is a 503
@@ -89,7 +89,7 @@ pub struct DatabaseSettings {
     pub migration_target: ConnectionTarget,
     /// Connections for transactions.
     pub pool_size: usize,
-    /// Connections that reads share.
+    /// Connections that the shortest reads share.
     pub read_connections: usize,
     /// How long a request waits for a connection.
     pub pool_timeout: Duration,

@@ -80,7 +80,7 @@ impl Auth {
     ///
     /// [`Error::NotFound`] when there is none.
     pub async fn find(&self, id: UserId) -> Result<User, Error> {
-        let found = tables::users::find(self.database().read_pool(), id).await?;
+        let found = tables::users::find(&self.database().reader(), id).await?;
         found.map(|(user, _)| user).ok_or(Error::NotFound)
     }
 
@@ -90,7 +90,7 @@ impl Auth {
     ///
     /// [`Error::NotFound`] when there is none.
     pub async fn find_by_email(&self, email: &Email) -> Result<User, Error> {
-        let found = tables::users::find_by_email(self.database().read_pool(), email).await?;
+        let found = tables::users::find_by_email(&self.database().reader(), email).await?;
         found.map(|(user, _)| user).ok_or(Error::NotFound)
     }
 
@@ -100,7 +100,7 @@ impl Auth {
         filter: &UserFilter,
         request: PageRequest,
     ) -> Result<Page<User>, DatabaseError> {
-        let users = tables::users::list(self.database().read_pool(), filter, request).await?;
+        let users = tables::users::list(&self.database().reader(), filter, request).await?;
         Ok(Page::of(users, request, |user| *user.id.as_uuid()))
     }
 

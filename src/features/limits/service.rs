@@ -174,8 +174,7 @@ impl Parts {
 
     /// Looks into the bucket of this key in the table, and takes nothing.
     async fn peek(&self, class: &Class, key: LimitKey) -> Result<Result<(), RateLimited>, Error> {
-        let reads = self.database.read_pool();
-        let found = rate_limits::peek(reads, key, &class.quota).await;
+        let found = rate_limits::peek(&self.database.reader(), key, &class.quota).await;
         self.note_outage(found.as_ref().err());
         match found {
             Ok(found) => Ok(self.count(found).map(drop)),

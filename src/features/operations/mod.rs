@@ -3,6 +3,7 @@
 //! Endpoints: `/live`, `/ready`, `/health`, `/info`, `/metrics`.
 
 mod endpoints;
+mod health;
 mod lifecycle;
 mod state;
 

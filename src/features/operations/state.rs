@@ -4,13 +4,14 @@ use chassis_postgres::Database;
 use prometheus::{Registry, TextEncoder};
 use time::OffsetDateTime;
 
-use super::lifecycle::Lifecycle;
+use super::{health::HealthCheck, lifecycle::Lifecycle};
 use crate::shared::clock::Clock;
 
 /// Access to the state of this replica; clones share it.
 #[derive(Clone)]
 pub struct Operations {
     pub(super) database: Database,
+    pub(super) health: HealthCheck,
     pub(super) lifecycle: Lifecycle,
     registry: Registry,
     pub(super) clock: Clock,
@@ -30,6 +31,7 @@ impl Operations {
     ) -> Self {
         let started_at = clock.now();
         Self {
+            health: HealthCheck::new(database.clone()),
             database,
             lifecycle,
             registry,

@@ -63,8 +63,8 @@ pub(super) fn endpoint(auth: &Auth) -> Endpoint {
 }
 
 async fn handle(principal: Principal, auth: Auth) -> Result<Response, Problem> {
-    let reads = auth.database().read_pool();
-    let sessions = sessions::list(reads, principal.id(), auth.now())
+    let reader = auth.database().reader();
+    let sessions = sessions::list(&reader, principal.id(), auth.now())
         .await
         .map_err(database_problem)?;
     let current = principal.session_id();

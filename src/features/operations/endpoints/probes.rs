@@ -4,19 +4,19 @@
 //! and a restart does not repair a database. `/ready` fails while the database is out of reach and
 //! while the process drains, so that a load balancer sends traffic elsewhere. `/health` shows a
 //! person which of the dependencies is the reason. The latter two wait for the database for less
-//! than a second, the usual timeout of a probe.
+//! than a second, the usual timeout of a probe, and on a connection of their own: no request waits
+//! for them, nor they for a request.
 
 use std::time::Duration;
 
 use chassis_http::{Endpoint, get, json, public, schema};
-use chassis_postgres::{Comparison, DatabaseError};
 use http::StatusCode;
 use serde::Serialize;
 use utoipa::ToSchema;
 use warp::reply::Response;
 
-use super::super::state::Operations;
-use crate::{migrations::MIGRATIONS, program::VERSION};
+use super::super::{health::Health, state::Operations};
+use crate::program::VERSION;
 
 /// How long a probe waits for the database.
 const DATABASE_TIMEOUT: Duration = Duration::from_millis(900);
@@ -116,48 +116,14 @@ pub(super) fn health(operations: &Operations) -> Endpoint {
 }
 
 async fn handle_health(operations: Operations) -> Response {
-    let health = Health::check(&operations).await;
+    let check = tokio::time::timeout(DATABASE_TIMEOUT, operations.health.run());
+    let health = check.await.unwrap_or_default();
     let code = if health.is_good() {
         StatusCode::OK
     } else {
         StatusCode::SERVICE_UNAVAILABLE
     };
     json(code, &HealthView::from(&health))
-}
-
-/// What a check of the database found.
-#[derive(Debug)]
-struct Health {
-    /// How long it took to answer; `None` when it did not.
-    latency: Option<Duration>,
-    /// How its schema compares with this program; `None` when it could not be read.
-    schema: Option<Comparison>,
-}
-
-impl Health {
-    async fn check(operations: &Operations) -> Self {
-        let database = &operations.database;
-        let check = async {
-            let latency = database.ping().await?;
-            let schema = MIGRATIONS.compare_with(database.read_pool()).await?;
-            Ok::<_, DatabaseError>((latency, schema))
-        };
-        match tokio::time::timeout(DATABASE_TIMEOUT, check).await {
-            Ok(Ok((latency, schema))) => Self {
-                latency: Some(latency),
-                schema: Some(schema),
-            },
-            Ok(Err(_)) | Err(_) => Self {
-                latency: None,
-                schema: None,
-            },
-        }
-    }
-
-    /// Whether requests can be served.
-    fn is_good(&self) -> bool {
-        self.latency.is_some() && self.schema.as_ref().is_some_and(Comparison::is_current)
-    }
 }
 
 impl From<&Health> for HealthView {

@@ -25,7 +25,7 @@ async fn handle(principal: Principal, query: ListPage, notes: Notes) -> Result<R
     let mut errors = ValidationErrors::new();
     let request = query.parse(&mut errors);
     errors.finish()?;
-    let rows = tables::notes::list(notes.database.read_pool(), principal.id(), request)
+    let rows = tables::notes::list(&notes.database.reader(), principal.id(), request)
         .await
         .map_err(Error::from)?;
     let page = Page::of(rows, request, |note| *note.id.as_uuid());

@@ -20,7 +20,7 @@ pub(super) fn endpoint(notes: &Notes, auth: &Auth) -> Endpoint {
 }
 
 async fn handle(principal: Principal, id: NoteId, notes: Notes) -> Result<Response, Problem> {
-    let found = tables::notes::find(notes.database.read_pool(), principal.id(), id)
+    let found = tables::notes::find(&notes.database.reader(), principal.id(), id)
         .await
         .map_err(Error::from)?;
     let note = found.ok_or(Error::NotFound)?;
