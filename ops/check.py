@@ -103,6 +103,7 @@ class Client:
         self.ports, self.number = ports, number
         self.account = {"email": f"load{number}@example.com", "password": "Correct-horse-1"}
         self.turn = 0
+        self.used = collections.deque()
 
     def ask(self, method, path, body=None, token=None):
         self.turn += 1
@@ -129,10 +130,12 @@ class Client:
         for path in ("/auth/me", "/auth/sessions", "/users", "/nothing", "/ready", "/health"):
             self.ask("GET", path, token=tokens.get("access_token"))
         refresh = {"refresh_token": tokens["refresh_token"]}
-        _, renewed = self.ask("POST", "/auth/refresh", refresh)
-        self.ask("POST", "/auth/refresh", {"refresh_token": renewed["refresh_token"]})
-        # Used again after its successor was used: a theft, for all the service knows.
-        self.ask("POST", "/auth/refresh", refresh)
+        for _ in range(2):
+            self.ask("POST", "/auth/refresh", refresh)
+        # Again when its successor is not kept any more: a theft, for all the service knows.
+        self.used.append((time.monotonic() + 11, refresh))
+        while self.used and self.used[0][0] < time.monotonic():
+            self.ask("POST", "/auth/refresh", self.used.popleft()[1])
 
 
 class Prometheus:

@@ -158,6 +158,15 @@ impl App {
             async move { identity::clean_up(&database, &clock, &stop).await }
         });
         let handle = database.clone();
+        tasks.every(
+            identity::MASK_SWEEP_INTERVAL,
+            "refresh_mask_sweep",
+            move |stop| {
+                let database = handle.clone();
+                async move { identity::sweep_masks(&database, &stop).await }
+            },
+        );
+        let handle = database.clone();
         tasks.every(limits::SWEEP_INTERVAL, "rate_limit_sweep", move |stop| {
             let database = handle.clone();
             async move { limits::sweep(&database, &stop).await }

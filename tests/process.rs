@@ -46,6 +46,8 @@ mod schema;
 mod settings;
 #[path = "process/starting.rs"]
 mod starting;
+#[path = "process/successors.rs"]
+mod successors;
 #[path = "process/support.rs"]
 mod support;
 #[path = "process/tls.rs"]

@@ -12,7 +12,7 @@
 //! counts it.
 //!
 //! The plain rotation of a refresh token has no observer: it is a single statement, sent for each active client every
-//! few minutes, and is only logged and counted. No event at all is made of what changes no rights: a password that is
+//! few minutes, and is only logged and counted; so is a token that gets the same successor again, which changes nothing. No event at all is made of what changes no rights: a password that is
 //! hashed again at another cost, the time a session was last used, the clean-up. Sessions that end because an account
 //! has too many are part of the event of the sign-in that ended them.
 
@@ -71,6 +71,13 @@ pub enum Change {
     },
     /// A session was continued with a new refresh token.
     SessionRefreshed {
+        /// The account.
+        user: UserId,
+        /// The session.
+        session: SessionId,
+    },
+    /// A refresh token came again a moment after it was used, and got the same successor.
+    RefreshTokenRepeated {
         /// The account.
         user: UserId,
         /// The session.
@@ -146,6 +153,7 @@ impl Change {
             Self::UserCreated { user, .. }
             | Self::SessionOpened { user, .. }
             | Self::SessionRefreshed { user, .. }
+            | Self::RefreshTokenRepeated { user, .. }
             | Self::RefreshTokenReused { user, .. }
             | Self::SignedOut { user, .. }
             | Self::SessionRevoked { user, .. }
@@ -163,6 +171,7 @@ impl Change {
         match self {
             Self::SessionOpened { session, .. }
             | Self::SessionRefreshed { session, .. }
+            | Self::RefreshTokenRepeated { session, .. }
             | Self::RefreshTokenReused { session, .. }
             | Self::SessionRevoked { session, .. } => Some(*session),
             Self::SignedOut { session, .. }
@@ -179,7 +188,9 @@ impl Change {
         match self {
             Self::UserCreated { .. } => Attempt::Register,
             Self::SessionOpened { .. } => Attempt::SignIn,
-            Self::SessionRefreshed { .. } | Self::RefreshTokenReused { .. } => Attempt::Refresh,
+            Self::SessionRefreshed { .. }
+            | Self::RefreshTokenRepeated { .. }
+            | Self::RefreshTokenReused { .. } => Attempt::Refresh,
             Self::SignedOut { .. } => Attempt::Logout,
             Self::SessionRevoked { .. } => Attempt::SessionEnd,
             Self::AllSessionsRevoked { .. } => Attempt::LogoutAll,
@@ -240,6 +251,8 @@ enum Outcome {
     Success,
     /// It was refused.
     Refused,
+    /// A refresh token came again a moment after it was used: it got the same successor.
+    Repeated,
     /// A refresh token came back that should not have: its session was revoked.
     Reused,
     /// There had been too many attempts.
@@ -253,6 +266,7 @@ impl Outcome {
         match self {
             Self::Success => "success",
             Self::Refused => "refused",
+            Self::Repeated => "repeated",
             Self::Reused => "reused",
             Self::Limited => "limited",
             Self::Failed => "failed",
@@ -318,6 +332,7 @@ impl AuthEvents {
             return;
         }
         let outcome = match change {
+            Change::RefreshTokenRepeated { .. } => Outcome::Repeated,
             Change::RefreshTokenReused { .. } => Outcome::Reused,
             _ => Outcome::Success,
         };

@@ -1,6 +1,6 @@
 //! Whose bucket an attempt is counted in.
 
-use super::{Email, UserId};
+use super::{Email, RefreshTokenHash, UserId};
 use crate::features::limits::LimitKey;
 
 /// Attempts to get into the account of this address, whether or not there is one.
@@ -13,4 +13,9 @@ pub(super) fn account(email: &Email) -> LimitKey {
 /// Apart from [`account`], so that strangers' attempts do not keep the user from changing it.
 pub(super) fn user(id: UserId) -> LimitKey {
     LimitKey::new("user", id)
+}
+
+/// Times that one refresh token is presented.
+pub(super) fn refresh_token(hash: RefreshTokenHash) -> LimitKey {
+    LimitKey::new("refresh_token", format_args!("{:02x?}", hash.as_bytes()))
 }

@@ -5,7 +5,8 @@
 //!
 //! An access token only names its session. Session and user are read on each request, so that a sign-out, a lowered role
 //! or a disabled account counts at once, on every replica. A refresh token is good for one exchange; one that comes back
-//! later reveals that two parties hold it, and ends the session.
+//! within 10 s gets the same successor again, and one that comes back later reveals that two parties hold it, and ends the
+//! session.
 //!
 //! Endpoints: everything below `/auth`, `/users` and `/users/{id}`.
 
@@ -23,6 +24,7 @@ pub mod event;
 mod guard;
 mod hasher;
 mod limit_keys;
+mod mask_sweep;
 mod password;
 mod password_settings;
 pub mod policy;
@@ -50,10 +52,14 @@ pub use self::{
     event::{AuthEvents, Change, Event, Subscribers},
     guard::{caller, caller_with, require, signed_in},
     hasher::{HashError, HashMetrics, Hasher},
+    mask_sweep::{MASK_SWEEP_INTERVAL, sweep_masks},
     password::{Password, PasswordError, PasswordHash, PasswordPolicy},
     password_settings::{Cost, PasswordSettings},
     principal::{Caller, Credential, Principal},
-    refresh_token::{Presented, REPLAY_WINDOW, RefreshToken, RefreshTokenHash, RotationDecision},
+    refresh_token::{
+        MaskedToken, Presented, REPLAY_WINDOW, RefreshToken, RefreshTokenHash, RotationDecision,
+        Successor,
+    },
     role::{Role, UnknownRole},
     session::{Revocation, Session, SessionId},
     session_tokens::TokenPair,

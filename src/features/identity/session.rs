@@ -47,7 +47,7 @@ pub enum Revocation {
     LogoutAll,
     /// Its user changed the password (`endpoints/change_password.rs`), which spares only the session that did it.
     PasswordChange,
-    /// One of its refresh tokens came back later than a lost reply explains (`session_tokens.rs`).
+    /// One of its refresh tokens came back later than a lost reply or a second tab explains (`session_tokens.rs`).
     Reuse,
     /// Its user signed in or up (`session_tokens.rs`) once more than the limit, and it was the oldest (`open`).
     Limit,

@@ -4,11 +4,15 @@
 use time::OffsetDateTime;
 
 use super::{
-    Auth, ClientInfo, Error, RefreshToken, RefreshTokenHash, Revocation, Session, SessionId, User,
+    Auth, ClientInfo, Error, RefreshToken, Revocation, Session, SessionId, User,
     access_token::AccessToken,
     event::{Actor, Attempt, Change, Event},
+    limit_keys,
     refresh_token::RotationDecision,
-    tables,
+    tables::{
+        self,
+        refresh_tokens::{FoundToken, Rotation},
+    },
     transaction::{Locks, SingleStatement, WriteTransaction},
 };
 
@@ -89,88 +93,94 @@ impl Auth {
     /// Exchanges a refresh token for the next pair.
     ///
     /// Nearly every token is presented once, and takes one statement, which checks token, session and
-    /// user as it writes. A token that this statement does not take is decided about in a transaction.
+    /// user as it writes. A token that this statement does not take is looked up and decided about: what it says about a
+    /// used token does not change any more, but for the end of the window, so that takes no lock.
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidRefreshToken`], whatever is wrong with it.
+    /// [`Error::InvalidRefreshToken`], whatever is wrong with it; [`Error::Limits`] when it comes too often.
     pub async fn refresh(&self, token: &str) -> Result<TokenPair, Error> {
-        let Some(hash) = RefreshTokenHash::of(token) else {
-            return self.refuse_refresh(None);
+        let Some(token) = RefreshToken::parse(token) else {
+            return self.refuse_refresh(None, Error::InvalidRefreshToken);
         };
-        let next = RefreshToken::generate();
+        let (hash, next) = (token.hash(), RefreshToken::generate());
+        if let Err(error) = self
+            .limits()
+            .take_presented(limit_keys::refresh_token(hash))
+        {
+            return self.refuse_refresh(None, error.into());
+        }
         let statement = SingleStatement::for_rotation(self.database()).await?;
-        let now = self.now();
-        let idle_end = now + self.lifetimes().idle;
-        let rotated =
-            tables::refresh_tokens::rotate(&statement, hash, next.hash(), now, idle_end).await?;
+        let (now, idle) = (self.now(), self.lifetimes().idle);
+        let rotation = Rotation {
+            token: hash,
+            successor: next.hash(),
+            masked: token.mask(&next),
+            now,
+            expires_at: now + idle,
+            forget_before: now - idle,
+            quota: self.limits().rotations(),
+        };
+        if let Some(session) = tables::refresh_tokens::rotate(&statement, &rotation).await? {
+            self.note_refreshed(refreshed(&session));
+            return Ok(self.token_pair(&session, next, now));
+        }
+        let found = tables::refresh_tokens::find_by_token(&statement, hash, now).await?;
         drop(statement);
-        let Some(session) = rotated else {
-            return self.refresh_again(hash, next).await;
+        let Some(found) = found else {
+            return self.refuse_refresh(None, Error::InvalidRefreshToken);
         };
-        let event = Event {
-            actor: Actor::Anonymous,
-            client: ClientInfo::default(),
-            change: refreshed(&session),
-        };
-        (self.subscribers().committed)(&event);
-        Ok(self.token_pair(&session, next, now))
-    }
-
-    /// Decides about a token that is not simply a live session's next one.
-    async fn refresh_again(
-        &self,
-        hash: RefreshTokenHash,
-        next: RefreshToken,
-    ) -> Result<TokenPair, Error> {
-        let Some(mut transaction) = self.begin_refresh(hash).await? else {
-            return self.refuse_refresh(None);
-        };
-        let now = self.now();
-        let found = tables::refresh_tokens::find_by_token(&transaction, hash, now).await?;
-        let Some((mut session, _, presented)) = found else {
-            return self.refuse_refresh(None);
-        };
-        match presented.judge(now) {
-            RotationDecision::Replace => {}
-            // Unused after all: it was handed out after the first look. The client may come again.
-            RotationDecision::Rotate | RotationDecision::Refused => {
-                return self.refuse_refresh(Some(&session));
+        let session = &found.session;
+        match found.presented.judge(now) {
+            RotationDecision::Repeat(masked) => {
+                self.note_refreshed(repeated(session));
+                Ok(self.token_pair(session, token.unmask(masked), now))
             }
-            RotationDecision::Reused => {
-                self.end_reused(transaction, &session, now).await?;
-                return Err(Error::InvalidRefreshToken);
+            RotationDecision::Reused => self.end_reused(session).await,
+            RotationDecision::Rotate | RotationDecision::Refused => {
+                self.refuse_refresh(Some(session), self.why_not(&found, now))
             }
         }
-        tables::refresh_tokens::supersede_successor(&transaction, hash, now).await?;
-        tables::refresh_tokens::insert_token(&transaction, next.hash(), session.id, hash, now)
-            .await?;
-        session.expires_at = session.ends_at.min(now + self.lifetimes().idle);
-        tables::sessions::extend(&transaction, session.id, now, session.expires_at).await?;
-        transaction.emit(refreshed(&session)).await?;
-        transaction.commit().await?;
-        Ok(self.token_pair(&session, next, now))
+    }
+
+    /// Why a token was not rotated that is not used up: its session's bucket of rotations was empty.
+    fn why_not(&self, found: &FoundToken, now: OffsetDateTime) -> Error {
+        let is_live = found.presented.judge(now) == RotationDecision::Rotate;
+        match self.limits().rotations().filter(|_| is_live) {
+            Some(quota) => self.limits().refuse(quota.exceeded(found.full_in)).into(),
+            None => Error::InvalidRefreshToken,
+        }
     }
 
     /// Ends a session one of whose refresh tokens was used twice: two parties hold it.
-    async fn end_reused(
-        &self,
-        mut transaction: WriteTransaction,
-        session: &Session,
-        now: OffsetDateTime,
-    ) -> Result<(), Error> {
-        let (id, user) = (session.id, session.user_id);
-        tables::sessions::revoke(&transaction, id, user, now, Revocation::Reuse).await?;
+    async fn end_reused(&self, session: &Session) -> Result<TokenPair, Error> {
+        let (id, user, now) = (session.id, session.user_id, self.now());
+        let mut transaction = self.begin_revocation(ClientInfo::default()).await?;
+        let reason = Revocation::Reuse;
+        if !tables::sessions::revoke(&transaction, id, user, now, reason).await? {
+            // It has ended meanwhile, for another reason.
+            return self.refuse_refresh(Some(session), Error::InvalidRefreshToken);
+        }
         let change = Change::RefreshTokenReused { user, session: id };
         transaction.emit(change).await?;
-        transaction.commit().await
+        transaction.commit().await?;
+        Err(Error::InvalidRefreshToken)
     }
 
-    fn refuse_refresh(&self, session: Option<&Session>) -> Result<TokenPair, Error> {
+    /// Tells the hooks, as there is no transaction that would.
+    fn note_refreshed(&self, change: Change) {
+        let event = Event {
+            actor: Actor::Anonymous,
+            client: ClientInfo::default(),
+            change,
+        };
+        (self.subscribers().committed)(&event);
+    }
+
+    fn refuse_refresh(&self, session: Option<&Session>, error: Error) -> Result<TokenPair, Error> {
         let user = session.map(|session| session.user_id);
         let session = session.map(|session| session.id);
-        let refused = Err(Error::InvalidRefreshToken);
-        self.note_refusal(Attempt::Refresh, user, session, refused)
+        self.note_refusal(Attempt::Refresh, user, session, Err(error))
     }
 
     fn token_pair(
@@ -197,6 +207,13 @@ fn opened(session: &Session) -> Change {
 
 fn refreshed(session: &Session) -> Change {
     Change::SessionRefreshed {
+        user: session.user_id,
+        session: session.id,
+    }
+}
+
+fn repeated(session: &Session) -> Change {
+    Change::RefreshTokenRepeated {
         user: session.user_id,
         session: session.id,
     }

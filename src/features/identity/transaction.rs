@@ -5,7 +5,7 @@
 //! A function that writes takes a [`Writer`]: a [`WriteTransaction`] or a [`SingleStatement`].
 //! A handler gets the former through [`Caller::begin`](super::Caller::begin), which checks the caller
 //! under lock. Code without a caller says so by the name of the function that it begins with:
-//! [`Auth::begin_registration`], [`Auth::begin_sign_in`], [`Auth::begin_refresh`],
+//! [`Auth::begin_registration`], [`Auth::begin_sign_in`], [`Auth::begin_revocation`],
 //! [`Auth::begin_rehash`], [`Auth::begin_for_operator`], and the constructors of [`SingleStatement`].
 //!
 //! # The order of locks
@@ -20,7 +20,7 @@
 //! 3. Everything else. Nothing locks a user after step 1.
 //!
 //! Two transactions therefore wait for each other in one direction only. What has no user to lock
-//! (rotation of a refresh token, the clean-up) locks sessions only, and the writer of activity and the
+//! (rotation of a refresh token, the end of a session by one of its tokens, the clean-up) locks sessions only, and the writer of activity and the
 //! clean-up skip rows that are locked, so they never wait at all.
 //!
 //! Why each step is as it is: sessions before users would let two sign-outs of one account wait for each
@@ -36,8 +36,7 @@ use chassis_postgres::{
 use tokio_postgres::Row;
 
 use super::{
-    Auth, ClientInfo, Credential, Error, Principal, RefreshTokenHash, Role, User, UserId,
-    VerifiedUser,
+    Auth, ClientInfo, Credential, Error, Principal, Role, User, UserId, VerifiedUser,
     event::{Actor, Change, Event, Subscribers},
     tables::{self, user_locks::LockedUser, writer::Writer},
 };
@@ -247,16 +246,14 @@ impl Auth {
         self.begin(Actor::Anonymous, ClientInfo::default()).await
     }
 
-    /// Begins the transaction that decides about a refresh token, and locks its session.
+    /// Begins the transaction that ends the session of a token that was presented: the token is the proof.
     ///
-    /// The token is the proof. `None` when it is unknown.
-    pub(super) async fn begin_refresh(
+    /// Nothing is locked first: the one row that is written is the session's, and what the proof says stays true.
+    pub(super) async fn begin_revocation(
         &self,
-        hash: RefreshTokenHash,
-    ) -> Result<Option<WriteTransaction>, Error> {
-        let transaction = self.begin(Actor::Anonymous, ClientInfo::default()).await?;
-        let is_known = tables::sessions::lock_by_token(&transaction, hash).await?;
-        Ok(is_known.then_some(transaction))
+        client: ClientInfo,
+    ) -> Result<WriteTransaction, Error> {
+        self.begin(Actor::Anonymous, client).await
     }
 
     /// Begins a transaction for the operator on the shell, whom the operating system has authenticated.

@@ -9,7 +9,7 @@ pub enum Error {
     /// Too many attempts from one network.
     #[error(transparent)]
     Source(RateLimited),
-    /// Too many attempts at one account.
+    /// Too many attempts at one account, or in one session.
     #[error(transparent)]
     Account(RateLimited),
     /// The attempt could not be counted, so it goes no further.

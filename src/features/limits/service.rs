@@ -47,6 +47,7 @@ struct Parts {
     quotas: Quotas,
     sources: Class,
     accounts: Class,
+    presented: Buckets<LimitKey>,
     database: Database,
     on_failure: OnFailure,
     metrics: RateLimitMetrics,
@@ -84,6 +85,7 @@ impl Limits {
                 quotas,
                 sources: Class::new(quotas.auth),
                 accounts: Class::new(quotas.account),
+                presented: Buckets::new(quotas.session),
                 database,
                 on_failure: settings.on_failure,
                 metrics,
@@ -137,6 +139,32 @@ impl Limits {
             .here
             .peek(&source(ip), parts.clock.now().into());
         parts.count(here).map(drop).map_err(Error::Source)
+    }
+
+    /// How often a session may rotate its refresh token. Its own row keeps the bucket, so that the rotation takes from it.
+    #[must_use]
+    pub fn rotations(&self) -> Option<&Quota> {
+        self.0.as_ref().map(|parts| &parts.quotas.session)
+    }
+
+    /// Counts a token that is presented, in the memory of this process only and by the quota of rotations.
+    ///
+    /// Whatever is decided about the token, and that may be the same thing again and again, nothing asks the database more
+    /// often.
+    pub fn take_presented(&self, key: LimitKey) -> Result<(), Error> {
+        let Some(parts) = &self.0 else { return Ok(()) };
+        let taken = parts.presented.take(key, parts.clock.now().into());
+        parts.count(taken).map_err(Error::Account)?;
+        Ok(())
+    }
+
+    /// Counts a refusal by a bucket that is not kept here.
+    #[must_use]
+    pub fn refuse(&self, refusal: RateLimited) -> Error {
+        if let Some(parts) = &self.0 {
+            parts.metrics.refused(&refusal.quota);
+        }
+        Error::Account(refusal)
     }
 
     /// Counts an attempt against an account, or whatever else the key stands for.

@@ -50,6 +50,8 @@ pub struct Quotas {
     pub auth: Quota,
     /// Of an account, for attempts from anywhere.
     pub account: Quota,
+    /// Of a session, for rotations of its refresh token. It has no setting: a client refreshes every few minutes.
+    pub session: Quota,
     /// Of a network, for all other requests.
     pub api: Quota,
 }
@@ -91,6 +93,7 @@ impl Section for LimitSettings {
                 &RATE_LIMIT_ACCOUNT_PER_MINUTE,
                 &RATE_LIMIT_ACCOUNT_BURST,
             )?,
+            session: Quota::new("session", 60, 60),
             api: quota("api", &RATE_LIMIT_API_PER_MINUTE, &RATE_LIMIT_API_BURST)?,
         };
         Ok(Self {

@@ -39,3 +39,13 @@ async fn stored(app: &TestApp, id: UserId) -> (String, bool) {
         .unwrap();
     (row.get("role"), row.get("is_active"))
 }
+
+/// Lets time pass: tokens are used by the service's clock, and their successors kept by PostgreSQL's.
+async fn pass(app: &TestApp, seconds: i64) {
+    app.advance(time::Duration::seconds(seconds));
+    let earlier = "UPDATE refresh_tokens SET masked_until = masked_until - $1 * interval '1 s'";
+    #[expect(clippy::cast_precision_loss, reason = "a few seconds")]
+    let seconds = seconds as f64;
+    let database = app.database().await;
+    database.execute(earlier, &[&seconds]).await.unwrap();
+}

@@ -172,3 +172,48 @@ async fn who_is_calling_is_read_from_two_indexes() {
         "{plan}"
     );
 }
+
+/// A session that was refreshed twenty thousand times.
+async fn refresh_often(database: &Client) {
+    let rows = "
+INSERT INTO refresh_tokens (hash, session_id, created_at, used_at, masked_until)
+SELECT sha256(number::text::bytea), id, now(), now() - number * interval '1 minute', now()
+FROM generate_series(1, 20000) AS number, (SELECT id FROM sessions LIMIT 1) AS session;
+UPDATE refresh_tokens
+SET masked_successor = sha256('')
+WHERE used_at > now() - interval '20 minutes';
+ANALYZE;";
+    database.batch_execute(rows).await.unwrap();
+}
+
+#[tokio::test]
+async fn behind_a_session_that_is_refreshed_often_it_is_cleaned_up_by_index() {
+    let app = TestApp::start().await;
+    let database = app.database().await;
+    fill(&database).await;
+    refresh_often(&database).await;
+    let generic = "SET plan_cache_mode = force_generic_plan";
+    database.batch_execute(generic).await.unwrap();
+
+    for (name, indexes) in [
+        (
+            "refresh_tokens_rotate",
+            ["refresh_tokens_masked_idx", "refresh_tokens_used_at_idx"].as_slice(),
+        ),
+        ("refresh_tokens_erase_masks", &["refresh_tokens_masked_idx"]),
+    ] {
+        let all = statements();
+        let statement = all.iter().find(|found| found.name == name).unwrap();
+        prepare(&database, statement).await;
+        let plan = plan(&database, statement).await;
+
+        for index in indexes {
+            assert!(
+                plan.contains(&format!(" using {index} on")),
+                "{index}: {plan}"
+            );
+        }
+        // In the order of the index, so that the hundred oldest are read and not all of them.
+        assert!(!plan.contains("Sort"), "{plan}");
+    }
+}

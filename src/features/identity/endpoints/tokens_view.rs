@@ -15,7 +15,7 @@ pub(super) struct TokensView {
     token_type: &'static str,
     /// Seconds until the access token expires.
     expires_in: i64,
-    /// Good for one exchange at `POST /auth/refresh`.
+    /// Good for one exchange at `POST /auth/refresh`. Presented again within 10 s it gives the same successor.
     refresh_token: String,
     /// Seconds until the refresh token expires.
     refresh_expires_in: i64,

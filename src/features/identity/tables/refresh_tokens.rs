@@ -1,35 +1,60 @@
 //! The table `refresh_tokens`, and the statements that change a session with its tokens.
 
+use std::time::Duration;
+
+use chassis_http::Quota;
 use chassis_postgres::{DatabaseError, ReadExecutor, ReadQuery, WriteQuery};
 use time::OffsetDateTime;
-use tokio_postgres::types::{ToSql, Type};
+use tokio_postgres::{
+    Row,
+    types::{ToSql, Type},
+};
 
-use super::{sessions::with_user, writer::Writer};
-use crate::features::identity::{Presented, RefreshTokenHash, Session, SessionId, User};
+use super::writer::Writer;
+use crate::features::identity::{
+    MaskedToken, Presented, REPLAY_WINDOW, RefreshTokenHash, Session, Successor,
+};
 
 static ROTATE: WriteQuery = WriteQuery::update(
     "refresh_tokens_rotate",
     "
 WITH held AS (
     UPDATE sessions AS s
-    SET last_used_at = $3, expires_at = LEAST(s.ends_at, $4)
+    SET last_used_at = $4, expires_at = LEAST(s.ends_at, $5),
+        rotations_full_at = GREATEST(s.rotations_full_at, now()) + make_interval(secs => $8)
     FROM refresh_tokens AS t, users AS u
     WHERE t.hash = $1 AND coalesce(t.used_at, t.superseded_at) IS NULL
-      AND s.id = t.session_id AND s.revoked_at IS NULL AND s.expires_at > $3
+      AND s.id = t.session_id AND s.revoked_at IS NULL AND s.expires_at > $4
+      AND GREATEST(s.rotations_full_at, now()) + make_interval(secs => $8)
+          <= now() + make_interval(secs => $9)
       AND u.id = s.user_id AND u.is_active
     RETURNING s.id, s.user_id, s.created_at, s.last_used_at, s.expires_at, s.ends_at,
               s.ip, s.user_agent
 ), used AS (
     UPDATE refresh_tokens AS t
-    SET used_at = $3
+    SET used_at = $4, masked_successor = $3, masked_until = now() + make_interval(secs => $7)
     FROM held
     WHERE t.hash = $1 AND coalesce(t.used_at, t.superseded_at) IS NULL
     RETURNING t.hash, t.session_id
 ), successor AS (
     INSERT INTO refresh_tokens (hash, session_id, parent_hash, created_at)
-    SELECT $2, session_id, hash, $3
+    SELECT $2, session_id, hash, $4
     FROM used
     RETURNING session_id
+), erased AS (
+    UPDATE refresh_tokens
+    SET masked_successor = NULL
+    WHERE session_id = (SELECT session_id FROM used)
+      AND masked_successor IS NOT NULL AND masked_until <= now()
+), forgotten AS (
+    DELETE FROM refresh_tokens
+    WHERE hash = ANY(ARRAY(
+        SELECT hash
+        FROM refresh_tokens
+        WHERE session_id = (SELECT session_id FROM used) AND used_at < $6
+        ORDER BY used_at
+        LIMIT 100
+    ))
 )
 SELECT held.id AS session_id, held.user_id, held.created_at AS session_created_at,
        held.last_used_at, held.expires_at, held.ends_at, held.ip, held.user_agent
@@ -38,58 +63,66 @@ JOIN successor ON successor.session_id = held.id",
     &[
         Type::BYTEA,
         Type::BYTEA,
+        Type::BYTEA,
         Type::TIMESTAMPTZ,
         Type::TIMESTAMPTZ,
+        Type::TIMESTAMPTZ,
+        Type::FLOAT8,
+        Type::FLOAT8,
+        Type::FLOAT8,
     ],
 );
 
+/// The exchange of a refresh token for its successor.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::features::identity) struct Rotation<'a> {
+    pub(in crate::features::identity) token: RefreshTokenHash,
+    pub(in crate::features::identity) successor: RefreshTokenHash,
+    pub(in crate::features::identity) masked: MaskedToken,
+    pub(in crate::features::identity) now: OffsetDateTime,
+    /// The session's end from now on, if it does not end in any case before.
+    pub(in crate::features::identity) expires_at: OffsetDateTime,
+    /// Tokens of the session that were used before this time need not be known any more.
+    pub(in crate::features::identity) forget_before: OffsetDateTime,
+    /// How often a session may do this. `None`: as often as it likes.
+    pub(in crate::features::identity) quota: Option<&'a Quota>,
+}
+
 /// Uses a refresh token for the first time: notes it, hands out its successor, moves the session's end.
 ///
-/// `None`, and no token is handed out, when it has been used before or what it
-/// belongs to is not alive. One statement does it all, and each of its parts
+/// `None`, and no token is handed out, when it has been used before, when what it belongs to is not alive, or when the
+/// session's bucket of rotations is empty. One statement does it all, and each of its parts
 /// reads what the one before it wrote. A second request with the same token
 /// waits for the session's row, and then finds the token used: that is checked
 /// again where the token is marked, because the row that a statement waited for
-/// is all that it reads again. No user is locked: disabling or deleting an
+/// is all that it reads again. (It has taken from the bucket then, too.) No user is locked: disabling or deleting an
 /// account ends its sessions in the same transaction, so the session's row tells. `coalesce`, because the index of live
 /// tokens would seem the cheaper one to a PostgreSQL that has no statistics yet.
+///
+/// It also cleans up behind the session: masks that are past, and up to 100 tokens that nobody needs to know any more.
+/// One is added each time, so they never pile up; and younger ones stay, because they prove a reuse.
 pub(in crate::features::identity) async fn rotate(
     db: &impl Writer,
-    hash: RefreshTokenHash,
-    successor: RefreshTokenHash,
-    now: OffsetDateTime,
-    expires_at: OffsetDateTime,
+    rotation: &Rotation<'_>,
 ) -> Result<Option<Session>, DatabaseError> {
-    let parameters: [&(dyn ToSql + Sync); 4] =
-        [&hash.as_bytes(), &successor.as_bytes(), &now, &expires_at];
+    let window = REPLAY_WINDOW.as_seconds_f64();
+    // Without a limit a rotation takes nothing, whatever a replica that has limits left in the bucket.
+    let (interval, bucket) = rotation.quota.map_or((0.0, 86_400.0), |quota| {
+        (quota.interval().as_secs_f64(), quota.window().as_secs_f64())
+    });
+    let parameters: [&(dyn ToSql + Sync); 9] = [
+        &rotation.token.as_bytes(),
+        &rotation.successor.as_bytes(),
+        &rotation.masked.as_bytes(),
+        &rotation.now,
+        &rotation.expires_at,
+        &rotation.forget_before,
+        &window,
+        &interval,
+        &bucket,
+    ];
     let row = db.returning_optional(&ROTATE, &parameters).await?;
     row.as_ref().map(Session::try_from).transpose()
-}
-
-static INSERT_TOKEN: WriteQuery = WriteQuery::insert(
-    "refresh_tokens_insert",
-    "
-INSERT INTO refresh_tokens (hash, session_id, parent_hash, created_at)
-VALUES ($1, $2, $3, $4)",
-    &[Type::BYTEA, Type::UUID, Type::BYTEA, Type::TIMESTAMPTZ],
-);
-
-/// Adds a refresh token, behind the one it was handed out for.
-pub(in crate::features::identity) async fn insert_token(
-    db: &impl Writer,
-    hash: RefreshTokenHash,
-    session_id: SessionId,
-    parent: RefreshTokenHash,
-    now: OffsetDateTime,
-) -> Result<(), DatabaseError> {
-    let parameters: [&(dyn ToSql + Sync); 4] = [
-        &hash.as_bytes(),
-        session_id.as_uuid(),
-        &parent.as_bytes(),
-        &now,
-    ];
-    db.execute(&INSERT_TOKEN, &parameters).await?;
-    Ok(())
 }
 
 static FIND_BY_TOKEN: ReadQuery = ReadQuery::new(
@@ -97,13 +130,13 @@ static FIND_BY_TOKEN: ReadQuery = ReadQuery::new(
     "
 SELECT s.id AS session_id, s.user_id, s.created_at AS session_created_at, s.last_used_at,
        s.expires_at, s.ends_at, s.ip, s.user_agent,
-       u.id, u.email, u.role, u.is_active, u.created_at, u.updated_at,
        t.used_at, t.superseded_at IS NOT NULL AS is_superseded,
-       CASE WHEN c.hash IS NOT NULL THEN c.used_at IS NOT NULL END AS successor_used
+       t.masked_until IS NOT NULL AS has_masked,
+       CASE WHEN t.masked_until > now() THEN t.masked_successor END AS masked_successor,
+       coalesce(EXTRACT(EPOCH FROM s.rotations_full_at - now()), 0)::float8 AS full_in
 FROM refresh_tokens AS t
 JOIN sessions AS s ON s.id = t.session_id
 JOIN users AS u ON u.id = s.user_id
-LEFT JOIN refresh_tokens AS c ON c.parent_hash = t.hash AND c.superseded_at IS NULL
 WHERE t.hash = $1
   AND s.revoked_at IS NULL
   AND s.expires_at > $2
@@ -111,44 +144,72 @@ WHERE t.hash = $1
     &[Type::BYTEA, Type::TIMESTAMPTZ],
 );
 
+/// A refresh token of a live session.
+#[derive(Debug)]
+pub(in crate::features::identity) struct FoundToken {
+    pub(in crate::features::identity) session: Session,
+    pub(in crate::features::identity) presented: Presented,
+    /// How long until the session's bucket of rotations is full.
+    pub(in crate::features::identity) full_in: Duration,
+}
+
+impl TryFrom<&Row> for FoundToken {
+    type Error = DatabaseError;
+
+    fn try_from(row: &Row) -> Result<Self, DatabaseError> {
+        let masked: Option<&[u8]> = row.try_get("masked_successor")?;
+        let masked = masked.map(MaskedToken::try_from).transpose();
+        let masked = masked.map_err(|_| DatabaseError::InvalidColumn("masked_successor"))?;
+        let successor = match (masked, row.try_get("has_masked")?) {
+            (Some(masked), _) => Successor::Kept(masked),
+            (None, true) => Successor::Past,
+            (None, false) => Successor::NotKept,
+        };
+        Ok(Self {
+            session: row.try_into()?,
+            presented: Presented {
+                used_at: row.try_get("used_at")?,
+                is_superseded: row.try_get("is_superseded")?,
+                successor,
+            },
+            full_in: Duration::try_from_secs_f64(row.try_get("full_in")?).unwrap_or_default(),
+        })
+    }
+}
+
 /// What a refresh token belongs to, when that is alive, and what became of the token.
 pub(in crate::features::identity) async fn find_by_token(
     db: &impl ReadExecutor,
     hash: RefreshTokenHash,
     now: OffsetDateTime,
-) -> Result<Option<(Session, User, Presented)>, DatabaseError> {
+) -> Result<Option<FoundToken>, DatabaseError> {
     let row = db
         .optional(&FIND_BY_TOKEN, &[&hash.as_bytes(), &now])
         .await?;
-    row.as_ref()
-        .map(|row| {
-            let (session, user) = with_user(row)?;
-            let presented = Presented {
-                used_at: row.try_get("used_at")?,
-                is_superseded: row.try_get("is_superseded")?,
-                successor_used: row.try_get("successor_used")?,
-            };
-            Ok((session, user, presented))
-        })
-        .transpose()
+    row.as_ref().map(FoundToken::try_from).transpose()
 }
 
-static SUPERSEDE_SUCCESSOR: WriteQuery = WriteQuery::update(
-    "refresh_tokens_supersede_successor",
+static ERASE_MASKS: WriteQuery = WriteQuery::update(
+    "refresh_tokens_erase_masks",
     "
 UPDATE refresh_tokens
-SET superseded_at = $2
-WHERE parent_hash = $1 AND used_at IS NULL AND superseded_at IS NULL",
-    &[Type::BYTEA, Type::TIMESTAMPTZ],
+SET masked_successor = NULL
+WHERE hash = ANY(ARRAY(
+    SELECT hash
+    FROM refresh_tokens
+    WHERE masked_successor IS NOT NULL AND masked_until <= now()
+    LIMIT $1
+    FOR UPDATE SKIP LOCKED
+))",
+    &[Type::INT8],
 );
 
-/// Takes the unused successor of a refresh token out of the line.
-pub(in crate::features::identity) async fn supersede_successor(
+/// Erases up to `limit` masks of successors that are not handed out again any more. Returns how many.
+///
+/// Rows that another replica is at, or a rotation, are left to it.
+pub(in crate::features::identity) async fn erase_masks(
     db: &impl Writer,
-    parent: RefreshTokenHash,
-    now: OffsetDateTime,
-) -> Result<(), DatabaseError> {
-    db.execute(&SUPERSEDE_SUCCESSOR, &[&parent.as_bytes(), &now])
-        .await?;
-    Ok(())
+    limit: u32,
+) -> Result<u64, DatabaseError> {
+    db.execute(&ERASE_MASKS, &[&i64::from(limit)]).await
 }

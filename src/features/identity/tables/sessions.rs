@@ -62,7 +62,7 @@ pub(in crate::features::identity) async fn find_live(
     row.as_ref().map(with_user).transpose()
 }
 
-pub(super) fn with_user(row: &Row) -> Result<(Session, User), DatabaseError> {
+fn with_user(row: &Row) -> Result<(Session, User), DatabaseError> {
     Ok((row.try_into()?, row.try_into()?))
 }
 
@@ -185,52 +185,6 @@ async fn lock_live(
         .returning_optional(query, &[id.as_uuid(), user_id.as_uuid(), &now])
         .await?;
     Ok(row.is_some())
-}
-
-static LOCK_BY_TOKEN: WriteQuery = WriteQuery::select_for_update(
-    "sessions_lock_by_token",
-    "
-SELECT s.id
-FROM sessions AS s
-JOIN refresh_tokens AS t ON t.session_id = s.id
-WHERE t.hash = $1
-FOR UPDATE OF s",
-    &[Type::BYTEA],
-);
-
-/// Holds the session of a refresh token until the transaction ends. `false` when there is none.
-///
-/// This comes before anything of it is read: a statement that waits for the
-/// lock still sees the other rows as they were before it waited.
-pub(in crate::features::identity) async fn lock_by_token(
-    db: &impl Writer,
-    hash: RefreshTokenHash,
-) -> Result<bool, DatabaseError> {
-    let row = db
-        .returning_optional(&LOCK_BY_TOKEN, &[&hash.as_bytes()])
-        .await?;
-    Ok(row.is_some())
-}
-
-static EXTEND: WriteQuery = WriteQuery::update(
-    "sessions_extend",
-    "
-UPDATE sessions
-SET last_used_at = $2, expires_at = $3
-WHERE id = $1",
-    &[Type::UUID, Type::TIMESTAMPTZ, Type::TIMESTAMPTZ],
-);
-
-/// Moves the end of a session that is in use.
-pub(in crate::features::identity) async fn extend(
-    db: &impl Writer,
-    id: SessionId,
-    now: OffsetDateTime,
-    expires_at: OffsetDateTime,
-) -> Result<(), DatabaseError> {
-    db.execute(&EXTEND, &[id.as_uuid(), &now, &expires_at])
-        .await?;
-    Ok(())
 }
 
 static LIST: ReadQuery = ReadQuery::new(

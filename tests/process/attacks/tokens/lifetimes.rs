@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{
-    super::{Case, Replicas, begin, claims_of, plain, raw_verdict, verdict, with},
+    super::{Case, Pair, Replicas, begin, claims_of, plain, raw_verdict, verdict, with},
     REFUSED, Target, age, now, signed,
 };
 use crate::{
@@ -261,6 +261,23 @@ async fn t14_a_change_of_keys_has_an_overlap_and_an_end() {
         case.expect(tried, expected, verdict(&replica.me(token)));
     }
     case.expect("sessions", "live live", before.sessions_of(&account).await);
+
+    // Refresh tokens do not depend on the secret: neither does what comes again.
+    let first = before.one.sign_in(&account);
+    let second = Pair::of(&before.one.refresh(&first.refresh));
+    let again = Pair::of(&after.two.refresh(&first.refresh));
+    let is_same = again.refresh == second.refresh;
+    case.expect("the same successor under another key", true, is_same);
+    case.expect(
+        "its access token, where the key is new",
+        "200",
+        verdict(&after.one.me(&again.access)),
+    );
+    case.expect(
+        "the successor, where the key is old",
+        "200",
+        verdict(&before.one.refresh(&again.refresh)),
+    );
 }
 
 #[tokio::test]

@@ -62,8 +62,12 @@ fn now(claims: &Value) -> i64 {
     claims["iat"].as_i64().unwrap()
 }
 
-/// Makes every use of a refresh token this many seconds older.
+/// Makes every use of a refresh token this many seconds older, and what is kept of its successor, too.
 async fn age(replicas: &Replicas, seconds: u32) {
-    let sql = format!("UPDATE refresh_tokens SET used_at = used_at - interval '{seconds} s'");
+    let sql = format!(
+        "
+UPDATE refresh_tokens
+SET used_at = used_at - interval '{seconds} s', masked_until = masked_until - interval '{seconds} s'"
+    );
     replicas.execute(&sql).await;
 }
