@@ -179,6 +179,24 @@ impl AccessTokens {
     ///
     /// [`InvalidToken`] whatever is wrong.
     pub fn verify(&self, token: &str, now: OffsetDateTime) -> Result<AccessClaims, InvalidToken> {
+        let claims = self.verify_even_expired(token, now)?;
+        let expires_at = claims.expires_at.unix_timestamp();
+        if expires_at.saturating_add(LEEWAY) < now.unix_timestamp() {
+            return Err(InvalidToken);
+        }
+        Ok(claims)
+    }
+
+    /// Verifies a token as [`AccessTokens::verify`] does, but for the time at which it expires: for its holder, who signs out.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidToken`] whatever else is wrong.
+    pub fn verify_even_expired(
+        &self,
+        token: &str,
+        now: OffsetDateTime,
+    ) -> Result<AccessClaims, InvalidToken> {
         if token.len() > MAX_LENGTH {
             return Err(InvalidToken);
         }
@@ -189,11 +207,9 @@ impl AccessTokens {
         }
         let claims = token.claims;
         let now = now.unix_timestamp();
-        let is_current = claims.exp.saturating_add(LEEWAY) >= now
-            && claims.nbf <= now + LEEWAY
-            && claims.iat <= now + LEEWAY;
+        let has_begun = claims.nbf <= now + LEEWAY && claims.iat <= now + LEEWAY;
         let lifetime = claims.exp.saturating_sub(claims.iat);
-        if !is_current || lifetime > keys.max_lifetime.whole_seconds() {
+        if !has_begun || lifetime > keys.max_lifetime.whole_seconds() {
             return Err(InvalidToken);
         }
         Ok(AccessClaims {
@@ -315,6 +331,10 @@ mod tests {
         let bearer = tokens.verify(&token.text, at(NOW + 905)).unwrap();
         assert_eq!((bearer.user_id, bearer.session_id), (user, session));
         assert_eq!(tokens.verify(&token.text, at(NOW + 906)), Err(InvalidToken));
+        let expired = tokens.verify_even_expired(&token.text, at(NOW + 86_400));
+        assert_eq!(expired, Ok(bearer));
+        let too_early = tokens.verify_even_expired(&token.text, at(NOW - 6));
+        assert_eq!(too_early, Err(InvalidToken));
     }
 
     #[test]

@@ -17,6 +17,9 @@ pub enum Error {
     /// The access token is not, or no longer, good for anything.
     #[error("the access token is not valid")]
     InvalidAccessToken,
+    /// A token that was given back is none of ours.
+    #[error("the token is not valid")]
+    InvalidToken,
     /// There is no such session, or it belongs to another user.
     #[error("there is no such session")]
     SessionNotFound,

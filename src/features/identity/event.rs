@@ -215,7 +215,7 @@ pub enum Attempt {
     Logout,
     /// To end all of its sessions.
     LogoutAll,
-    /// To end one of its sessions.
+    /// To end one of its sessions, from the list or by one of its tokens.
     SessionEnd,
     /// To change its password.
     PasswordChange,

@@ -47,6 +47,8 @@ pub enum Revocation {
     LogoutAll,
     /// Its user changed the password (`endpoints/change_password.rs`), which spares only the session that did it.
     PasswordChange,
+    /// A client that holds one of its tokens gave it back (`endpoints/revoke_token.rs`).
+    Revoked,
     /// One of its refresh tokens came back later than a lost reply or a second tab explains (`session_tokens.rs`).
     Reuse,
     /// Its user signed in or up (`session_tokens.rs`) once more than the limit, and it was the oldest (`open`).
@@ -65,6 +67,7 @@ impl Revocation {
             Self::Logout => "logout",
             Self::LogoutAll => "logout_all",
             Self::PasswordChange => "password_change",
+            Self::Revoked => "revoked",
             Self::Reuse => "reuse",
             Self::Limit => "limit",
             Self::Disabled => "disabled",

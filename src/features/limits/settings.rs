@@ -12,7 +12,7 @@ settings! {
     /// whether too many requests are refused at all
     RATE_LIMIT: bool = "on", switch();
 
-    /// sign-ins, registrations and refused refreshes from one source, across replicas
+    /// sign-ins, registrations, refused refreshes and revocations from one source, across replicas
     RATE_LIMIT_AUTH_PER_MINUTE: u32 = "30", number(1..=60_000_000);
 
     /// how many of them at once

@@ -14,6 +14,7 @@ mod me;
 mod recheck;
 mod refresh;
 mod register;
+mod revoke_token;
 mod show_user;
 mod sign_in;
 

@@ -9,7 +9,7 @@
 use std::{convert::Infallible, sync::Arc};
 
 use bytes::Bytes;
-use chassis_http::{Access, Operation};
+use chassis_http::{Access, Endpoint, Operation};
 use futures_util::stream;
 use http::{Method, Request, header};
 use http_body::Frame;
@@ -296,6 +296,28 @@ fn writing(app: &TestApp) -> Vec<Operation> {
     let writing: Vec<_> = operations.filter(writes).collect();
     assert!(writing.len() >= 7, "{}", writing.len());
     writing
+}
+
+#[tokio::test]
+async fn what_writes_without_a_caller_is_known_by_name() {
+    let app = TestApp::start().await;
+    let features = routes::features(&app.app);
+    let endpoints = features.iter().flat_map(|feature| &feature.endpoints);
+    let operations = endpoints.map(Endpoint::operation);
+
+    let without = operations
+        .filter(|operation| operation.method != Method::GET && !operation.access.needs_token());
+    let mut names: Vec<_> = without.map(|operation| operation.template).collect();
+    names.sort_unstable();
+
+    // Each checks a password or a token of its own, and ends or opens a session of that account only.
+    let expected = [
+        "/auth/refresh",
+        "/auth/register",
+        "/auth/revoke",
+        "/auth/token",
+    ];
+    assert_eq!(names, expected);
 }
 
 #[tokio::test]

@@ -361,8 +361,8 @@ async fn a_form_with_bad_credentials_is_an_invalid_grant() {
     let app = TestApp::start().await;
     let user = app.user().create().await;
     let disabled = app.user().disabled().create().await;
-    let used = app.sign_in(&user).await;
-    app.try_refresh(&used.refresh).await;
+    let spent = app.sign_in(&user).await;
+    app.try_refresh(&spent.refresh).await;
     pass(&app, 11).await;
 
     for (name, word) in [
@@ -382,7 +382,7 @@ async fn a_form_with_bad_credentials_is_an_invalid_grant() {
 
         assert_token_error(&answer, "invalid_grant");
     }
-    for token in ["marked", &used.refresh] {
+    for token in ["marked", &spent.refresh] {
         let form = [("grant_type", "refresh_token"), ("refresh_token", token)];
         let answer = grant(&app, &form).await;
 

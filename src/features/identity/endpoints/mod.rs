@@ -12,8 +12,10 @@ mod me;
 mod refresh;
 mod register;
 mod revoke_session;
+mod revoke_token;
 mod show_user;
 mod sign_in;
+mod token_form;
 mod tokens_view;
 mod user_view;
 
@@ -40,6 +42,7 @@ pub fn endpoints(auth: &Auth) -> [Feature; 2] {
             refresh::endpoint(auth),
             logout::endpoint(auth),
             logout_all::endpoint(auth),
+            revoke_token::endpoint(auth),
             me::endpoint(auth),
             change_email::endpoint(auth),
             change_password::endpoint(auth),
@@ -65,7 +68,9 @@ impl From<Error> for Problem {
     fn from(error: Error) -> Self {
         match error {
             Error::InvalidCredentials => invalid_credentials(),
-            Error::InvalidRefreshToken | Error::InvalidAccessToken => invalid_token(),
+            Error::InvalidRefreshToken | Error::InvalidAccessToken | Error::InvalidToken => {
+                invalid_token()
+            }
             Error::InsufficientRole(role) => insufficient_role(role),
             Error::NotFound | Error::SessionNotFound => Problem::not_found(),
             Error::EmailTaken => {

@@ -7,18 +7,21 @@ use chassis_http::{
 };
 use http::StatusCode;
 use secrecy::{ExposeSecret, SecretString};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use utoipa::{
     ToSchema,
     openapi::{
         Content, Required,
         request_body::{RequestBody, RequestBodyBuilder},
-        response::{Response as ResponseDoc, ResponseBuilder},
     },
 };
 use warp::{Filter, filters::BoxedFilter, reply::Response};
 
-use super::{refresh::refresh, tokens_view::TokensView};
+use super::{
+    refresh::refresh,
+    token_form::{TokenErrorView, parameter},
+    tokens_view::TokensView,
+};
 use crate::features::{
     identity::{
         Auth, ClientInfo, Email, Error, TokenPair, client_info::client_info, event::Attempt,
@@ -56,15 +59,6 @@ struct TokenForm {
     refresh_token: Option<String>,
 }
 
-/// A failure of the form (RFC 6749, section 5.2).
-#[derive(Serialize, ToSchema)]
-#[schema(as = TokenError)]
-struct TokenErrorView {
-    #[schema(example = "invalid_grant")]
-    error: &'static str,
-    error_description: &'static str,
-}
-
 pub(super) fn endpoint(auth: &Auth) -> Endpoint {
     post("/auth/token", "Sign in", public())
         .rate_limited(auth.limits().per_source_by_handler())
@@ -73,7 +67,12 @@ pub(super) fn endpoint(auth: &Auth) -> Endpoint {
         .with_schema::<TokenErrorView>()
         .body_with(json_or_form(), body_doc())
         .responds::<TokensView>(StatusCode::OK)
-        .responds_with(StatusCode::BAD_REQUEST, form_failure_doc())
+        .responds_with(
+            StatusCode::BAD_REQUEST,
+            TokenErrorView::doc(
+                "`invalid_grant`, `unsupported_grant_type` or `invalid_request`, for the form",
+            ),
+        )
         .problems(&[&INVALID_CREDENTIALS])
         .extract(client_info())
         .extract(auth.limits().attempt())
@@ -94,14 +93,6 @@ fn body_doc() -> RequestBody {
         .content("application/json", json)
         .content("application/x-www-form-urlencoded", form)
         .required(Some(Required::True))
-        .build()
-}
-
-fn form_failure_doc() -> ResponseDoc {
-    let content = Content::new(Some(reference::<TokenErrorView>()));
-    ResponseBuilder::new()
-        .description("`invalid_grant`, `unsupported_grant_type` or `invalid_request`, for the form")
-        .content("application/json", content)
         .build()
 }
 
@@ -164,18 +155,8 @@ enum GrantRequest {
 impl GrantRequest {
     /// Parameters that this service does not know are ignored; a repeated one is an error (section 3.2).
     fn parse(body: &[u8]) -> Result<Self, TokenErrorView> {
-        let invalid = |error_description| TokenErrorView {
-            error: "invalid_request",
-            error_description,
-        };
-        let take = |name: &str| {
-            let mut found = form_urlencoded::parse(body).filter(|(key, _)| key == name);
-            let value = found.next().map(|(_, value)| value.into_owned());
-            if found.next().is_some() {
-                return Err(invalid("a parameter is repeated"));
-            }
-            Ok(value.filter(|value| !value.is_empty()))
-        };
+        let invalid = TokenErrorView::invalid_request;
+        let take = |name: &str| parameter(body, name);
         let grant_type = take("grant_type")?.ok_or_else(|| invalid("grant_type is missing"))?;
         let (username, password) = (take("username")?, take("password")?);
         let refresh_token = take("refresh_token")?;

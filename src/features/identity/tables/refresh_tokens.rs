@@ -9,10 +9,11 @@ use tokio_postgres::{
     Row,
     types::{ToSql, Type},
 };
+use uuid::Uuid;
 
 use super::writer::Writer;
 use crate::features::identity::{
-    MaskedToken, Presented, REPLAY_WINDOW, RefreshTokenHash, Session, Successor,
+    MaskedToken, Presented, REPLAY_WINDOW, RefreshTokenHash, Session, SessionId, Successor, UserId,
 };
 
 static ROTATE: WriteQuery = WriteQuery::update(
@@ -187,6 +188,30 @@ pub(in crate::features::identity) async fn find_by_token(
         .optional(&FIND_BY_TOKEN, &[&hash.as_bytes(), &now])
         .await?;
     row.as_ref().map(FoundToken::try_from).transpose()
+}
+
+static FIND_SESSION: ReadQuery = ReadQuery::new(
+    "refresh_tokens_find_session",
+    "
+SELECT s.id, s.user_id
+FROM refresh_tokens AS t
+JOIN sessions AS s ON s.id = t.session_id
+WHERE t.hash = $1",
+    &[Type::BYTEA],
+);
+
+/// The session that a refresh token was handed out for, alive or not, whatever became of the token.
+pub(in crate::features::identity) async fn find_session(
+    db: &impl ReadExecutor,
+    hash: RefreshTokenHash,
+) -> Result<Option<(SessionId, UserId)>, DatabaseError> {
+    let row = db.optional(&FIND_SESSION, &[&hash.as_bytes()]).await?;
+    row.map(|row| {
+        let session: Uuid = row.try_get("id")?;
+        let user: Uuid = row.try_get("user_id")?;
+        Ok((session.into(), user.into()))
+    })
+    .transpose()
 }
 
 static ERASE_MASKS: WriteQuery = WriteQuery::update(

@@ -1,14 +1,15 @@
 //! When access tokens begin and cease to count.
 
+use jsonwebtoken::Algorithm::HS256;
 use serde_json::{Value, json};
 
 use super::{
-    super::{Case, Pair, Replicas, begin, claims_of, plain, raw_verdict, verdict, with},
+    super::{Case, Pair, Replicas, begin, claims_of, forge, plain, raw_verdict, verdict, with},
     REFUSED, Target, age, now, signed,
 };
 use crate::{
     cluster,
-    support::{SECRET, rest_of},
+    support::{SECRET, eventually, rest_of},
 };
 
 #[tokio::test]
@@ -167,6 +168,74 @@ async fn t11_a_session_that_was_ended_has_ended_on_both_replicas() {
     case.expect("to refresh", REFUSED, verdict(&two.refresh(&pair.refresh)));
     let sessions = replicas.sessions_of(&account).await;
     case.expect("sessions", "logout logout logout_all live", sessions);
+}
+
+#[tokio::test]
+async fn t11_a_token_that_is_given_back_ends_its_session_on_both_replicas() {
+    let case = Case::begin();
+    let replicas = Replicas::start().await;
+    let (one, two) = (&replicas.one, &replicas.two);
+    let account = one.register("leaver");
+    let bystander = one.sign_in(&account);
+    let form = [("Content-Type", "application/x-www-form-urlencoded")];
+    let give_back = |token: &str| {
+        let reply = two.ask("POST", "/auth/revoke", &form, &format!("token={token}"));
+        case.expect("no body", "", reply.body.as_str());
+        verdict(&reply)
+    };
+
+    for kind in ["refresh", "used refresh", "access", "expired access"] {
+        let first = one.sign_in(&account);
+        let second = Pair::of(&one.refresh(&first.refresh));
+        let claims = claims_of(&second.access);
+        let earlier = json!(now(&claims) - 3_600);
+        let expired = with(claims, "exp", json!(earlier.as_i64().unwrap() + 60));
+        let expired = with(with(expired, "iat", earlier.clone()), "nbf", earlier);
+        let expired = signed(&plain(), &expired);
+        case.expect("expired", REFUSED, verdict(&one.me(&expired)));
+        let token = match kind {
+            "refresh" => &second.refresh,
+            "used refresh" => &first.refresh,
+            "access" => &second.access,
+            _ => &expired,
+        };
+
+        case.expect(kind, "200", give_back(token));
+
+        case.expect("to use it", REFUSED, verdict(&one.me(&second.access)));
+        case.expect(
+            "to refresh",
+            REFUSED,
+            verdict(&one.refresh(&second.refresh)),
+        );
+    }
+    let foreign = forge(
+        &plain(),
+        &claims_of(&bystander.access),
+        b"another key of 32 bytes or more",
+        HS256,
+    );
+    for token in ["", "nonsense", &foreign, &bystander.refresh[1..]] {
+        let expected = if token.is_empty() {
+            "400 invalid_request"
+        } else {
+            "200"
+        };
+        let reply = two.ask("POST", "/auth/revoke", &form, &format!("token={token}"));
+        case.expect("none of ours", expected, verdict(&reply));
+    }
+    case.expect(
+        "another session",
+        "200",
+        verdict(&one.me(&bystander.access)),
+    );
+    let sessions = replicas.sessions_of(&account).await;
+    let expected = "live revoked revoked revoked revoked";
+    case.expect("sessions", expected, sessions);
+    let noted = eventually("the audit line", || {
+        two.noted("session_end", "success").then_some(true)
+    });
+    case.expect("an audit line", true, noted);
 }
 
 #[tokio::test]
