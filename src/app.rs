@@ -157,6 +157,15 @@ impl App {
             let (database, clock) = handles.clone();
             async move { identity::clean_up(&database, &clock, &stop).await }
         });
+        let handles = (database.clone(), clock.clone());
+        tasks.every(
+            identity::NETWORK_SWEEP_INTERVAL,
+            "auth_network_sweep",
+            move |stop| {
+                let (database, clock) = handles.clone();
+                async move { identity::forget_unused_networks(&database, &clock, &stop).await }
+            },
+        );
         let handle = database.clone();
         tasks.every(
             identity::MASK_SWEEP_INTERVAL,

@@ -17,6 +17,7 @@ pub static TABLES: &[TableGrant] = &[
     TableGrant::new("credentials", &[Select, Insert, Update, Delete]),
     TableGrant::new("sessions", &[Select, Insert, Update, Delete]),
     TableGrant::new("refresh_tokens", &[Select, Insert, Update, Delete]),
+    TableGrant::new("auth_networks", &[Select, Insert, Update, Delete]),
     TableGrant::new("rate_limits", &[Select, Insert, Update, Delete]),
 ];
 

@@ -167,7 +167,7 @@ impl Auth {
         self.note_refusal(Attempt::UserDelete, Some(id), None, deleted.await)
     }
 
-    /// Sets the password of an account on behalf of an operator, and ends its sessions.
+    /// Sets the password of an account on behalf of an operator, ends its sessions and forgets its networks.
     ///
     /// # Errors
     ///
@@ -178,6 +178,7 @@ impl Auth {
         let old = transaction.locked(id).ok_or(Error::NotFound)?.hash.clone();
         let (now, reason) = (self.now(), Revocation::Operator);
         tables::users::update_hash(&transaction, id, &old, &hash, now).await?;
+        tables::auth_networks::forget_all(&transaction, id).await?;
         tables::sessions::revoke_all(&transaction, id, None, now, reason).await?;
         let change = Change::PasswordChanged {
             user: id,

@@ -3,10 +3,11 @@
 use secrecy::SecretString;
 
 use super::{
-    Auth, Caller, Credential, Email, Error, HashError, Password, PasswordHash, Principal, User,
-    event::Attempt, hasher::PasswordMatch, limit_keys, tables, transaction::WriteTransaction,
+    Auth, Caller, ClientInfo, Credential, Email, Error, HashError, Password, PasswordHash,
+    Principal, User, event::Attempt, hasher::PasswordMatch, limit_keys, networks, tables,
+    transaction::WriteTransaction,
 };
-use crate::features::limits;
+use crate::features::limits::{self, LimitKey};
 
 /// How much later than its last use a session is noted as used again.
 const SEEN_EVERY: time::Duration = time::Duration::minutes(1);
@@ -21,6 +22,15 @@ pub struct VerifiedUser {
     pub user: User,
     /// The hash at that moment.
     pub hash: PasswordHash,
+}
+
+/// The account that a client wants to sign in to, before its password is verified.
+#[derive(Debug)]
+pub(super) struct Claimed {
+    /// `None` when nobody has the address.
+    account: Option<VerifiedUser>,
+    /// The bucket that the attempt counts in.
+    pub(super) limit_key: LimitKey,
 }
 
 impl VerifiedUser {
@@ -65,9 +75,31 @@ impl Auth {
         Ok(Principal { user, credential })
     }
 
-    /// Counts an attempt against the account that it is about, and notes one too many.
-    pub(super) async fn count_attempt(&self, attempt: Attempt, email: &Email) -> Result<(), Error> {
-        match self.limits().take(limit_keys::account(email)).await {
+    /// Looks up the account that a client wants to sign in to, and whether it is familiar with the client's network.
+    ///
+    /// Nothing is checked yet: which bucket the attempt counts in depends on the outcome.
+    pub(super) async fn look_up(
+        &self,
+        email: &Email,
+        client: &ClientInfo,
+    ) -> Result<Claimed, Error> {
+        let network = client.network();
+        let octets = network.map(networks::octets);
+        let since = networks::forgotten_since(self.now());
+        let reads = self.database().read_pool();
+        let found =
+            tables::auth_networks::find_by_email(reads, email, octets.as_deref(), since).await?;
+        let limit_key = match (&found, network) {
+            (Some((user, _, true)), Some(network)) => limit_keys::familiar(user.id, network),
+            _ => limit_keys::account(email),
+        };
+        let account = found.map(|(user, hash, _)| VerifiedUser { user, hash });
+        Ok(Claimed { account, limit_key })
+    }
+
+    /// Counts an attempt at an account, and notes one too many.
+    pub(super) async fn count_attempt(&self, attempt: Attempt, key: LimitKey) -> Result<(), Error> {
+        match self.limits().take(key).await {
             Err(error @ limits::Error::Account(_)) => {
                 self.note_refusal(attempt, None, None, Err(error.into()))
             }
@@ -75,25 +107,23 @@ impl Auth {
         }
     }
 
-    /// Verifies address and password at sign-in.
+    /// Verifies the password at sign-in, after the attempt was counted.
     ///
     /// `None` when they do not belong together or the account is disabled. It takes as long in every
     /// case, and the client is not told which.
     pub(super) async fn verify_credentials(
         &self,
-        email: &Email,
+        claimed: Claimed,
         password: SecretString,
     ) -> Result<Option<VerifiedUser>, Error> {
-        let found = tables::users::find_by_email(self.database().read_pool(), email).await?;
-        let hash = found.as_ref().map(|(_, hash)| hash.clone());
+        let hash = claimed.account.as_ref().map(|account| account.hash.clone());
         let matched = self.hasher().verify(password.clone(), hash).await?;
-        let (PasswordMatch::Right { outdated }, Some((user, hash))) = (matched, found) else {
+        let (PasswordMatch::Right { outdated }, Some(verified)) = (matched, claimed.account) else {
             return Ok(None);
         };
-        if !user.is_active {
+        if !verified.user.is_active {
             return Ok(None);
         }
-        let verified = VerifiedUser { user, hash };
         if outdated {
             return self.rehash(verified, password).await.map(Some);
         }
@@ -143,9 +173,23 @@ impl Auth {
         let matched = self.hasher().verify(password, Some(hash.clone())).await?;
         if matched == PasswordMatch::Wrong {
             // Whether a token was left is for the next sign-in to find out.
-            let _ = limits.take(limit_keys::account(caller.email())).await;
+            let key = self.sign_in_key(caller).await?;
+            let _ = limits.take(key).await;
             return Err(Error::WrongPassword);
         }
         Ok(VerifiedUser { user, hash })
+    }
+
+    /// The bucket that a sign-in of this user from where it is would count in.
+    async fn sign_in_key(&self, caller: &Caller) -> Result<LimitKey, Error> {
+        if let Some(network) = caller.client().network() {
+            let (id, octets) = (caller.user_id(), networks::octets(network));
+            let since = networks::forgotten_since(self.now());
+            let reads = self.database().read_pool();
+            if tables::auth_networks::is_familiar(reads, id, &octets, since).await? {
+                return Ok(limit_keys::familiar(id, network));
+            }
+        }
+        Ok(limit_keys::account(caller.email()))
     }
 }

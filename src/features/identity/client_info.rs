@@ -5,7 +5,7 @@ use std::{net::IpAddr, sync::Arc};
 use http::HeaderMap;
 use warp::{Filter, Rejection, filters::BoxedFilter};
 
-use chassis_http::{RequestContext, context};
+use chassis_http::{ClientNetwork, RequestContext, context};
 
 /// Where a request comes from: kept with the session that it opens, and part of each event.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -17,6 +17,11 @@ pub struct ClientInfo {
 }
 
 impl ClientInfo {
+    /// The network that its attempts are counted against.
+    pub(super) fn network(&self) -> Option<ClientNetwork> {
+        self.ip.map(ClientNetwork::of)
+    }
+
     pub(super) fn of(context: &RequestContext, headers: &HeaderMap) -> Self {
         Self {
             ip: context.client_ip,

@@ -1,11 +1,18 @@
 //! Whose bucket an attempt is counted in.
 
+use chassis_http::ClientNetwork;
+
 use super::{Email, RefreshTokenHash, UserId};
 use crate::features::limits::LimitKey;
 
-/// Attempts to get into the account of this address, whether or not there is one.
+/// Attempts by strangers to get into the account of this address, whether or not there is one.
 pub(super) fn account(email: &Email) -> LimitKey {
     LimitKey::new("account", email.as_str())
+}
+
+/// Attempts to get into an account from a network that it signed in from before: see `networks.rs`.
+pub(super) fn familiar(id: UserId, network: ClientNetwork) -> LimitKey {
+    LimitKey::new("familiar", format_args!("{id} {}", network.address()))
 }
 
 /// Attempts of a signed-in user to prove that it knows its password.

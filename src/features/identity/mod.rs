@@ -25,6 +25,7 @@ mod guard;
 mod hasher;
 mod limit_keys;
 mod mask_sweep;
+mod networks;
 mod password;
 mod password_settings;
 pub mod policy;
@@ -53,6 +54,7 @@ pub use self::{
     guard::{caller, caller_with, require, signed_in},
     hasher::{HashError, HashMetrics, Hasher},
     mask_sweep::{MASK_SWEEP_INTERVAL, sweep_masks},
+    networks::{NETWORK_SWEEP_INTERVAL, forget_unused_networks},
     password::{Password, PasswordError, PasswordHash, PasswordPolicy},
     password_settings::{Cost, PasswordSettings},
     principal::{Caller, Credential, Principal},

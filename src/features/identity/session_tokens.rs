@@ -1,13 +1,15 @@
 //! How a session begins and goes on, by pairs of an access token and a refresh token; and how it ends when a refresh
 //! token is used twice or an account has too many sessions.
 
+use chassis_http::ClientNetwork;
+use chassis_postgres::DatabaseError;
 use time::OffsetDateTime;
 
 use super::{
     Auth, ClientInfo, Error, RefreshToken, Revocation, Session, SessionId, User,
     access_token::AccessToken,
     event::{Actor, Attempt, Change, Event},
-    limit_keys,
+    limit_keys, networks,
     refresh_token::RotationDecision,
     tables::{
         self,
@@ -36,6 +38,7 @@ impl Auth {
         client: ClientInfo,
     ) -> Result<TokenPair, Error> {
         let (now, lifetimes) = (self.now(), self.lifetimes());
+        let network = client.network();
         let ends_at = now + lifetimes.longest;
         let session = Session {
             id: SessionId::generate(),
@@ -49,7 +52,13 @@ impl Auth {
         };
         let token = RefreshToken::generate();
         let keep = lifetimes.max_per_user;
-        tables::sessions::open(&transaction, &session, Some(token.hash()), keep).await?;
+        // Neither needs the other's outcome, so they are sent together.
+        let opened_session =
+            tables::sessions::open(&transaction, &session, Some(token.hash()), keep);
+        let remembered = remember_network(&transaction, user, network, now);
+        let (opened_session, remembered) = tokio::join!(opened_session, remembered);
+        opened_session?;
+        remembered?;
         transaction.emit(opened(&session)).await?;
         transaction.commit().await?;
         Ok(self.token_pair(&session, token, now))
@@ -196,6 +205,19 @@ impl Auth {
             refresh_lifetime: session.expires_at - now,
         }
     }
+}
+
+/// Remembers that a user signed in from this network.
+async fn remember_network(
+    transaction: &WriteTransaction,
+    user: &User,
+    network: Option<ClientNetwork>,
+    now: OffsetDateTime,
+) -> Result<(), DatabaseError> {
+    let Some(network) = network.map(networks::octets) else {
+        return Ok(());
+    };
+    tables::auth_networks::remember(transaction, user.id, &network, now, networks::MOST).await
 }
 
 fn opened(session: &Session) -> Change {

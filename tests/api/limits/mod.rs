@@ -3,6 +3,7 @@
 mod account;
 mod api;
 mod failure;
+mod networks;
 mod source;
 mod sweep;
 

@@ -85,7 +85,13 @@ async fn plan(database: &Client, statement: &Statement) -> String {
 }
 
 /// The tables that have rows when they are explained.
-const FILLED: [&str; 4] = ["users", "sessions", "refresh_tokens", "rate_limits"];
+const FILLED: [&str; 5] = [
+    "users",
+    "sessions",
+    "refresh_tokens",
+    "rate_limits",
+    "auth_networks",
+];
 
 /// As many users as a small service has, a few sessions and tokens each.
 async fn fill(database: &Client) {
@@ -99,6 +105,9 @@ FROM users, generate_series(1, 3);
 INSERT INTO refresh_tokens (hash, session_id, created_at)
 SELECT sha256(id::text::bytea), id, now()
 FROM sessions;
+INSERT INTO auth_networks (user_id, network, last_used_at)
+SELECT id, sha256(uuid_send(id) || number::text::bytea), now()
+FROM users, generate_series(1, 3) AS number;
 INSERT INTO rate_limits (key, full_at)
 SELECT sha256(id::text::bytea), now() + '1 minute'
 FROM users;

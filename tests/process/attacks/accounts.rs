@@ -1,6 +1,6 @@
 //! Accounts: rights that were not given, second accounts for one address, and odd passwords.
 
-use std::thread;
+use std::{collections::BTreeMap, thread};
 
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -314,4 +314,178 @@ async fn a07_of_fifty_registrations_at_once_on_two_replicas_one_makes_an_account
         .try_sign_in("race@marked.example", "marked-password-1");
     case.expect("the account works", "200", verdict(&reply));
     let _: Value = reply.json();
+}
+
+/// Limits whose tokens come back so slowly that none does during a test, behind a proxy that is believed.
+const LIMITED: [(&str, &str); 6] = [
+    // On a busy machine everything may wait its turn, so that each guess is counted.
+    ("DB_POOL_TIMEOUT_MS", "20000"),
+    ("PASSWORD_HASH_WAIT_MS", "20000"),
+    ("RATE_LIMIT", "on"),
+    ("RATE_LIMIT_AUTH_PER_MINUTE", "1"),
+    ("RATE_LIMIT_ACCOUNT_PER_MINUTE", "1"),
+    ("TRUSTED_PROXIES", "127.0.0.1"),
+];
+
+/// How many guesses of this many, from addresses of their own and on both replicas at once, get each status.
+fn guess_at_once(replicas: &Replicas, email: &str, guesses: usize) -> BTreeMap<u16, usize> {
+    let statuses = thread::scope(|scope| {
+        let guesses: Vec<_> = (0..guesses)
+            .map(|number| {
+                let replica = replicas.both()[number % 2];
+                let ip = format!("198.51.{}.{}", 100 + number / 250, number % 250);
+                scope.spawn(move || replica.try_sign_in_from(&ip, email, "marked-wrong").status)
+            })
+            .collect();
+        let statuses = guesses.into_iter().map(|guess| guess.join().unwrap());
+        statuses.collect::<Vec<_>>()
+    });
+    let mut counts = BTreeMap::new();
+    for status in statuses {
+        *counts.entry(status).or_default() += 1;
+    }
+    counts
+}
+
+#[tokio::test]
+async fn a10_guesses_are_counted_by_source_and_by_account_on_both_replicas() {
+    let case = Case::begin();
+    let replicas = Replicas::with(&LIMITED).await;
+    let (victim, other) = (
+        replicas.one.register("victim"),
+        replicas.two.register("other"),
+    );
+    let guess = |number: usize, ip: &str, email: &str| {
+        replicas.both()[number % 2].try_sign_in_from(ip, email, "marked-wrong")
+    };
+
+    let replies: Vec<_> = (0..40)
+        .map(|number| guess(number, "203.0.113.1", "nobody@marked.example"))
+        .collect();
+    let checked = replies.iter().filter(|reply| reply.status == 401).count();
+    case.expect("40 from one address: checked", 10, checked);
+    let refused = replies.last().unwrap();
+    case.expect("the rest", "429 too_many_requests", verdict(refused));
+    case.expect(
+        "Retry-After",
+        true,
+        !refused.header("retry-after").is_empty(),
+    );
+    let policy = refused.header("ratelimit-policy").to_owned();
+    case.expect("RateLimit-Policy", "\"auth\";q=10;w=600", policy);
+
+    let sprayed = (0..40)
+        .map(|number| {
+            guess(
+                number,
+                "203.0.113.2",
+                &format!("spray{number}@marked.example"),
+            )
+        })
+        .filter(|reply| reply.status == 401);
+    case.expect("one password, 40 accounts: checked", 10, sprayed.count());
+
+    let counts = guess_at_once(&replicas, &victim.email, 150);
+    // The registration was counted, too.
+    case.expect(
+        "150 addresses at once, one account: checked",
+        19,
+        counts[&401],
+    );
+    case.expect("the rest", 131, counts[&429]);
+    let right = replicas
+        .one
+        .try_sign_in_from("203.0.113.3", &victim.email, &victim.password);
+    let wrong = replicas
+        .one
+        .try_sign_in_from("203.0.113.3", &victim.email, "marked-wrong");
+    case.expect(
+        "the right password",
+        "429 too_many_requests",
+        verdict(&right),
+    );
+    let detail = |reply: &super::Reply| reply.json()["detail"].to_string();
+    case.expect("what it is told", detail(&wrong), detail(&right));
+    case.expect(
+        "of the account's limit",
+        false,
+        right.head.contains("account"),
+    );
+
+    let reply = replicas
+        .two
+        .try_sign_in_from("203.0.113.4", &other.email, &other.password);
+    case.expect("the control: another account", "200", verdict(&reply));
+}
+
+#[tokio::test]
+async fn a10_guesses_that_overload_the_count_are_not_checked() {
+    let case = Case::begin();
+    let hurried = [LIMITED.as_slice(), &[("DB_STATEMENT_TIMEOUT_MS", "500")]].concat();
+    let replicas = Replicas::with(&hurried).await;
+    let victim = replicas.one.register("victim");
+    let holding = "BEGIN; LOCK TABLE rate_limits IN ACCESS EXCLUSIVE MODE";
+    replicas.database.batch_execute(holding).await.unwrap();
+
+    let counts = guess_at_once(&replicas, &victim.email, 60);
+    case.expect(
+        "60 guesses while nothing is counted",
+        "{503: 60}",
+        format!("{counts:?}"),
+    );
+    let reply = replicas
+        .one
+        .try_sign_in_from("203.0.113.1", &victim.email, &victim.password);
+    case.expect("the right password", "503 unavailable", verdict(&reply));
+    case.expect("Retry-After", "1", reply.header("retry-after"));
+
+    replicas.database.batch_execute("ROLLBACK").await.unwrap();
+    let reply = replicas
+        .two
+        .try_sign_in_from("203.0.113.2", &victim.email, &victim.password);
+    case.expect("the control: afterwards", "200", verdict(&reply));
+}
+
+#[tokio::test]
+async fn a11_whoever_locks_an_account_locks_out_strangers_only() {
+    let case = Case::begin();
+    let replicas = Replicas::with(&LIMITED).await;
+    let victim = replicas.one.register("victim");
+    let home = "203.0.113.1";
+    let signed_in = replicas
+        .one
+        .try_sign_in_from(home, &victim.email, &victim.password);
+    let pair = super::Pair::of(&signed_in);
+
+    let counts = guess_at_once(&replicas, &victim.email, 100);
+    case.expect("guesses that were checked", 18, counts[&401]);
+
+    for (name, replica) in [("one", &replicas.one), ("two", &replicas.two)] {
+        let reply = replica.try_sign_in_from(home, &victim.email, &victim.password);
+        case.expect(
+            format!("{name}: from a familiar network"),
+            "200",
+            verdict(&reply),
+        );
+        let reply = replica.try_sign_in_from("203.0.113.9", &victim.email, &victim.password);
+        let expected = "429 too_many_requests";
+        case.expect(
+            format!("{name}: from a strange one"),
+            expected,
+            verdict(&reply),
+        );
+    }
+    let reply = replicas.two.me(&pair.access);
+    case.expect("the session", "200", verdict(&reply));
+    let reply = replicas.two.refresh(&pair.refresh);
+    case.expect("a refresh", "200", verdict(&reply));
+    let body = json!({"current_password": victim.password, "new_password": "marked-new-password"});
+    let reply = replicas
+        .one
+        .send(&pair.access, "POST", "/auth/password", &body);
+    case.expect("a new password", "204", verdict(&reply));
+    let reply = replicas
+        .two
+        .try_sign_in_from(home, &victim.email, "marked-new-password");
+    case.expect("a sign-in with it", "200", verdict(&reply));
 }

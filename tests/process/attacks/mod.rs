@@ -111,7 +111,7 @@ impl Replicas {
     /// Over this database, each with settings of its own.
     async fn over(url: &str, one: &[(&str, &str)], two: &[(&str, &str)]) -> Self {
         let spawn = |settings: &[(&str, &str)]| {
-            let settings = [settings, &[("RATE_LIMIT", "off")]].concat();
+            let settings = [&[("RATE_LIMIT", "off")], settings].concat();
             Service::spawn(url, &settings, &[])
         };
         let (one, two) = (spawn(one), spawn(two));
@@ -258,6 +258,17 @@ impl Replica {
             "/auth/token",
             &json!({"email": email, "password": password}).to_string(),
         )
+    }
+
+    /// The answer to signing in from this address, behind a proxy that is believed.
+    #[track_caller]
+    fn try_sign_in_from(&self, ip: &str, email: &str, password: &str) -> Reply {
+        let body = json!({"email": email, "password": password}).to_string();
+        let headers = [
+            ("Content-Type", "application/json"),
+            ("X-Forwarded-For", ip),
+        ];
+        self.ask("POST", "/auth/token", &headers, &body)
     }
 
     #[track_caller]

@@ -9,7 +9,7 @@ use warp::reply::Response;
 
 use super::UserView;
 use crate::features::identity::{
-    Auth, ClientInfo, Email, Password, client_info::client_info, event::Attempt,
+    Auth, ClientInfo, Email, Password, client_info::client_info, event::Attempt, limit_keys,
     problems::EMAIL_TAKEN,
 };
 
@@ -51,7 +51,8 @@ async fn handle(
     let (Some(email), Some(password)) = (email, password) else {
         return Err(errors.into());
     };
-    auth.count_attempt(Attempt::Register, &email).await?;
+    auth.count_attempt(Attempt::Register, limit_keys::account(&email))
+        .await?;
     let user = auth.register(email, password, client).await?;
     let location = format!("/users/{}", user.id);
     Ok(created(&location, &UserView::from(user)))

@@ -134,8 +134,10 @@ async fn sign_in(
     password: SecretString,
     client: ClientInfo,
 ) -> Result<TokenPair, Error> {
-    auth.count_attempt(Attempt::SignIn, email).await?;
-    if let Some(verified) = auth.verify_credentials(email, password).await?
+    let claimed = auth.look_up(email, &client).await?;
+    auth.count_attempt(Attempt::SignIn, claimed.limit_key)
+        .await?;
+    if let Some(verified) = auth.verify_credentials(claimed, password).await?
         && let Some((user, transaction)) = auth.begin_sign_in(&verified, client.clone()).await?
     {
         return auth.open_session(transaction, &user, client).await;

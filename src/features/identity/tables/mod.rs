@@ -1,5 +1,6 @@
 //! SQL, one file per table.
 
+pub(super) mod auth_networks;
 pub(super) mod refresh_tokens;
 pub(super) mod sessions;
 pub(super) mod user_locks;
