@@ -68,7 +68,8 @@ impl TestDatabases {
     }
 
     /// Gives a server that this process starts two roles: `owner` owns the databases and migrates them, and `service`
-    /// gets these privileges. Both names are made of lower case letters and underscores.
+    /// gets these privileges. Both names are made of lower case letters and underscores, and both roles have the
+    /// password of the superuser in the URL that the script printed, if it has one.
     #[must_use]
     pub const fn with_roles(
         mut self,
@@ -139,7 +140,8 @@ impl TestDatabases {
         if let Some(roles) = self.roles(&cluster) {
             let admin = connect(&cluster.url).await;
             for role in [roles.owner, roles.service] {
-                run(&admin, &format!("CREATE ROLE {role} LOGIN")).await;
+                let login = login_of(&cluster.url);
+                run(&admin, &format!("CREATE ROLE {role} {login}")).await;
             }
         }
         self.make_template(&cluster).await;
@@ -242,9 +244,21 @@ fn address_of(url: &str, database: &str) -> String {
     format!("{server}/{database}")
 }
 
-/// The same database, for another role than the superuser's.
-fn address_as(url: &str, role: &str) -> String {
-    url.replacen("://postgres@", &format!("://{role}@"), 1)
+/// The same database, for another role than the superuser's that has the same password.
+#[must_use]
+pub fn address_as(url: &str, role: &str) -> String {
+    url.replacen("://postgres", &format!("://{role}"), 1)
+}
+
+/// How a role is created that [`address_as`] can name.
+#[must_use]
+pub fn login_of(url: &str) -> String {
+    let (user, _) = url.split_once('@').unwrap_or_default();
+    let password = user.trim_start_matches("postgres://").split_once(':');
+    password.map_or_else(
+        || "LOGIN".to_owned(),
+        |(_, password)| format!("LOGIN PASSWORD '{password}'"),
+    )
 }
 
 /// A connection of the test's own, to look at what a database holds.

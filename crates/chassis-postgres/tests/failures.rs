@@ -202,12 +202,10 @@ async fn a_lock_that_is_not_to_be_had_is_a_statement_that_took_too_long() {
 async fn a_server_without_a_free_connection_is_not_taken_for_one_that_is_gone() {
     let (url, _) = two_handles().await;
     let operator = testing::connect(&url).await;
-    operator
-        .batch_execute("DO $$ BEGIN EXECUTE format('ALTER DATABASE %I CONNECTION LIMIT 0', current_database()); END $$; CREATE ROLE crowded LOGIN")
-        .await
-        .unwrap();
-    let (_, rest) = url.split_once('@').unwrap();
-    let database = open(&options(&format!("postgres://crowded@{rest}")));
+    let full = "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I CONNECTION LIMIT 0', current_database()); END $$";
+    let crowded = format!("{full}; CREATE ROLE crowded {}", testing::login_of(&url));
+    operator.batch_execute(&crowded).await.unwrap();
+    let database = open(&options(&testing::address_as(&url, "crowded")));
 
     let crowded = database.connection().await.err().unwrap();
     let reading = database.read_pool().rows(&LIST, &[]).await.unwrap_err();

@@ -33,13 +33,8 @@ async fn f04_when_the_primary_is_lost_the_promoted_standby_serves_without_a_rest
 
 /// Both servers in one address, of which the one that takes writes is meant.
 fn either(one: &str, other: &str) -> String {
-    let host = |url: &str| {
-        let (_, rest) = url.split_once('@').unwrap();
-        rest.split_once('/').unwrap().0.to_owned()
-    };
-    format!(
-        "postgres://postgres@{},{}/postgres?target_session_attrs=read-write",
-        host(one),
-        host(other)
-    )
+    let (user, host) = one.split_once('@').unwrap();
+    let (_, other) = other.split_once('@').unwrap();
+    let (host, _) = host.split_once('/').unwrap();
+    format!("{user}@{host},{other}?target_session_attrs=read-write")
 }

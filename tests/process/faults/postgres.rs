@@ -11,6 +11,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use tokio_postgres::NoTls;
+
 use super::{IMPATIENT, Member, expect_out, expect_well};
 use crate::{
     case::Case,
@@ -114,6 +116,17 @@ impl Load {
         statuses.sort_unstable();
         statuses.dedup();
         statuses
+    }
+}
+
+#[tokio::test]
+async fn other_users_of_the_machine_do_not_get_into_a_server_for_tests() {
+    let server = Server::with(&[]).unwrap();
+    let (_, place) = server.url.split_once('@').unwrap();
+    for stranger in ["postgres", "postgres:", "postgres:postgres"] {
+        let url = format!("postgres://{stranger}@{place}");
+        let outcome = tokio_postgres::connect(&url, NoTls).await;
+        assert!(outcome.is_err(), "{stranger}");
     }
 }
 
