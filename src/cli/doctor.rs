@@ -321,7 +321,9 @@ async fn traces(settings: &Settings) -> Finding {
         } else {
             80
         };
-        Some((uri.host()?, uri.port_u16().unwrap_or(default)))
+        // An IPv6 address stands in brackets there, and would be looked up as a name with them.
+        let host = uri.host()?.trim_matches(['[', ']']);
+        Some((host, uri.port_u16().unwrap_or(default)))
     }) else {
         return Note(format!("{endpoint} has no host"));
     };

@@ -3,7 +3,7 @@
 use std::{
     fs,
     io::{Read, Write},
-    net::TcpStream,
+    net::{TcpListener, TcpStream},
     os::unix::net::{UnixListener, UnixStream},
 };
 
@@ -19,6 +19,29 @@ use super::{
 
 /// Enough for a test, and far below the patience of its client.
 const HURRIED: [(&str, &str); 2] = [("HEADER_TIMEOUT_MS", "300"), ("IDLE_TIMEOUT_MS", "300")];
+
+#[tokio::test]
+async fn an_ipv6_address_is_listened_on_however_it_is_written() {
+    if TcpListener::bind("[::1]:0").is_err() {
+        return; // A machine without IPv6.
+    }
+    let url = cluster::new_database().await;
+    for host in ["[::1]", "::1", "[::]"] {
+        let service = Service::start(&url, &[("HOST", host)]);
+        let port = service.port().to_string();
+
+        let stream = TcpStream::connect(("::1", service.port()));
+        let healthy = run(
+            &url,
+            &[("HOST", host), ("PORT", &port)],
+            &["healthcheck"],
+            "",
+        );
+
+        assert!(stream.is_ok(), "{host}");
+        assert_eq!(printed(&healthy), "alive\n", "{host}");
+    }
+}
 
 #[tokio::test]
 async fn who_says_nothing_or_half_of_it_is_cut_off() {

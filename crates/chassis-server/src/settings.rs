@@ -1,16 +1,20 @@
 //! The options of a server as settings.
 
-use std::{path::PathBuf, time::Duration};
+use std::{net::Ipv6Addr, path::PathBuf, time::Duration};
 
 use chassis_settings::{
-    Declaration, Section, SettingError, Values, millis, number, optional, path, settings, text,
+    Declaration, Section, SettingError, Values, millis, number, optional, parse_with, path,
+    settings,
 };
 
 use crate::{ListenAddress, ServerOptions};
 
 settings! {
     /// address to listen on; 0.0.0.0 in a container
-    pub HOST: String = "127.0.0.1", text("an address");
+    pub HOST: String = "127.0.0.1", parse_with(
+        parse_host,
+        "an address or a host name, without a port, which is PORT; 0.0.0.0 or :: for every address",
+    );
 
     /// port to listen on; 0 takes a free one
     PORT: u16 = "8000", number(0..=u16::MAX);
@@ -35,6 +39,20 @@ settings! {
 
     /// the same per client network (an IPv4 address, an IPv6 /64); TRUSTED_PROXIES are not limited
     MAX_CONNECTIONS_PER_CLIENT: usize = "1000", number(1..=1_000_000);
+}
+
+/// An address or a name; an IPv6 address may stand in brackets, as in a URL.
+fn parse_host(text: &str) -> Option<String> {
+    let bracketed = text
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'));
+    let host = bracketed.unwrap_or(text);
+    // An address that is valid on one link has the name of that behind a %.
+    let address = host.split('%').next()?;
+    let is_v6 = address.parse::<Ipv6Addr>().is_ok();
+    let is_name = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
+    let is_usable = is_v6 || bracketed.is_none() && !host.is_empty() && host.bytes().all(is_name);
+    is_usable.then(|| host.to_owned())
 }
 
 impl Section for ServerOptions {
@@ -84,6 +102,43 @@ mod tests {
 
         let host = "0.0.0.0".to_owned();
         assert_eq!(options.listen, ListenAddress::Tcp { host, port: 0 });
+    }
+
+    #[test]
+    fn an_ipv6_address_may_stand_in_brackets_and_nothing_may_have_a_port() {
+        let host = |text| match read(&[("HOST", text)]).map(|options| options.listen) {
+            Ok(ListenAddress::Tcp { host, .. }) => Some(host),
+            _ => None,
+        };
+
+        for (text, expected) in [
+            ("[::1]", "::1"),
+            ("[::]", "::"),
+            ("::1", "::1"),
+            ("[fe80::1%eth0]", "fe80::1%eth0"),
+            ("10.0.0.1", "10.0.0.1"),
+            ("localhost", "localhost"),
+            ("my_host.example.", "my_host.example."),
+        ] {
+            assert_eq!(host(text).as_deref(), Some(expected), "{text}");
+        }
+        for text in [
+            "*",
+            "[::1]:8000",
+            "127.0.0.1:8000",
+            "localhost:8000",
+            "[::1",
+            "::1]",
+            "[127.0.0.1]",
+            "[]",
+            "http://localhost",
+            "a b",
+            "0.0.0.0/0",
+            ":::",
+            "[localhost]",
+        ] {
+            assert_eq!(host(text), None, "{text}");
+        }
     }
 
     #[test]
