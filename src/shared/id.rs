@@ -4,12 +4,30 @@ use utoipa::openapi::{
     RefOr,
     schema::{KnownFormat, ObjectBuilder, Schema, SchemaFormat, Type},
 };
+use uuid::Uuid;
+
+/// The one spelling of an id: a request can be found in a log by the id that it names.
+const SPELLING: &str = "^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$";
+
+/// The text is no id in the one spelling that ids have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("expected a UUID in lower case with dashes")]
+pub struct InvalidId;
+
+/// Reads a UUID in lower case with dashes, as [`Display`](std::fmt::Display) writes it. The library also takes upper case,
+/// braces, `urn:uuid:` and no dashes.
+pub(crate) fn parse_uuid(text: &str) -> Result<Uuid, InvalidId> {
+    let id = Uuid::try_parse(text).map_err(|_| InvalidId)?;
+    let is_plain = id.hyphenated().encode_lower(&mut Uuid::encode_buffer()) == text;
+    is_plain.then_some(id).ok_or(InvalidId)
+}
 
 /// The schema of an id in the OpenAPI document.
 pub(crate) fn uuid_schema() -> RefOr<Schema> {
     ObjectBuilder::new()
         .schema_type(Type::String)
         .format(Some(SchemaFormat::KnownFormat(KnownFormat::Uuid)))
+        .pattern(Some(SPELLING))
         .build()
         .into()
 }
@@ -42,10 +60,10 @@ macro_rules! id {
         }
 
         impl ::std::str::FromStr for $name {
-            type Err = ::uuid::Error;
+            type Err = $crate::shared::InvalidId;
 
-            fn from_str(text: &str) -> Result<Self, ::uuid::Error> {
-                ::uuid::Uuid::try_parse(text).map(Self)
+            fn from_str(text: &str) -> Result<Self, $crate::shared::InvalidId> {
+                $crate::shared::parse_uuid(text).map(Self)
             }
         }
 
@@ -66,3 +84,31 @@ macro_rules! id {
 }
 
 pub(crate) use id;
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::properties;
+
+    proptest! {
+        #![proptest_config(properties::config())]
+
+        #[test]
+        fn an_id_has_one_spelling(number in any::<u128>()) {
+            let id = Uuid::from_u128(number);
+            let text = id.to_string();
+
+            prop_assert_eq!(parse_uuid(&text), Ok(id));
+            for other in [
+                text.replace('-', ""), format!("{{{text}}}"), format!("urn:uuid:{text}"), format!(" {text}"), format!("{text}\n"),
+            ] {
+                prop_assert_eq!(parse_uuid(&other), Err(InvalidId));
+            }
+            if text.to_uppercase() != text {
+                prop_assert_eq!(parse_uuid(&text.to_uppercase()), Err(InvalidId));
+            }
+        }
+    }
+}

@@ -9,7 +9,8 @@ mod public_url;
 mod text;
 mod time;
 
-pub(crate) use self::id::{id, uuid_schema};
+pub use self::id::InvalidId;
+pub(crate) use self::id::{id, parse_uuid, uuid_schema};
 pub use self::{
     page::{Cursor, ListPage, Page, PageRequest, UnknownCursor},
     patch::{Patch, present},

@@ -78,6 +78,7 @@ pub struct ListPage {
     #[param(value_type = Option<u16>, minimum = 1, maximum = 100)]
     limit: Option<String>,
     /// `next_cursor` of the page before.
+    #[param(pattern = "^[A-Za-z0-9_-]{21}[AQgw]$")]
     cursor: Option<String>,
 }
 
@@ -123,7 +124,9 @@ impl PageRequest {
 }
 
 fn parse_limit(text: &str) -> Result<u16, UnfitLimit> {
-    let limit = text.parse().ok();
+    // One spelling, as the schema has it: the library also takes +5 and 005.
+    let is_plain = text.bytes().all(|byte| byte.is_ascii_digit()) && !text.starts_with('0');
+    let limit = text.parse().ok().filter(|_| is_plain);
     limit
         .filter(|limit| (1..=MAX_LIMIT).contains(limit))
         .ok_or(UnfitLimit)
@@ -201,6 +204,18 @@ mod tests {
             (2, None)
         );
         assert_eq!((page(&[]).items.len(), page(&[]).next), (0, None));
+    }
+
+    #[test]
+    fn a_limit_has_one_spelling() {
+        for text in ["1", "5", "20", "100"] {
+            assert!(parse_limit(text).is_ok(), "{text}");
+        }
+        for text in [
+            "0", "101", "+5", "005", "-1", "", " 5", "5 ", "5.0", "1e1", "\u{665}",
+        ] {
+            assert!(parse_limit(text).is_err(), "{text}");
+        }
     }
 
     proptest! {

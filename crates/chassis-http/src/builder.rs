@@ -42,7 +42,7 @@ pub struct EndpointBuilder<F, S = ()> {
     operation: Operation,
     request: F,
     state: S,
-    takes_query: bool,
+    refuses_query: bool,
 }
 
 impl<F> EndpointBuilder<F> {
@@ -76,17 +76,24 @@ impl<F> EndpointBuilder<F> {
             },
             request: guard.filter,
             state: (),
-            takes_query: false,
+            refuses_query: true,
         }
     }
 }
 
 impl<F, S> EndpointBuilder<F, S> {
     /// Makes the endpoint a probe: exempt from rate limits, and its successes are logged at DEBUG, because an
-    /// orchestrator asks it every few seconds and its lines would bury all others. Failures are logged at INFO.
+    /// orchestrator asks it every few seconds and its lines would bury all others. Failures are logged at INFO. A query
+    /// string is ignored.
     pub fn probe(mut self) -> Self {
         self.operation.is_probe = true;
-        self.exempt()
+        self.exempt().ignores_query()
+    }
+
+    /// Ignores the query string: for what browsers, monitors and caches ask, which add parameters of their own.
+    pub fn ignores_query(mut self) -> Self {
+        self.refuses_query = false;
+        self
     }
 
     /// Exempts the endpoint from rate limits: for documentation.
@@ -120,13 +127,14 @@ impl<F, S> EndpointBuilder<F, S> {
         self.extract(value.boxed())
     }
 
-    /// Takes the query string. An endpoint that does not take it rejects every query string.
+    /// Takes the query string. An endpoint that neither takes nor [ignores](Self::ignores_query) it rejects every query
+    /// string.
     pub fn query<T>(mut self) -> EndpointBuilder<F::Longer, S>
     where
         F: Append<T>,
         T: DeserializeOwned + IntoParams + Send + 'static,
     {
-        self.takes_query = true;
+        self.refuses_query = false;
         let parameters = T::into_params(|| Some(ParameterIn::Query));
         self.operation.parameters.extend(parameters);
         self.extract(query())
@@ -170,7 +178,7 @@ impl<F, S> EndpointBuilder<F, S> {
             operation: self.operation,
             request: self.request.append(filter),
             state: self.state,
-            takes_query: self.takes_query,
+            refuses_query: self.refuses_query,
         }
     }
 
@@ -180,7 +188,7 @@ impl<F, S> EndpointBuilder<F, S> {
             operation: self.operation,
             request: self.request,
             state: (self.state, value),
-            takes_query: self.takes_query,
+            refuses_query: self.refuses_query,
         }
     }
 
@@ -226,10 +234,10 @@ impl<F, S> EndpointBuilder<F, S> {
     where
         F: RefuseQuery + Serve<S, H>,
     {
-        let request = if self.takes_query {
-            self.request
-        } else {
+        let request = if self.refuses_query {
             self.request.refuse_query()
+        } else {
+            self.request
         };
         complete(self.operation, request.serve(self.state, handler))
     }

@@ -15,7 +15,7 @@ const CONTENT_POLICY: HeaderValue =
 
 /// Request headers that a script of another origin may send, besides those the Fetch standard always allows.
 const ALLOWED_HEADERS: HeaderValue = HeaderValue::from_static(
-    "authorization, content-type, traceparent, tracestate, x-correlation-id",
+    "authorization, baggage, content-type, traceparent, tracestate, x-correlation-id",
 );
 
 /// Response headers that a script of another origin may read, besides those the Fetch standard always allows.

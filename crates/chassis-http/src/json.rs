@@ -32,7 +32,9 @@ pub enum MediaType {
 }
 
 impl MediaType {
-    /// The media type in the headers: exactly one, in UTF-8, without a content encoding.
+    /// The media type in the headers: exactly one, without a content encoding.
+    ///
+    /// JSON is UTF-8, whatever parameters say (RFC 8259, section 11). A form has no other charset here, either.
     fn of(headers: &HeaderMap) -> Option<Self> {
         let encoded = headers
             .get_all(header::CONTENT_ENCODING)
@@ -52,10 +54,10 @@ impl MediaType {
             _ => return None,
         };
         let utf8 = |parameter: String| match parameter.split_once('=') {
-            Some(("charset", charset)) => charset.trim_matches('"') == "utf-8",
+            Some(("charset", charset)) => ["utf-8", "utf8"].contains(&charset.trim_matches('"')),
             _ => true,
         };
-        parts.all(utf8).then_some(media_type)
+        (media_type == Self::Json || parts.all(utf8)).then_some(media_type)
     }
 }
 

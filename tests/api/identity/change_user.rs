@@ -53,6 +53,8 @@ async fn what_cannot_be_used_is_named() {
     for (body, expected) in [
         (json!({"role": "KING"}), "/role unknown_role"),
         (json!({"role": 1}), "/role invalid_type"),
+        (json!({"role": null}), "/role invalid_type"),
+        (json!({"is_active": null}), "/is_active invalid_type"),
         (json!({"is_active": "no"}), "/is_active invalid_type"),
         (json!({"email": "x@marked.example"}), " unknown_field"),
     ] {

@@ -172,6 +172,8 @@ async fn what_cannot_be_used_is_named() {
         ("?limit=101", "/limit invalid_value"),
         ("?limit=many", "/limit invalid_value"),
         ("?limit=", "/limit invalid_value"),
+        ("?limit=%2B5", "/limit invalid_value"),
+        ("?limit=005", "/limit invalid_value"),
         ("?cursor=nonsense", "/cursor invalid_value"),
         ("?cursor=AAAA", "/cursor invalid_value"),
         ("?role=admin", "/role unknown_role"),

@@ -338,7 +338,7 @@ async fn deeply_nested_json_is_refused() {
 }
 
 #[tokio::test]
-async fn only_json_in_utf_8_is_a_supported_media_type() {
+async fn only_json_is_a_supported_media_type() {
     let app = TestApp::start().await;
     let body = json!({"email": EMAIL, "password": PASSWORD}).to_string();
 
@@ -346,7 +346,6 @@ async fn only_json_in_utf_8_is_a_supported_media_type() {
         &[][..],
         &[("content-type", "text/plain")],
         &[("content-type", "application/x-www-form-urlencoded")],
-        &[("content-type", "application/json; charset=latin1")],
         &[
             ("content-type", "application/json"),
             ("content-type", "application/json"),

@@ -24,6 +24,23 @@ async fn an_account_is_shown_to_an_administrator() {
 }
 
 #[tokio::test]
+async fn an_id_has_one_spelling() {
+    let app = TestApp::start().await;
+    let (_, token) = app.signed_in(Role::Admin).await;
+    let id = app.user().create().await.id.to_string();
+
+    for spelling in [
+        id.replace('-', ""),
+        id.to_uppercase(),
+        format!("urn:uuid:{id}"),
+        format!("%7B{id}%7D"),
+    ] {
+        let shown = app.get(&format!("/users/{spelling}")).bearer(&token);
+        shown.send().await.assert_problem(404, "not_found");
+    }
+}
+
+#[tokio::test]
 async fn what_is_not_there_looks_like_what_cannot_be() {
     let app = TestApp::start().await;
     let (_, token) = app.signed_in(Role::Admin).await;

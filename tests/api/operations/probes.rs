@@ -21,6 +21,27 @@ async fn a_service_is_alive_and_ready() {
 }
 
 #[tokio::test]
+async fn what_monitors_and_browsers_ask_bears_their_parameters() {
+    let app = TestApp::start().await;
+
+    for path in [
+        "/live",
+        "/ready",
+        "/health",
+        "/metrics",
+        "/openapi.json",
+        "/docs",
+        "/redoc",
+        "/problems/not_found",
+    ] {
+        for query in ["?cache=1730000000", "?a=1&a=2", "?%00=%00", "?utm_source=x"] {
+            let answer = app.get(&format!("{path}{query}")).send().await;
+            answer.assert_status(200);
+        }
+    }
+}
+
+#[tokio::test]
 async fn while_it_drains_a_service_is_alive_but_not_ready() {
     let app = TestApp::start().await;
 

@@ -74,7 +74,7 @@ async fn every_kind_of_reply_carries_the_name() {
         (Method::PUT, "/live", 405),
         (Method::GET, "/auth/me", 401),
         (Method::POST, "/auth/token", 415),
-        (Method::GET, "/live?x=1", 422),
+        (Method::GET, "/panic?x=1", 422),
         (Method::GET, "/panic", 500),
     ] {
         let call = app.call(method, path);

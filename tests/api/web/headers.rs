@@ -2,6 +2,7 @@
 
 use http::Method;
 
+use super::panicking_endpoint;
 use crate::support::{Answer, TestApp};
 
 const OURS: &str = "https://app.marked.example";
@@ -12,7 +13,7 @@ async fn asked_from(app: &TestApp, path: &str, origin: &str) -> Answer {
 
 #[tokio::test]
 async fn every_reply_says_how_it_may_be_used() {
-    let app = TestApp::start().await;
+    let app = TestApp::with_endpoints(&[], vec![panicking_endpoint()]).await;
 
     for (method, path, status) in [
         (Method::GET, "/live", 200),
@@ -21,7 +22,7 @@ async fn every_reply_says_how_it_may_be_used() {
         (Method::GET, "/nowhere", 404),
         (Method::DELETE, "/live", 405),
         (Method::POST, "/auth/token", 415),
-        (Method::GET, "/live?x=1", 422),
+        (Method::GET, "/panic?x=1", 422),
     ] {
         let answer = app.call(method, path).send().await;
         answer.assert_status(status);
@@ -117,9 +118,18 @@ async fn a_preflight_learns_methods_and_headers() {
         answer.header("access-control-allow-methods"),
         "GET, HEAD, OPTIONS, PATCH"
     );
-    assert!(
-        answer
-            .header("access-control-allow-headers")
-            .contains("authorization")
-    );
+    // What the service reads: the token, and what a browser's tracing hands on.
+    let allowed: Vec<_> = answer
+        .header("access-control-allow-headers")
+        .split(", ")
+        .collect();
+    for header in [
+        "authorization",
+        "content-type",
+        "traceparent",
+        "tracestate",
+        "baggage",
+    ] {
+        assert!(allowed.contains(&header), "{header}: {allowed:?}");
+    }
 }

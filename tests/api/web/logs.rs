@@ -35,7 +35,7 @@ async fn every_request_leaves_exactly_one_line_that_says_how_it_ended() {
         (Method::PUT, "/auth/sessions/1", "/auth/sessions/{id}", 405),
         (Method::GET, "/auth/me", "/auth/me", 401),
         (Method::POST, "/auth/register", "/auth/register", 415),
-        (Method::GET, "/live?a=b", "/live", 422),
+        (Method::GET, "/panic?a=b", "/panic", 422),
         (Method::GET, "/panic", "/panic", 500),
         (Method::GET, "/ready", "/ready", 503),
     ] {

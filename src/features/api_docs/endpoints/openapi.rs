@@ -9,6 +9,7 @@ use super::super::documentation::Documentation;
 pub(super) fn endpoint(documentation: &Documentation) -> Endpoint {
     get("/openapi.json", "Describe the API", public())
         .exempt()
+        .ignores_query()
         .responds_text("application/json")
         .with(documentation.clone())
         .handler(handle)

@@ -10,6 +10,7 @@ use super::super::assets;
 pub(super) fn docs() -> Endpoint {
     get("/docs", "Try the API out", public())
         .exempt()
+        .ignores_query()
         .extract(warp::header::headers_cloned().boxed())
         .responds_text("text/html")
         .responds_empty(StatusCode::NOT_MODIFIED)
@@ -24,6 +25,7 @@ async fn handle_docs(headers: HeaderMap) -> Response {
 pub(super) fn redoc() -> Endpoint {
     get("/redoc", "Read about the API", public())
         .exempt()
+        .ignores_query()
         .extract(warp::header::headers_cloned().boxed())
         .responds_text("text/html")
         .responds_empty(StatusCode::NOT_MODIFIED)
@@ -38,6 +40,7 @@ async fn handle_redoc(headers: HeaderMap) -> Response {
 pub(super) fn asset(template: &'static str) -> Endpoint {
     get(template, "Fetch a part of the documentation", public())
         .exempt()
+        .ignores_query()
         .path_value::<String>("The name of the file")
         .extract(warp::header::headers_cloned().boxed())
         .responds_text("*/*")

@@ -9,6 +9,7 @@ use super::super::documentation::Documentation;
 pub(super) fn endpoint(documentation: &Documentation) -> Endpoint {
     get("/problems/{code}", "Explain a problem's code", public())
         .exempt()
+        .ignores_query()
         .path_value::<String>("The code")
         .responds_text("text/html")
         .with(documentation.clone())

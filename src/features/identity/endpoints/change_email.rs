@@ -7,7 +7,10 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 use warp::reply::Response;
 
-use super::UserView;
+use super::{
+    UserView,
+    schemas::{email_schema, password_schema},
+};
 use crate::features::identity::{
     Auth, Caller, Email, Error, Locks, User,
     event::{Attempt, Change},
@@ -20,9 +23,9 @@ use crate::features::identity::{
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct ChangeEmail {
-    #[schema(format = Email, max_length = 254)]
+    #[schema(schema_with = email_schema)]
     email: String,
-    #[schema(value_type = String, format = Password)]
+    #[schema(schema_with = password_schema)]
     current_password: SecretString,
 }
 

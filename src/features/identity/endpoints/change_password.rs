@@ -7,6 +7,7 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 use warp::reply::Response;
 
+use super::schemas::{new_password_schema, password_schema};
 use crate::features::identity::{
     Auth, Caller, Error, Locks, Password, Revocation,
     event::{Attempt, Change},
@@ -19,10 +20,9 @@ use crate::features::identity::{
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct ChangePassword {
-    #[schema(value_type = String, format = Password)]
+    #[schema(schema_with = password_schema)]
     current_password: SecretString,
-    /// 8 to 128 characters, and no common password.
-    #[schema(value_type = String, format = Password, min_length = 8, max_length = 128)]
+    #[schema(schema_with = new_password_schema)]
     new_password: SecretString,
 }
 

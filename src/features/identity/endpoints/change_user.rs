@@ -14,16 +14,19 @@ use crate::features::identity::{
     policy,
     problems::{INSUFFICIENT_LEVEL, LAST_OWNER},
 };
+use crate::shared::present;
 
 /// What to change about an account; what is absent stays.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct ChangeUser {
     /// The new role, not above one's own.
+    #[serde(default, deserialize_with = "present")]
     #[schema(schema_with = role_schema, required = false)]
     role: Option<String>,
     /// Whether it may sign in. Disabling an account ends its sessions.
-    #[schema(required = false)]
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = bool, required = false)]
     is_active: Option<bool>,
 }
 

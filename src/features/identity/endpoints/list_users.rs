@@ -22,8 +22,10 @@ struct ListUsers {
     #[param(value_type = Option<u16>, minimum = 1, maximum = 100)]
     limit: Option<String>,
     /// `next_cursor` of the page before.
+    #[param(pattern = "^[A-Za-z0-9_-]{21}[AQgw]$")]
     cursor: Option<String>,
     /// The beginning of the e-mail address.
+    #[param(pattern = r"^[^\u0000]*$")]
     q: Option<String>,
     /// Only this role.
     #[param(schema_with = role_schema)]

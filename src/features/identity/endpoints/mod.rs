@@ -13,6 +13,7 @@ mod refresh;
 mod register;
 mod revoke_session;
 mod revoke_token;
+mod schemas;
 mod show_user;
 mod sign_in;
 mod token_form;

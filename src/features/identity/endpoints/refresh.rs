@@ -7,7 +7,7 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 use warp::reply::Response;
 
-use super::tokens_view::TokensView;
+use super::{schemas::token_schema, tokens_view::TokensView};
 use crate::features::{
     identity::{Auth, Error, TokenPair, problems::INVALID_TOKEN},
     limits::SourceAttempt,
@@ -17,7 +17,7 @@ use crate::features::{
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct RefreshSession {
-    #[schema(value_type = String)]
+    #[schema(schema_with = token_schema)]
     refresh_token: SecretString,
 }
 

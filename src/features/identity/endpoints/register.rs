@@ -7,7 +7,10 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 use warp::reply::Response;
 
-use super::UserView;
+use super::{
+    UserView,
+    schemas::{email_schema, new_password_schema},
+};
 use crate::features::identity::{
     Auth, ClientInfo, Email, Password, client_info::client_info, event::Attempt, limit_keys,
     problems::EMAIL_TAKEN,
@@ -18,11 +21,9 @@ use crate::features::identity::{
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({"email": "test@example.com", "password": "Pass123!"}))]
 struct RegisterUser {
-    /// At most 254 characters; compared without case.
-    #[schema(format = Email, max_length = 254)]
+    #[schema(schema_with = email_schema)]
     email: String,
-    /// 8 to 128 characters, and no common password.
-    #[schema(value_type = String, format = Password, min_length = 8, max_length = 128)]
+    #[schema(schema_with = new_password_schema)]
     password: SecretString,
 }
 

@@ -19,6 +19,7 @@ use warp::{Filter, filters::BoxedFilter, reply::Response};
 
 use super::{
     refresh::refresh,
+    schemas::{email_schema, password_schema},
     token_form::{TokenErrorView, parameter},
     tokens_view::TokensView,
 };
@@ -35,9 +36,9 @@ use crate::features::{
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({"email": "test@example.com", "password": "Pass123!"}))]
 struct SignIn {
-    #[schema(format = Email)]
+    #[schema(schema_with = email_schema)]
     email: String,
-    #[schema(value_type = String, format = Password)]
+    #[schema(schema_with = password_schema)]
     password: SecretString,
 }
 
