@@ -4,6 +4,7 @@ import asyncio
 import json
 import math
 import os
+import re
 import resource
 import secrets
 import socket
@@ -47,8 +48,11 @@ class Database:
     def psql(self, sql, database=None):
         """Runs SQL and returns what it says."""
         url = self.url if database is None else self.of(database)
-        command = ["psql", "--no-psqlrc", "-q", "-At", "-v", "ON_ERROR_STOP=1", url]
-        run = subprocess.run(command, input=sql, capture_output=True, text=True)
+        # Everybody on this machine sees the command line.
+        user, password, place = re.match(r"(\w+://\w+):(\w*)(@.*)", url).groups()
+        command = ["psql", "--no-psqlrc", "-q", "-At", "-v", "ON_ERROR_STOP=1", user + place]
+        env = {**os.environ, "PGPASSWORD": password}
+        run = subprocess.run(command, input=sql, capture_output=True, text=True, env=env)
         if run.returncode:
             raise SystemExit(run.stderr)
         return run.stdout.strip()

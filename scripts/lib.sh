@@ -211,3 +211,12 @@ can_be_root() {
 as_root() {
   if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi
 }
+
+# What a process was started as.
+command_line() {
+  if [ -r "/proc/$1/cmdline" ]; then
+    tr '\0' ' ' <"/proc/$1/cmdline"
+  else
+    ps -ww -p "$1" -o args= 2>/dev/null
+  fi
+}

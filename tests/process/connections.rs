@@ -14,7 +14,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 
 use super::{
     cluster,
-    support::{Reply, Service, ask, connect, eventually, new_folder, printed, rest_of, run},
+    support::{Folder, Reply, Service, ask, connect, eventually, printed, rest_of, run},
 };
 
 /// Enough for a test, and far below the patience of its client.
@@ -185,7 +185,11 @@ async fn what_the_parser_refuses_is_counted_and_logged_with_its_reason() {
         let _ = stream.write_all(request.as_bytes());
         assert!(rest_of(stream).starts_with("HTTP/1.1 4"));
         let series = format!("connection_errors_total{{reason=\"{reason}\"}} 1");
-        assert!(service.get("/metrics").body.contains(&series), "{series}");
+        // It is counted when the connection has ended, which the client may see first.
+        eventually(&series, || {
+            let metrics = service.get("/metrics").body;
+            metrics.contains(&series).then_some(())
+        });
         let line = eventually("a line", || {
             let mut lines = service.lines().into_iter();
             lines.find(|line| line["message"] == "request_refused" && line["reason"] == reason)
@@ -304,7 +308,8 @@ async fn who_keeps_sending_too_much_still_sees_the_answer() {
 #[tokio::test]
 async fn a_unix_socket_serves_replaces_a_dead_one_and_leaves_none() {
     let url = cluster::new_database().await;
-    let path = new_folder().join("socket");
+    let folder = Folder::new();
+    let path = folder.join("socket");
     drop(UnixListener::bind(&path).unwrap());
 
     let mut service = Service::start(&url, &[("LISTEN_SOCKET", path.to_str().unwrap())]);
@@ -330,7 +335,8 @@ async fn a_unix_socket_serves_replaces_a_dead_one_and_leaves_none() {
 #[tokio::test]
 async fn a_unix_socket_without_a_proxy_to_believe_limits_no_source_and_says_so() {
     let url = cluster::new_database().await;
-    let path = new_folder().join("socket");
+    let folder = Folder::new();
+    let path = folder.join("socket");
     let silent = [
         ("LISTEN_SOCKET", path.to_str().unwrap()),
         ("RATE_LIMIT", "on"),

@@ -14,7 +14,7 @@ use proptest::{
 };
 use warp_skeleton::settings;
 
-use super::support::new_folder;
+use super::support::Folder;
 
 const SCRIPTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts");
 
@@ -41,7 +41,7 @@ done"#;
 
 /// What the scripts find in each of these files; `None` where they refuse.
 fn read_by_scripts(files: &[String], reader: &str) -> Vec<Option<Vec<u8>>> {
-    let folder = new_folder();
+    let folder = Folder::new();
     let path = |index: usize, kind: &str| folder.join(format!("{index:05}.{kind}"));
     for (index, text) in files.iter().enumerate() {
         fs::write(path(index, "in"), text).unwrap();
@@ -128,7 +128,8 @@ fn the_scripts_read_dotenv_as_the_program_does() {
     }
 
     let by_scripts = read_by_scripts(&files, "read_word");
-    let path = new_folder().join(".env");
+    let folder = Folder::new();
+    let path = folder.join(".env");
     let mut read = 0;
     for (text, scripts) in files.iter().zip(by_scripts) {
         match (read_by_program(text, &path), scripts) {
@@ -179,7 +180,8 @@ fn the_scripts_read_toml_as_the_program_does_or_refuse() {
     );
 
     let by_scripts = read_by_scripts(&files, "read_toml_value");
-    let toml = new_folder().join("settings.toml");
+    let folder = Folder::new();
+    let toml = folder.join("settings.toml");
     let dotenv = toml.with_file_name(".env");
     let mut read = 0;
     for (text, scripts) in files.iter().zip(by_scripts) {
@@ -196,7 +198,7 @@ fn the_scripts_read_toml_as_the_program_does_or_refuse() {
 
 #[test]
 fn a_later_place_wins_over_the_file_of_an_earlier_one() {
-    let folder = new_folder();
+    let folder = Folder::new();
     let write = |name: &str, text: &str| {
         fs::write(folder.join(name), text).unwrap();
         folder.join(name).to_str().unwrap().to_owned()

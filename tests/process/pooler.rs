@@ -5,7 +5,6 @@ use std::{
     fs,
     net::TcpListener,
     os::unix::fs::PermissionsExt,
-    path::PathBuf,
     process::{Child, Command, Stdio},
     thread,
 };
@@ -15,13 +14,14 @@ use tokio_postgres::{Client, Config, config::Host};
 
 use super::{
     cluster,
-    support::{Reply, Service, ask, complaint, eventually, new_folder, printed, run},
+    support::{Folder, Reply, Service, ask, complaint, eventually, printed, run},
 };
 
 /// A pooler before the tests' server, and what a service needs to go through it.
 struct Bouncer {
     child: Child,
-    folder: PathBuf,
+    /// Of its settings, which it reads again when it is told to.
+    _folder: Folder,
     keeps_prepared: bool,
     /// Past it.
     direct: String,
@@ -50,7 +50,7 @@ impl Bouncer {
         let keeps_prepared = version >= (1, 21);
         let url = cluster::as_service(&direct);
         let (server, client): (Config, Config) = (direct.parse().unwrap(), url.parse().unwrap());
-        let folder = new_folder();
+        let folder = Folder::new();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         drop(listener);
@@ -81,7 +81,7 @@ impl Bouncer {
             keeps_prepared,
             url: format!("postgres://{user}@127.0.0.1:{port}/{name}"),
             direct,
-            folder,
+            _folder: folder,
         };
         eventually("PgBouncer", || {
             std::net::TcpStream::connect(("127.0.0.1", port)).ok()
@@ -110,7 +110,6 @@ impl Drop for Bouncer {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
-        let _ = fs::remove_dir_all(&self.folder);
     }
 }
 

@@ -8,7 +8,7 @@ use std::{
 
 use super::{
     cluster,
-    support::{Service, complaint, new_folder, printed, run},
+    support::{Folder, Service, complaint, printed, run},
 };
 
 /// The schema as PostgreSQL would write it down, without what changes from run to run.
@@ -87,7 +87,7 @@ async fn status_lists_what_is_applied_and_what_is_not() {
 
 #[tokio::test]
 async fn create_writes_a_pair_behind_the_newest() {
-    let folder = new_folder();
+    let folder = Folder::new();
     fs::create_dir(folder.join("migrations")).unwrap();
     fs::write(folder.join("migrations/V0007__seven.sql"), "").unwrap();
     let create = |name: &str| {
@@ -104,11 +104,7 @@ async fn create_writes_a_pair_behind_the_newest() {
         written,
         "migrations/V0008__add_notes.sql\nmigrations/V0008__add_notes.down.sql\n"
     );
-    assert!(
-        written
-            .lines()
-            .all(|file| Path::new(&folder).join(file).is_file())
-    );
+    assert!(written.lines().all(|file| folder.join(file).is_file()));
     assert!(complaint(&create("Add Notes")).contains("lower case"));
 }
 

@@ -2,13 +2,13 @@
 
 use std::fs;
 
-use super::support::{complaint, new_folder, printed, run};
+use super::support::{Folder, complaint, printed, run};
 
 const URL: &str = "postgres://me:marked-dsn@localhost/notes";
 
 #[test]
 fn config_redacts_secrets_and_names_origins() {
-    let folder = new_folder();
+    let folder = Folder::new();
     let (toml, secret) = (folder.join("settings.toml"), folder.join("secret"));
     fs::write(&toml, "SLOW_QUERY_MS = 250\nTRACE_CONSOLE = true\n").unwrap();
     fs::write(&secret, "marked-secret-from-a-file-0123456789\n").unwrap();
@@ -45,7 +45,7 @@ fn config_redacts_secrets_and_names_origins() {
 
 #[test]
 fn a_mistake_is_one_line_that_names_key_source_and_expectation() {
-    let folder = new_folder();
+    let folder = Folder::new();
     let toml = folder.join("settings.toml");
     fs::write(&toml, "PROT = 8000\n").unwrap();
     let toml = toml.to_str().unwrap();
@@ -74,7 +74,7 @@ fn a_mistake_is_one_line_that_names_key_source_and_expectation() {
 
 #[test]
 fn a_mistake_in_the_file_is_told_without_the_line_that_may_hold_a_secret() {
-    let folder = new_folder();
+    let folder = Folder::new();
     let toml = folder.join("settings.toml");
 
     for text in ["\nDB_PASSWORD = marked\n", "\nDB_PASSWORD = \"marked\n"] {

@@ -4,12 +4,11 @@ use std::{
     fs,
     io::{BufRead, BufReader, Read, Write},
     net::TcpStream,
-    path::PathBuf,
+    ops::Deref,
+    os::unix::fs::DirBuilderExt,
+    path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Output, Stdio},
-    sync::{
-        Arc, Mutex, OnceLock,
-        atomic::{AtomicU32, Ordering},
-    },
+    sync::{Arc, Mutex, OnceLock},
     thread,
     time::{Duration, Instant},
 };
@@ -26,13 +25,42 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_warp-skeleton");
 /// How long anything may take before the test gives up.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-static NEXT: AtomicU32 = AtomicU32::new(0);
+/// A folder of the test's own that nobody else enters, removed at the end.
+pub struct Folder(PathBuf);
 
-/// A folder of the test's own.
-pub fn new_folder() -> PathBuf {
-    let number = NEXT.fetch_add(1, Ordering::Relaxed);
-    let name = format!("warp-skeleton-{}-{number}", std::process::id());
-    let folder = std::env::temp_dir().join(name);
+impl Folder {
+    pub fn new() -> Self {
+        let name = format!("warp-skeleton-{}", uuid::Uuid::new_v4());
+        let path = std::env::temp_dir().join(name);
+        fs::DirBuilder::new().mode(0o700).create(&path).unwrap();
+        Self(path)
+    }
+}
+
+impl Deref for Folder {
+    type Target = Path;
+
+    fn deref(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl AsRef<Path> for Folder {
+    fn as_ref(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        // A folder that stays is no failure of the test.
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// An empty folder, for programs that would read settings in the one they are started in.
+fn empty_folder() -> PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("empty");
     fs::create_dir_all(&folder).unwrap();
     folder
 }
@@ -61,7 +89,7 @@ fn program(url: &str, settings: &[(&str, &str)]) -> Command {
     command
         .env_clear()
         .env("PATH", path)
-        .current_dir(new_folder());
+        .current_dir(empty_folder());
     let defaults = [
         ("DATABASE_URL", url),
         ("JWT_SECRET_KEY", SECRET),
@@ -235,14 +263,10 @@ impl Service {
 
     /// Sends it a signal.
     pub fn signal(&self, name: &str) {
-        let id = self.child.id().to_string();
-        assert!(
-            Command::new("kill")
-                .args(["-s", name, &id])
-                .status()
-                .unwrap()
-                .success()
-        );
+        // The shell has this command built in; a small system lacks the program.
+        let command = format!("kill -s {name} {}", self.child.id());
+        let status = Command::new("sh").args(["-c", &command]).status().unwrap();
+        assert!(status.success(), "{command}");
     }
 
     /// Waits for its end.
