@@ -341,7 +341,8 @@ mod tests {
             let number = NEXT.fetch_add(1, Ordering::Relaxed);
             let name = format!("chassis-settings-{}-{number}", process::id());
             let path = env::temp_dir().join(name);
-            fs::create_dir_all(&path).unwrap();
+            // Fails where another has made one of this name.
+            fs::create_dir(&path).unwrap();
             Self(path)
         }
 
