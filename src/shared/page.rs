@@ -1,7 +1,8 @@
 //! Pages of lists: the page that is requested, its rows, and the cursor of the next page.
 //!
-//! A page begins after an id, not at an offset: rows that are added or deleted meanwhile make no row appear twice,
-//! and the database finds the place by an index.
+//! A page begins after a row's place in the order, not at an offset: rows that are added or deleted meanwhile make no row
+//! appear twice, and the database finds the place by an index. The order is that of ids, and the cursor a [`Cursor`],
+//! unless a list states another one.
 
 use std::{borrow::Cow, fmt, str::FromStr};
 
@@ -91,29 +92,40 @@ impl ListPage {
 
 /// The page that is requested.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct PageRequest {
+pub struct PageRequest<C = Cursor> {
     limit: u16,
-    after: Option<Cursor>,
+    after: Option<C>,
 }
 
 impl PageRequest {
+    /// The id after which the page begins. Every id is after the nil UUID, so the first page needs no query of its own.
+    #[must_use]
+    pub fn after(&self) -> Uuid {
+        self.after.map_or(Uuid::nil(), |cursor| cursor.0)
+    }
+}
+
+impl<C> PageRequest<C> {
     /// Up to `limit` rows after this place, or from the beginning.
     #[must_use]
-    pub fn new(limit: u16, after: Option<Cursor>) -> Self {
+    pub fn new(limit: u16, after: Option<C>) -> Self {
         Self { limit, after }
     }
 
     /// Parses the parameters `limit` and `cursor`, or records their errors.
-    pub fn parse(errors: &mut ValidationErrors, limit: Option<&str>, cursor: Option<&str>) -> Self {
+    pub fn parse(errors: &mut ValidationErrors, limit: Option<&str>, cursor: Option<&str>) -> Self
+    where
+        C: FromStr<Err: ValidationError>,
+    {
         let limit = errors.check_some("/limit", limit.map(parse_limit));
         let after = errors.check_some("/cursor", cursor.map(str::parse));
         Self::new(limit.unwrap_or(DEFAULT_LIMIT), after)
     }
 
-    /// The id after which the page begins. Every id is after the nil UUID, so the first page needs no query of its own.
+    /// The place after which the page begins.
     #[must_use]
-    pub fn after(&self) -> Uuid {
-        self.after.map_or(Uuid::nil(), |cursor| cursor.0)
+    pub fn cursor(&self) -> Option<&C> {
+        self.after.as_ref()
     }
 
     /// How many rows to read: one more than are shown, to know whether there is another page.
@@ -148,23 +160,31 @@ impl ValidationError for UnfitLimit {
 
 /// A page of a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Page<T> {
+pub struct Page<T, C = Cursor> {
     /// Its items, in order.
     pub items: Vec<T>,
     /// Where the next page begins; `None` on the last one.
-    pub next: Option<Cursor>,
+    pub next: Option<C>,
 }
 
 impl<T> Page<T> {
     /// Makes a page from the rows that were read for this request; `id` returns the id of a row.
     #[must_use]
-    pub fn of(mut rows: Vec<T>, request: PageRequest, id: impl Fn(&T) -> Uuid) -> Self {
+    pub fn of(rows: Vec<T>, request: PageRequest, id: impl Fn(&T) -> Uuid) -> Self {
+        Self::ordered(rows, &request, |row| Cursor::behind(id(row)))
+    }
+}
+
+impl<T, C> Page<T, C> {
+    /// The same for a list in another order: `behind` returns the place after a row.
+    #[must_use]
+    pub fn ordered(mut rows: Vec<T>, request: &PageRequest<C>, behind: impl Fn(&T) -> C) -> Self {
         let limit = usize::from(request.limit);
         let more = rows.len() > limit;
         rows.truncate(limit);
         let last = rows.last().filter(|_| more);
         Self {
-            next: last.map(|last| Cursor::behind(id(last))),
+            next: last.map(behind),
             items: rows,
         }
     }
@@ -173,9 +193,12 @@ impl<T> Page<T> {
     pub fn reply<V: From<T> + Serialize>(
         self,
         path: &str,
-        request: PageRequest,
+        request: PageRequest<C>,
         filters: &[(&str, Option<&str>)],
-    ) -> Response {
+    ) -> Response
+    where
+        C: fmt::Display,
+    {
         let next_cursor = self.next.map(|cursor| cursor.to_string());
         let items = self.items.into_iter().map(V::from).collect();
         PageView::new(items, next_cursor).into_response(path, request.limit, filters)

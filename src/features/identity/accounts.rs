@@ -4,8 +4,8 @@
 use chassis_postgres::DatabaseError;
 
 use super::{
-    Auth, ClientInfo, Email, Error, Password, PasswordHash, Revocation, Role, SessionId, User,
-    UserChange, UserFilter, UserId,
+    Auth, ClientInfo, Email, EmailCursor, Error, Password, PasswordHash, Revocation, Role,
+    SessionId, User, UserChange, UserFilter, UserId,
     event::{Attempt, Change},
     policy::{self, Action, Target, may},
     tables,
@@ -92,6 +92,20 @@ impl Auth {
     pub async fn find_by_email(&self, email: &Email) -> Result<User, Error> {
         let found = tables::users::find_by_email(&self.database().reader(), email).await?;
         found.map(|(user, _)| user).ok_or(Error::NotFound)
+    }
+
+    /// A page of the accounts whose address begins like this (in lower case), by address.
+    pub async fn search_users(
+        &self,
+        prefix: &str,
+        filter: &UserFilter,
+        request: &PageRequest<EmailCursor>,
+    ) -> Result<Page<User, EmailCursor>, DatabaseError> {
+        let reader = self.database().reader();
+        let users = tables::users::list_by_email(&reader, prefix, filter, request).await?;
+        Ok(Page::ordered(users, request, |user| {
+            EmailCursor::behind(user.email.clone())
+        }))
     }
 
     /// A page of accounts, oldest first.

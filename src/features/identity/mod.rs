@@ -18,6 +18,7 @@ mod authentication;
 mod cleanup;
 mod client_info;
 mod email;
+mod email_cursor;
 mod endpoints;
 mod error;
 pub mod event;
@@ -48,6 +49,7 @@ pub use self::{
     cleanup::{CLEANUP_INTERVAL, clean_up},
     client_info::ClientInfo,
     email::{Email, EmailError},
+    email_cursor::{EmailCursor, UnknownEmailCursor},
     endpoints::{UserView, endpoints, role_schema},
     error::Error,
     event::{AuthEvents, Change, Event, Subscribers},

@@ -39,8 +39,6 @@ pub struct UserChange {
 /// Which users a page shows.
 #[derive(Debug, Clone, Default)]
 pub struct UserFilter {
-    /// The beginning of the address, in lower case.
-    pub email_prefix: Option<String>,
     /// Only this role.
     pub role: Option<Role>,
     /// Only those that may, or may not, sign in.

@@ -3,6 +3,7 @@
 mod database_faults;
 mod health;
 mod info;
+mod lists;
 mod metrics;
 mod probes;
 mod statements;

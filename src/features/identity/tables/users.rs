@@ -2,11 +2,14 @@
 
 use chassis_postgres::{DatabaseError, ReadExecutor, ReadQuery, WriteQuery};
 use time::OffsetDateTime;
-use tokio_postgres::{Row, types::Type};
+use tokio_postgres::{
+    Row,
+    types::{ToSql, Type},
+};
 
 use super::writer::Writer;
 use crate::{
-    features::identity::{Email, Error, PasswordHash, Role, User, UserFilter, UserId},
+    features::identity::{Email, EmailCursor, Error, PasswordHash, Role, User, UserFilter, UserId},
     shared::PageRequest,
 };
 
@@ -122,60 +125,90 @@ pub(in crate::features::identity) async fn find(
 static LIST: ReadQuery = ReadQuery::new(
     "users_list",
     "
-SELECT id, email, role, is_active, created_at, updated_at
-FROM users
-WHERE id > $1
-  AND ($2::text IS NULL OR role = $2)
-  AND ($3::boolean IS NULL OR is_active = $3)
-ORDER BY id
+SELECT u.id, u.email, u.role, u.is_active, u.created_at, u.updated_at
+FROM unnest($1::text[]) AS r (role)
+CROSS JOIN unnest($2::boolean[]) AS a (is_active)
+CROSS JOIN LATERAL (
+    SELECT id, email, role, is_active, created_at, updated_at
+    FROM users
+    WHERE role = r.role AND is_active = a.is_active AND id > $3
+    ORDER BY id
+    LIMIT $4
+) AS u
+ORDER BY u.id
 LIMIT $4",
-    &[Type::UUID, Type::TEXT, Type::BOOL, Type::INT8],
+    &[Type::TEXT_ARRAY, Type::BOOL_ARRAY, Type::UUID, Type::INT8],
 );
 
-static LIST_BY_PREFIX: ReadQuery = ReadQuery::new(
-    "users_list_by_prefix",
-    "
-SELECT id, email, role, is_active, created_at, updated_at
-FROM users
-WHERE email >= $5 AND email < $6
-  AND id > $1
-  AND ($2::text IS NULL OR role = $2)
-  AND ($3::boolean IS NULL OR is_active = $3)
-ORDER BY id
-LIMIT $4",
-    &[
-        Type::UUID,
-        Type::TEXT,
-        Type::BOOL,
-        Type::INT8,
-        Type::TEXT,
-        Type::TEXT,
-    ],
-);
-
-/// The rows for this page, oldest first.
+/// The rows for this page, oldest first, whatever their address.
 ///
-/// A prefix is a range in an index in byte order: from itself up to itself and
-/// the last character of ASCII, which no address holds. Unlike `LIKE` it needs
-/// no escaping, and a prepared statement finds the index, too.
+/// Each filter is the list of values that it admits, and each pair of values a range of one index, of which as many rows are read as a
+/// page has. So no combination reads more than eight pages of rows, however few users it admits; a condition that is
+/// left out when there is no filter (`$1 IS NULL OR role = $1`) would read the whole table for a rare one.
 pub(in crate::features::identity) async fn list(
     db: &impl ReadExecutor,
     filter: &UserFilter,
     request: PageRequest,
 ) -> Result<Vec<User>, DatabaseError> {
-    let (after, limit) = (request.after(), request.rows());
-    let role = filter.role.map(Role::as_str);
-    let is_active = filter.is_active;
-    let rows = match &filter.email_prefix {
-        None => db.rows(&LIST, &[&after, &role, &is_active, &limit]).await?,
-        Some(prefix) => {
-            let end = format!("{prefix}\u{7f}");
-            let parameters: [&(dyn tokio_postgres::types::ToSql + Sync); 6] =
-                [&after, &role, &is_active, &limit, prefix, &end];
-            db.rows(&LIST_BY_PREFIX, &parameters).await?
-        }
-    };
+    let (roles, states) = admitted(filter);
+    let parameters: [&(dyn ToSql + Sync); 4] = [&roles, &states, &request.after(), &request.rows()];
+    let rows = db.rows(&LIST, &parameters).await?;
     rows.iter().map(User::try_from).collect()
+}
+
+static LIST_BY_EMAIL: ReadQuery = ReadQuery::new(
+    "users_list_by_email",
+    "
+SELECT u.id, u.email, u.role, u.is_active, u.created_at, u.updated_at
+FROM unnest($1::text[]) AS r (role)
+CROSS JOIN unnest($2::boolean[]) AS a (is_active)
+CROSS JOIN LATERAL (
+    SELECT id, email, role, is_active, created_at, updated_at
+    FROM users
+    WHERE role = r.role AND is_active = a.is_active
+      AND email >= $3 AND email < $4 AND email > $5
+    ORDER BY email
+    LIMIT $6
+) AS u
+ORDER BY u.email
+LIMIT $6",
+    &[
+        Type::TEXT_ARRAY,
+        Type::BOOL_ARRAY,
+        Type::TEXT,
+        Type::TEXT,
+        Type::TEXT,
+        Type::INT8,
+    ],
+);
+
+/// The rows for this page whose address begins like this, by address: no index finds a prefix in another order.
+///
+/// A prefix is a range in an index in byte order: from itself up to itself and
+/// the last character of ASCII, which no address holds. Unlike `LIKE` it needs
+/// no escaping, and a prepared statement finds the index, too.
+pub(in crate::features::identity) async fn list_by_email(
+    db: &impl ReadExecutor,
+    prefix: &str,
+    filter: &UserFilter,
+    request: &PageRequest<EmailCursor>,
+) -> Result<Vec<User>, DatabaseError> {
+    let (roles, states) = admitted(filter);
+    let end = format!("{prefix}\u{7f}");
+    let after = request.cursor().map_or("", EmailCursor::email);
+    let parameters: [&(dyn ToSql + Sync); 6] =
+        [&roles, &states, &prefix, &end, &after, &request.rows()];
+    let rows = db.rows(&LIST_BY_EMAIL, &parameters).await?;
+    rows.iter().map(User::try_from).collect()
+}
+
+/// The roles and states that a filter admits.
+fn admitted(filter: &UserFilter) -> (Vec<&'static str>, Vec<bool>) {
+    let roles = filter.role.map_or(Role::ALL.to_vec(), |role| vec![role]);
+    let states = filter
+        .is_active
+        .map_or(vec![false, true], |state| vec![state]);
+    (roles.into_iter().map(Role::as_str).collect(), states)
 }
 
 static UPDATE_ROLE_AND_STATE: WriteQuery = WriteQuery::update(
@@ -246,8 +279,7 @@ pub(in crate::features::identity) async fn update_hash(
     new: &PasswordHash,
     now: OffsetDateTime,
 ) -> Result<bool, DatabaseError> {
-    let parameters: [&(dyn tokio_postgres::types::ToSql + Sync); 4] =
-        [id.as_uuid(), &old.as_str(), &new.as_str(), &now];
+    let parameters: [&(dyn ToSql + Sync); 4] = [id.as_uuid(), &old.as_str(), &new.as_str(), &now];
     Ok(db.execute(&UPDATE_HASH, &parameters).await? == 1)
 }
 
@@ -288,8 +320,7 @@ pub(in crate::features::identity) async fn update_hash_of_same_password(
     new: &PasswordHash,
     now: OffsetDateTime,
 ) -> Result<bool, DatabaseError> {
-    let parameters: [&(dyn tokio_postgres::types::ToSql + Sync); 4] =
-        [id.as_uuid(), &old.as_str(), &new.as_str(), &now];
+    let parameters: [&(dyn ToSql + Sync); 4] = [id.as_uuid(), &old.as_str(), &new.as_str(), &now];
     let row = db
         .returning_optional(&UPDATE_HASH_OF_SAME_PASSWORD, &parameters)
         .await?;
