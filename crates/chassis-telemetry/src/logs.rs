@@ -27,10 +27,11 @@ use super::{
 const CORRELATION_ID: &str = "correlation_id";
 
 /// The fields of a span that are on every line inside it, and their names there.
-const SPAN_FIELDS: [(&str, &str); 5] = [
+const SPAN_FIELDS: [(&str, &str); 6] = [
     (CORRELATION_ID, CORRELATION_ID),
     ("http.request.method", "method"),
     ("http.route", "path"),
+    ("client.network", "client_network"),
     ("user.id", "caller_id"),
     ("task", "task"),
 ];

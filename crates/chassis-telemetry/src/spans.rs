@@ -9,7 +9,11 @@
 //! The services that an unrecorded request calls continue the caller's trace, not a span of ours: no span of ours will
 //! ever be exported for them to be children of. Without a caller they get the ids of our log lines.
 
-use std::{net::IpAddr, sync::Arc};
+use std::{
+    fmt,
+    net::{IpAddr, Ipv6Addr},
+    sync::Arc,
+};
 
 use http::{HeaderMap, HeaderName, Version, header, request::Parts};
 use opentelemetry::{
@@ -25,7 +29,10 @@ use opentelemetry_sdk::{
         SamplingDecision, ShouldSample,
     },
 };
-use tracing::{Span, field::Empty};
+use tracing::{
+    Span,
+    field::{DisplayValue, Empty},
+};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 use tracing_subscriber::{
     Registry,
@@ -58,6 +65,26 @@ struct Inner {
     ids: RandomIdGenerator,
 }
 
+/// The network of a client, as log lines name it: an IPv4 address, or the /64 of an IPv6 address. What limits count by is
+/// enough to follow a client from line to line.
+fn network(ip: IpAddr) -> DisplayValue<ClientNetwork> {
+    tracing::field::display(ClientNetwork(ip.to_canonical()))
+}
+
+struct ClientNetwork(IpAddr);
+
+impl fmt::Display for ClientNetwork {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            IpAddr::V4(ip) => write!(f, "{ip}"),
+            IpAddr::V6(ip) => {
+                let network = Ipv6Addr::from_bits(ip.to_bits() & (u128::MAX << 64));
+                write!(f, "{network}/64")
+            }
+        }
+    }
+}
+
 /// What is known of a request when its span begins.
 #[derive(Debug, Clone, Copy)]
 pub struct Incoming<'a> {
@@ -67,7 +94,7 @@ pub struct Incoming<'a> {
     pub template: &'static str,
     /// `correlation_id` of its log lines.
     pub correlation_id: &'a str,
-    /// The address of the client, as far as it is known.
+    /// The address of the client, as far as it is known. Log lines have its network.
     pub client_ip: Option<IpAddr>,
     /// Method, URI, version and headers.
     pub head: &'a Parts,
@@ -113,6 +140,7 @@ impl Tracing {
                 correlation_id,
                 http.request.method = method,
                 http.route = template,
+                client.network = client_ip.map(network),
                 user.id = Empty,
             );
             self.leave_unrecorded(&span, caller);
@@ -131,6 +159,7 @@ impl Tracing {
             url.scheme = head.uri.scheme_str().unwrap_or("http"),
             network.protocol.version = protocol_version(head.version),
             client.address = client_ip.map(tracing::field::display),
+            client.network = client_ip.map(network),
             user_agent.original = user_agent(&head.headers),
             user.id = Empty,
             error.r#type = Empty,
@@ -295,7 +324,7 @@ fn with_extensions(span: &Span, work: impl FnOnce(&mut ExtensionsMut<'_>)) {
 /// Records the id of the user who sent the current request: `user.id` of its span, `caller_id` of its log lines.
 ///
 /// Call it inside the request's own span, at most once: each call adds the field again.
-pub fn record_user(id: impl std::fmt::Display) {
+pub fn record_user(id: impl fmt::Display) {
     Span::current().record("user.id", tracing::field::display(id));
 }
 

@@ -4,7 +4,7 @@ use secrecy::SecretString;
 
 use super::{
     Auth, Caller, ClientInfo, Credential, Email, Error, HashError, Password, PasswordHash,
-    Principal, User, event::Attempt, hasher::PasswordMatch, limit_keys, networks, tables,
+    Principal, User, UserId, event::Attempt, hasher::PasswordMatch, limit_keys, networks, tables,
     transaction::WriteTransaction,
 };
 use crate::features::limits::{self, LimitKey};
@@ -31,6 +31,37 @@ pub(super) struct Claimed {
     account: Option<VerifiedUser>,
     /// The bucket that the attempt counts in.
     pub(super) limit_key: LimitKey,
+}
+
+/// What was wrong with an address and a password, for the log alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum CredentialsRefused {
+    /// No account has the address.
+    UnknownAddress,
+    /// The account has another password.
+    WrongPassword(UserId),
+    /// The account is disabled; the password was right.
+    Disabled(UserId),
+    /// The account was disabled, deleted or given another password while this one was verified.
+    Changed(UserId),
+}
+
+impl CredentialsRefused {
+    pub(super) fn reason(self) -> &'static str {
+        match self {
+            Self::UnknownAddress => "unknown_address",
+            Self::WrongPassword(_) => "wrong_password",
+            Self::Disabled(_) => "account_disabled",
+            Self::Changed(_) => "account_changed",
+        }
+    }
+
+    pub(super) fn user(self) -> Option<UserId> {
+        match self {
+            Self::UnknownAddress => None,
+            Self::WrongPassword(user) | Self::Disabled(user) | Self::Changed(user) => Some(user),
+        }
+    }
 }
 
 impl VerifiedUser {
@@ -109,25 +140,29 @@ impl Auth {
 
     /// Verifies the password at sign-in, after the attempt was counted.
     ///
-    /// `None` when they do not belong together or the account is disabled. It takes as long in every
+    /// They are refused when they do not belong together or the account is disabled. It takes as long in every
     /// case, and the client is not told which.
     pub(super) async fn verify_credentials(
         &self,
         claimed: Claimed,
         password: SecretString,
-    ) -> Result<Option<VerifiedUser>, Error> {
+    ) -> Result<Result<VerifiedUser, CredentialsRefused>, Error> {
         let hash = claimed.account.as_ref().map(|account| account.hash.clone());
         let matched = self.hasher().verify(password.clone(), hash).await?;
-        let (PasswordMatch::Right { outdated }, Some(verified)) = (matched, claimed.account) else {
-            return Ok(None);
+        let Some(verified) = claimed.account else {
+            return Ok(Err(CredentialsRefused::UnknownAddress));
+        };
+        let id = verified.user.id;
+        let PasswordMatch::Right { outdated } = matched else {
+            return Ok(Err(CredentialsRefused::WrongPassword(id)));
         };
         if !verified.user.is_active {
-            return Ok(None);
+            return Ok(Err(CredentialsRefused::Disabled(id)));
         }
         if outdated {
-            return self.rehash(verified, password).await.map(Some);
+            return self.rehash(verified, password).await.map(Ok);
         }
-        Ok(Some(verified))
+        Ok(Ok(verified))
     }
 
     /// Hashes a verified password again because hashes have become more expensive.

@@ -22,7 +22,10 @@ use chassis_telemetry::register;
 use futures_util::future::BoxFuture;
 use prometheus::{IntCounterVec, Registry, opts};
 
-use super::{ClientInfo, Credential, Email, Error, Role, SessionId, UserId, WriteTransaction};
+use super::{
+    ClientInfo, Credential, Email, Error, HashError, Role, SessionId, UserId, WriteTransaction,
+    authentication::CredentialsRefused, policy::Denied,
+};
 use crate::features::limits;
 
 /// Something that changed.
@@ -284,6 +287,29 @@ impl Outcome {
     }
 }
 
+/// Why an attempt changed nothing: the field `reason` of the log line. Not a label of the metric, which counts outcomes.
+fn reason_of(error: &Error) -> &'static str {
+    match error {
+        Error::InvalidCredentials => "invalid_credentials",
+        Error::InvalidRefreshToken => "invalid_refresh_token",
+        Error::InvalidAccessToken => "invalid_access_token",
+        Error::InvalidToken => "invalid_token",
+        Error::SessionNotFound => "session_not_found",
+        Error::EmailTaken => "email_taken",
+        Error::NotFound => "user_not_found",
+        Error::InsufficientRole(_) => "insufficient_role",
+        Error::Denied(Denied::AboveOwnLevel) => "above_own_level",
+        Error::Denied(Denied::LastOwner) => "last_owner",
+        Error::WrongPassword => "wrong_password",
+        Error::Limits(limits::Error::Source(_)) => "source_limit",
+        Error::Limits(limits::Error::Account(_)) => "account_limit",
+        Error::Limits(limits::Error::Uncounted(_)) => "not_counted",
+        Error::Hash(HashError::Busy) => "hashing_busy",
+        Error::Hash(HashError::Failed(_)) => "hashing_failed",
+        Error::Database(_) => "database",
+    }
+}
+
 /// Runs inside the transaction of each event: see the module.
 pub type Observer = for<'a> fn(&'a WriteTransaction, &'a Event) -> BoxFuture<'a, Result<(), Error>>;
 
@@ -337,7 +363,7 @@ impl AuthEvents {
             _ => Outcome::Success,
         };
         let (user, session) = (Some(change.user()), change.session());
-        self.note(change.attempt(), outcome, user, session);
+        self.note(change.attempt(), outcome, None, user, session);
     }
 
     /// Logs and counts an attempt that changed nothing, by the ids that are known.
@@ -348,7 +374,20 @@ impl AuthEvents {
         user: Option<UserId>,
         session: Option<SessionId>,
     ) {
-        self.note(attempt, Outcome::of(error), user, session);
+        let reason = Some(reason_of(error));
+        self.note(attempt, Outcome::of(error), reason, user, session);
+    }
+
+    /// Logs and counts a sign-in with the wrong credentials. The client is not told what is wrong with them; the log is.
+    pub(super) fn sign_in_refused(&self, refusal: CredentialsRefused) {
+        let reason = Some(refusal.reason());
+        self.note(
+            Attempt::SignIn,
+            Outcome::Refused,
+            reason,
+            refusal.user(),
+            None,
+        );
     }
 
     /// Ids only: e-mail addresses do not belong in logs.
@@ -356,6 +395,7 @@ impl AuthEvents {
         &self,
         attempt: Attempt,
         outcome: Outcome,
+        reason: Option<&'static str>,
         user_id: Option<UserId>,
         session_id: Option<SessionId>,
     ) {
@@ -364,6 +404,7 @@ impl AuthEvents {
         tracing::info!(
             event,
             outcome,
+            reason,
             user_id = user_id.map(tracing::field::display),
             session_id = session_id.map(tracing::field::display),
             "auth_event"

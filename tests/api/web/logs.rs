@@ -1,7 +1,7 @@
 //! What a request leaves in the log, and what it never does.
 
 use http::Method;
-use serde_json::Value;
+use serde_json::{Value, json};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use warp_skeleton::features::identity::Role;
 
@@ -84,6 +84,58 @@ async fn a_probe_that_succeeds_is_logged_at_debug_and_one_that_fails_at_info() {
     app.app.lifecycle.drain();
     assert_eq!(level("/ready").await, "INFO");
     assert_eq!(level("/openapi.json").await, "INFO");
+}
+
+#[tokio::test]
+async fn a_failed_sign_in_is_traced_to_its_reason_account_and_network() {
+    let app = TestApp::start().await;
+    let (known, _) = app.signed_in(Role::Member).await;
+    let disabled = app.user().disabled().create().await;
+    let try_with = async |email: &str, password: &str| {
+        let body = json!({"email": email, "password": password});
+        let request = app
+            .post("/auth/token")
+            .json(&body)
+            .from("2001:db8:1:2:3::4");
+        let answer = request.send().await;
+        answer.assert_status(401);
+        lines_of(&answer)
+    };
+
+    for (email, password, reason, user) in [
+        (
+            "nobody@marked.example",
+            "marked-password-x",
+            "unknown_address",
+            None,
+        ),
+        (
+            &known.email,
+            "marked-password-x",
+            "wrong_password",
+            Some(&known.id),
+        ),
+        (
+            &disabled.email,
+            &disabled.password,
+            "account_disabled",
+            Some(&disabled.id),
+        ),
+    ] {
+        let lines = try_with(email, password).await;
+
+        let event = with_message(&lines, "auth_event")[0];
+        assert_eq!(event["reason"], reason);
+        assert_eq!(
+            event["user_id"].as_str(),
+            user.map(ToString::to_string).as_deref()
+        );
+        let completed = with_message(&lines, "request_completed")[0];
+        assert_eq!(completed["code"], "invalid_credentials");
+        for line in [event, completed] {
+            assert_eq!(line["client_network"], "2001:db8:1:2::/64");
+        }
+    }
 }
 
 #[tokio::test]

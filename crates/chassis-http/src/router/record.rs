@@ -43,17 +43,17 @@ impl Drop for RequestRecord<'_> {
         end_span(&self.span, status, self.problem);
         let is_routine = self.is_probe && status < 400;
         self.span
-            .in_scope(|| log_completion(status, elapsed, is_routine));
+            .in_scope(|| log_completion(status, self.problem, elapsed, is_routine));
     }
 }
 
-/// The one line of a request. Each level is a callsite of its own.
-fn log_completion(status_code: u16, elapsed: Duration, is_routine: bool) {
+/// The one line of a request, with the code of the problem that was its answer. Each level is a callsite of its own.
+fn log_completion(status_code: u16, code: Option<&str>, elapsed: Duration, is_routine: bool) {
     let duration_ms = milliseconds(elapsed);
     if is_routine {
-        tracing::debug!(target: "request", status_code, duration_ms, "request_completed");
+        tracing::debug!(target: "request", status_code, code, duration_ms, "request_completed");
     } else {
-        tracing::info!(target: "request", status_code, duration_ms, "request_completed");
+        tracing::info!(target: "request", status_code, code, duration_ms, "request_completed");
     }
 }
 

@@ -25,8 +25,8 @@ use super::{
 };
 use crate::features::{
     identity::{
-        Auth, ClientInfo, Email, Error, TokenPair, client_info::client_info, event::Attempt,
-        problems::INVALID_CREDENTIALS,
+        Auth, ClientInfo, Email, Error, TokenPair, authentication::CredentialsRefused,
+        client_info::client_info, event::Attempt, problems::INVALID_CREDENTIALS,
     },
     limits::SourceAttempt,
 };
@@ -138,12 +138,17 @@ async fn sign_in(
     let claimed = auth.look_up(email, &client).await?;
     auth.count_attempt(Attempt::SignIn, claimed.limit_key)
         .await?;
-    if let Some(verified) = auth.verify_credentials(claimed, password).await?
-        && let Some((user, transaction)) = auth.begin_sign_in(&verified, client.clone()).await?
-    {
-        return auth.open_session(transaction, &user, client).await;
-    }
-    auth.note_refusal(Attempt::SignIn, None, None, Err(Error::InvalidCredentials))
+    let refused = match auth.verify_credentials(claimed, password).await? {
+        Err(refused) => refused,
+        Ok(verified) => match auth.begin_sign_in(&verified, client.clone()).await? {
+            Some((user, transaction)) => {
+                return auth.open_session(transaction, &user, client).await;
+            }
+            None => CredentialsRefused::Changed(verified.user.id),
+        },
+    };
+    auth.events().sign_in_refused(refused);
+    Err(Error::InvalidCredentials)
 }
 
 /// What a form asks for (RFC 6749, sections 4.3.2 and 6).
