@@ -1,5 +1,4 @@
 //! The connections of a server: how many there may be, and which is closed when there are too many.
-//!
 //! What a single connection is doing is told by `state.rs`.
 //!
 //! # Commands
@@ -17,8 +16,9 @@
 //! descriptors left, [`Connections::free_descriptor`] cuts these first.
 //!
 //! Only [`Connections::admit`] evicts, and only the accept loop calls it. It evicts the connection that has waited
-//! longest for its client: at once if it is idle, after the stall grace if it is in the middle of a request. One that
-//! waits for the service is never evicted. When there is none, `admit` waits until there is, and further clients wait
+//! longest for its client: at once if it is idle, after the stall grace if it is in the middle of a request, and after
+//! [`NEW_GRACE`] if it has not sent its first one: otherwise newcomers would evict each other while older clients stall.
+//! One that waits for the service is never evicted. When there is none, `admit` waits until there is, and further clients wait
 //! in the kernel's queue.
 //!
 //! A client network has a cap of its own, so that one client cannot use up the other. Beyond it the new connection
@@ -27,14 +27,13 @@
 //!
 //! A victim is chosen by scanning all connections and keeping the [`EVICTION_BATCH`] that have waited longest, so that
 //! under a flood the scan is paid once per batch. A candidate that has made progress since is skipped.
-//! There is a window in which a request arrives between the check and the command; the connection's task
-//! then sees `Evict` with a request in flight, shuts down gracefully, and the request has the close grace.
+//! A request may arrive between the check and the command; the connection's task then sees `Evict` with a request in
+//! flight, shuts down gracefully, and the request has the close grace.
 //!
 //! # Locks
 //!
-//! The mutex around the table is taken when a connection begins and ends and when a command goes to all.
-//! It is not taken per request: requests touch atomics of their own connection only, so that connections
-//! on different cores do not share cache lines.
+//! The mutex around the table is taken when a connection begins and ends and when a command goes to all, not per request:
+//! requests touch atomics of their own connection only, so that connections on different cores share no cache lines.
 //!
 //! The wake-up of `admit` uses two variables. Its task sets `admit_waiting` and looks at the table *again*
 //! before it sleeps; a connection changes its state first and reads `admit_waiting` afterwards. With
@@ -59,7 +58,7 @@ use crate::{
     client::ClientNetwork,
     metrics::{CloseReason, ServerMetrics},
     options::ServerOptions,
-    state::{Activity, ConnectionState, Phase},
+    state::{Activity, ConnectionState, Graces, Phase},
 };
 
 /// How many of the connections that have waited longest one scan of the table finds.
@@ -67,6 +66,9 @@ const EVICTION_BATCH: usize = 64;
 
 /// How often `admit` looks for a connection that has stalled meanwhile.
 const RESCAN_PAUSE: Duration = Duration::from_millis(100);
+
+/// How long a new connection has for its first request before it may be evicted.
+const NEW_GRACE: Duration = Duration::from_millis(100);
 
 /// How many clients are remembered as having met their cap, and logged.
 const LOGGED_CLIENTS: usize = 256;
@@ -92,7 +94,7 @@ pub(crate) struct Connections(Arc<Shared>);
 struct Shared {
     max_connections: usize,
     max_per_client: usize,
-    stall_grace: Duration,
+    graces: Graces,
     metrics: ServerMetrics,
     /// What all times are measured from.
     epoch: Instant,
@@ -134,7 +136,10 @@ impl Connections {
         Self(Arc::new(Shared {
             max_connections: options.max_connections,
             max_per_client: options.max_connections_per_client,
-            stall_grace: options.stall_grace,
+            graces: Graces {
+                first_request: NEW_GRACE,
+                stall: options.stall_grace,
+            },
             metrics,
             epoch: Instant::now(),
             table: Mutex::new(Table {
@@ -243,12 +248,18 @@ impl Connections {
             return Ok(());
         }
         let own = own.iter().filter_map(|id| table.open.get(id));
+        let graces = Graces {
+            // They are the client's own: it decides by opening another.
+            first_request: Duration::ZERO,
+            ..self.0.graces
+        };
         let waiting = own.filter_map(|state| {
-            let since = state.evictable_since(self.0.stall_grace)?;
+            let since = state.evictable_since(graces)?;
             Some((since, state))
         });
-        let victim = waiting.min_by_key(|(since, _)| *since);
-        let victim = victim.map(|(_, state)| Arc::clone(state));
+        let victim = waiting
+            .min_by_key(|(since, _)| *since)
+            .map(|(_, state)| Arc::clone(state));
         if table.logged_clients.len() < LOGGED_CLIENTS && table.logged_clients.insert(client) {
             tracing::warn!(
                 client_network = %client,
@@ -263,7 +274,7 @@ impl Connections {
     }
 
     fn evict_longest_waiting(&self, table: &mut Table) -> Option<Arc<ConnectionState>> {
-        let victim = table.longest_waiting(self.0.stall_grace)?;
+        let victim = table.longest_waiting(self.0.graces)?;
         self.evict(table, &victim);
         Some(victim)
     }
@@ -295,25 +306,25 @@ impl Connections {
 }
 
 impl Table {
-    fn longest_waiting(&mut self, stall_grace: Duration) -> Option<Arc<ConnectionState>> {
-        if let Some(found) = self.next_candidate(stall_grace) {
+    fn longest_waiting(&mut self, graces: Graces) -> Option<Arc<ConnectionState>> {
+        if let Some(found) = self.next_candidate(graces) {
             return Some(found);
         }
         let waiting = self.open.values().filter_map(|state| {
-            let since = state.evictable_since(stall_grace)?;
+            let since = state.evictable_since(graces)?;
             Some((Arc::clone(state), since))
         });
         let mut waiting: Vec<_> = waiting.collect();
         waiting.sort_unstable_by_key(|(_, since)| *since);
         waiting.truncate(EVICTION_BATCH);
         self.eviction_candidates = waiting.into();
-        self.next_candidate(stall_grace)
+        self.next_candidate(graces)
     }
 
     /// The next candidate of the last scan that is still open and has made no progress since.
-    fn next_candidate(&mut self, stall_grace: Duration) -> Option<Arc<ConnectionState>> {
+    fn next_candidate(&mut self, graces: Graces) -> Option<Arc<ConnectionState>> {
         while let Some((state, since)) = self.eviction_candidates.pop_front() {
-            let unchanged = state.evictable_since(stall_grace) == Some(since);
+            let unchanged = state.evictable_since(graces) == Some(since);
             if unchanged && self.open.contains_key(&state.id) {
                 return Some(state);
             }
@@ -444,6 +455,25 @@ mod tests {
 
         assert!(is_evicted(&oldest));
         assert!(!is_evicted(&busy) && !is_evicted(&younger));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_new_connection_is_not_evicted_before_it_can_have_sent_a_request() {
+        let connections = table(2, 2);
+        let stalled = admit(&connections).await;
+        let response = begin_request(&stalled);
+        let _chunk = response.chunk_of(1);
+        tokio::time::advance(STALL_GRACE.saturating_sub(NEW_GRACE / 2)).await;
+        let newcomer = admit(&connections).await;
+
+        assert!(
+            connections.try_admit(None).is_err(),
+            "one of them was evicted"
+        );
+        tokio::time::advance(NEW_GRACE / 2).await;
+        let _next = admit(&connections).await;
+
+        assert!(is_evicted(&stalled) && !is_evicted(&newcomer));
     }
 
     #[tokio::test(start_paused = true)]

@@ -53,6 +53,15 @@ pub(crate) enum Phase {
     SendingStreams,
 }
 
+/// How long a connection that waits for its client is spared.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Graces {
+    /// Before its first request.
+    pub(crate) first_request: Duration,
+    /// In the middle of a request.
+    pub(crate) stall: Duration,
+}
+
 /// The state of a connection, shared by its tasks, its requests and the table of connections.
 pub(crate) struct ConnectionState {
     pub(crate) id: u64,
@@ -139,13 +148,17 @@ impl ConnectionState {
     }
 
     /// Since when the connection has done nothing but wait for its client, if it may be closed for another: at once
-    /// when it is idle, after `stall_grace` when it is in the middle of a request.
-    pub(crate) fn evictable_since(&self, stall_grace: Duration) -> Option<u64> {
+    /// when it is idle, after a grace when it is new or in the middle of a request.
+    pub(crate) fn evictable_since(&self, graces: Graces) -> Option<u64> {
         let (phase, since) = self.phase_since();
         let since = since?;
-        let is_idle = matches!(phase, Phase::New | Phase::ReadingHead | Phase::Idle);
-        let waited = || Duration::from_nanos(self.connections.now().saturating_sub(since));
-        (is_idle || waited() >= stall_grace).then_some(since)
+        let grace = match phase {
+            Phase::Idle | Phase::ReadingHead => return Some(since),
+            Phase::New => graces.first_request,
+            _ => graces.stall,
+        };
+        let waited = Duration::from_nanos(self.connections.now().saturating_sub(since));
+        (waited >= grace).then_some(since)
     }
 
     pub(crate) fn had_request(&self) -> bool {

@@ -119,7 +119,7 @@ mod tests {
         let connections = Connections::new(&ServerOptions::default(), ServerMetrics::default());
         let handle = connections.admit(None).await.unwrap();
         let (mut client, server) = UnixStream::pair().unwrap();
-        let limit = Duration::from_secs(60);
+        let limit = Duration::from_mins(1);
         let mut io = TimeoutIo::new(Stream::Unix(server), handle.activity(), limit);
         client.write_all(&vec![0; 3 * READ_BURST]).await.unwrap();
 
