@@ -260,7 +260,7 @@ const fn begins_reading(sql: &str) -> bool {
 }
 
 const fn writes(sql: &str) -> bool {
-    let mut previous = (0, 0);
+    let (mut before_previous, mut previous) = ((0, 0), (0, 0));
     let mut word = next_word(sql.as_bytes(), 0);
     while word.0 < word.1 {
         let mut index = 0;
@@ -278,9 +278,12 @@ const fn writes(sql: &str) -> bool {
             }
             index += 1;
         }
-        if is(sql, word, "SHARE") && (is(sql, previous, "FOR") || is(sql, previous, "KEY")) {
+        // `key, share` are two columns; `FOR` is no column.
+        let after_key = is(sql, previous, "KEY") && is(sql, before_previous, "FOR");
+        if is(sql, word, "SHARE") && (is(sql, previous, "FOR") || after_key) {
             return true;
         }
+        before_previous = previous;
         previous = word;
         word = next_word(sql.as_bytes(), word.1);
     }
@@ -375,6 +378,7 @@ mod tests {
             "SELECT id FROM a FOR\n NO KEY UPDATE OF a SKIP LOCKED",
             "SELECT id FROM a FOR SHARE",
             "select id from a for key share",
+            "SELECT id FROM a FOR /* , */ KEY -- ,\n SHARE",
             "SELECT * INTO b FROM a",
             "WITH a AS (insert/**/into b VALUES (1)) SELECT 1",
             "SELECT nextval('a')",
@@ -390,6 +394,7 @@ mod tests {
     fn names_that_hold_a_keyword_are_no_writes() {
         for sql in [
             "SELECT updated_at, deleted, share FROM inserts WHERE key = $1",
+            "SELECT id, key, share FROM a WHERE user_id = $1",
             "SELECT share FROM a ORDER BY updated_at FETCH FIRST 1 ROW ONLY",
             "VALUES (1)",
         ] {

@@ -9,6 +9,7 @@ mod collisions;
 mod feature_files;
 mod fields;
 mod names;
+mod refused_words;
 mod sql_words;
 mod wiring;
 
@@ -86,11 +87,11 @@ pub(crate) fn write(arguments: &Arguments) -> anyhow::Result<()> {
 
 /// Refuses names of columns and tables that the statements could not hold.
 fn refuse_words(checkout: &Checkout, names: &Names, fields: &[Field]) -> anyhow::Result<()> {
-    let words = collisions::writing_words(checkout)?;
+    let words = refused_words::refused_words(checkout)?;
     let all = fields.iter().map(|field| &field.name);
     for name in all.chain([&names.plural]) {
         ensure!(
-            !words.contains(name),
+            !words.hold(name),
             "{name} cannot be the name of a table or of a column: a statement that reads may not hold this word"
         );
     }
