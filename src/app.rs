@@ -70,6 +70,7 @@ impl App {
     /// When the certificates to trust cannot be read.
     pub fn build(settings: &Settings, clock: Clock) -> anyhow::Result<Self> {
         let registry = chassis_telemetry::new_registry(PROGRAM.build);
+        settings.telemetry.dropped_spans.register(&registry);
         let metrics = DatabaseMetrics::new(&registry);
         let database = Database::new(&settings.database.options(), metrics)?;
         let limits = Limits::new(

@@ -28,6 +28,8 @@ mod dotenv;
 mod faults;
 #[path = "process/http2.rs"]
 mod http2;
+#[path = "process/jaeger.rs"]
+mod jaeger;
 #[path = "process/lifecycle.rs"]
 mod lifecycle;
 #[path = "api/support/marks.rs"]

@@ -1,4 +1,7 @@
 //! A collector that keeps what it is sent, or takes connections and never answers.
+//!
+//! Held against Jaeger 2.13 (the module v1.76.0), whose receiver is that of the OpenTelemetry collector 0.140: the trace of a
+//! sign-in has the same spans there (`jaeger.rs`).
 
 use std::{
     io::{BufRead, BufReader, Read, Write},

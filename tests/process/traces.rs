@@ -372,6 +372,14 @@ fn time_of(service: &Service, requests: u32) -> Duration {
     started.elapsed()
 }
 
+/// How many spans the service counts as lost for this reason.
+fn dropped_spans(service: &Service, reason: &str) -> u64 {
+    let metrics = service.get("/metrics").body;
+    let series = format!("spans_dropped_total{{reason=\"{reason}\"}} ");
+    let value = metrics.lines().find_map(|line| line.strip_prefix(&series));
+    value.unwrap().parse().unwrap()
+}
+
 #[tokio::test]
 async fn a_hanging_collector_slows_neither_requests_nor_the_end() {
     let url = cluster::new_database().await;
@@ -399,7 +407,12 @@ async fn a_hanging_collector_slows_neither_requests_nor_the_end() {
         with < without * 20 + Duration::from_secs(2),
         "{with:?} against {without:?}"
     );
-    hung.await_line("BatchSpanProcessor dropped a Span due to queue full. No further log will be emitted for further drops until Shutdown. During Shutdown time, a log will be emitted with exact count of total spans dropped.");
+    let line = hung.await_line("trace_queue_full");
+    assert!(line["spans"].as_u64() >= Some(1), "{line}");
+    let dropped = dropped_spans(&hung, "queue_full");
+    // Each request has a span at least; a few wait, and a few are on their way.
+    assert!(dropped >= 200 - 8 - 2 * 4, "{dropped}");
+    assert_eq!(dropped_spans(&free, "queue_full"), 0);
     let started = Instant::now();
     hung.signal("TERM");
     assert_eq!(hung.ended().code(), Some(0));
@@ -428,6 +441,9 @@ async fn a_dead_collector_is_reported_once_and_not_for_every_span() {
     for _ in 0..50 {
         assert_eq!(service.get("/nothing").status, 404);
     }
+    eventually("lost spans", || {
+        (dropped_spans(&service, "export_failed") >= 50).then_some(())
+    });
 
     service.signal("TERM");
     assert_eq!(service.ended().code(), Some(0));

@@ -2,7 +2,8 @@
 //!
 //! The SDK's batch processor keeps them in a bounded queue; its own thread takes them in batches and sends each as one
 //! OTLP request over HTTP. What does not fit into the queue is dropped, so a collector that is dead, slow or hanging
-//! costs spans and never delays a request. Lost spans are logged at most once a minute (`trace_export_failed`).
+//! costs spans and never delays a request. Lost spans are counted (`spans_dropped_total`) and logged at most once a minute
+//! (`trace_queue_full`, `trace_export_failed`).
 //!
 //! The thread has no tokio runtime and hyper's client needs one, so [`OnRuntime`] runs each request on the runtime
 //! that was current when telemetry was started.
@@ -36,7 +37,11 @@ use rustls::{ClientConfig, RootCertStore};
 use tokio::runtime::Handle;
 use uuid::Uuid;
 
-use super::{Batches, Build, Otlp, TelemetryError, TelemetryOptions, chain, internal_logs::is_due};
+use super::{
+    Batches, Build, Otlp, TelemetryError, TelemetryOptions, chain,
+    dropped_spans::{Bounded, DroppedSpans, Waiting},
+    internal_logs::is_due,
+};
 
 /// The provider that finished spans go through, with as many exporters as the options ask for.
 pub(super) fn provider(
@@ -55,8 +60,9 @@ pub(super) fn provider(
         .with_resource(resource);
     if let Some(otlp) = &options.otlp {
         let cause = Cause::default();
-        let exporter = Reporting::new(exporter(otlp, cause.clone())?, cause);
-        builder = builder.with_span_processor(in_batches(exporter, options.batches));
+        let exporter = exporter(otlp, cause.clone())?;
+        let processor = in_batches(exporter, cause, options.batches, &options.dropped_spans);
+        builder = builder.with_span_processor(processor);
     }
     if options.trace_console {
         builder = builder.with_simple_exporter(Console);
@@ -82,15 +88,23 @@ fn resource(build: Build, options: &TelemetryOptions) -> Vec<(String, String)> {
     own.chain(given.cloned()).chain([service]).collect()
 }
 
-fn in_batches(exporter: impl Exporter + 'static, batches: Batches) -> BatchSpanProcessor {
+fn in_batches(
+    exporter: SpanExporter,
+    cause: Cause,
+    batches: Batches,
+    dropped: &DroppedSpans,
+) -> Bounded<BatchSpanProcessor> {
+    let waiting = Waiting::default();
+    let exporter = Reporting::new(exporter, cause, waiting.clone(), dropped.clone());
     let config = BatchConfigBuilder::default()
         .with_scheduled_delay(batches.delay)
         .with_max_queue_size(batches.queue)
         .with_max_export_batch_size(batches.size)
         .build();
-    BatchSpanProcessor::builder(exporter)
+    let processor = BatchSpanProcessor::builder(exporter)
         .with_batch_config(config)
-        .build()
+        .build();
+    Bounded::new(processor, waiting, batches.queue, dropped)
 }
 
 fn exporter(otlp: &Otlp, cause: Cause) -> Result<SpanExporter, TelemetryError> {
@@ -195,15 +209,19 @@ impl<C: HttpClient + Clone + 'static> HttpClient for OnRuntime<C> {
 struct Reporting<E> {
     exporter: E,
     cause: Cause,
+    waiting: Waiting,
+    dropped: DroppedSpans,
     lost: AtomicU64,
     last: Mutex<Option<Instant>>,
 }
 
 impl<E> Reporting<E> {
-    fn new(exporter: E, cause: Cause) -> Self {
+    fn new(exporter: E, cause: Cause, waiting: Waiting, dropped: DroppedSpans) -> Self {
         Self {
             exporter,
             cause,
+            waiting,
+            dropped,
             lost: AtomicU64::new(0),
             last: Mutex::new(None),
         }
@@ -212,6 +230,7 @@ impl<E> Reporting<E> {
     fn report(&self, error: &OTelSdkError, spans: usize) {
         let spans = u64::try_from(spans).unwrap_or(u64::MAX);
         self.lost.fetch_add(spans, Ordering::Relaxed);
+        self.dropped.failed(spans);
         if is_due(&mut self.last.lock().unwrap_or_else(PoisonError::into_inner)) {
             let spans = self.lost.swap(0, Ordering::Relaxed);
             let mut cause = self.cause.lock().unwrap_or_else(PoisonError::into_inner);
@@ -228,6 +247,7 @@ impl<E> Reporting<E> {
 impl<E: Exporter> Exporter for Reporting<E> {
     async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
         let spans = batch.len();
+        self.waiting.leave(spans);
         let outcome = self.exporter.export(batch).await;
         if let Err(error) = &outcome {
             self.report(error, spans);

@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod dropped_spans;
 mod error;
 mod export;
 mod http_client;
@@ -34,6 +35,7 @@ use self::internal_logs::InternalLogs;
 #[cfg(feature = "settings")]
 pub use self::settings::SERVICE_NAME;
 pub use self::{
+    dropped_spans::DroppedSpans,
     error::{TelemetryError, chain},
     logs::emergency_line,
     metrics::{LATENCY_BUCKETS, new_registry, register},

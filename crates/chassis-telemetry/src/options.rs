@@ -5,6 +5,8 @@ use std::{io::IsTerminal, path::PathBuf, time::Duration};
 use http::{HeaderName, HeaderValue};
 use tracing_subscriber::filter::{LevelFilter, Targets};
 
+use crate::DroppedSpans;
+
 /// Which program this is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Build {
@@ -77,6 +79,8 @@ pub struct TelemetryOptions {
     pub propagators: Vec<Propagator>,
     /// How finished spans are gathered before they are sent.
     pub batches: Batches,
+    /// Counts the spans that are lost. Register it where the other metrics are.
+    pub dropped_spans: DroppedSpans,
     /// Attributes of this process (OpenTelemetry's resource). They win over those made here:
     /// `service.version`, `service.instance.id`, `vcs.ref.head.revision` and `process.pid`. `service.name`
     /// is always [`TelemetryOptions::service_name`].
@@ -104,6 +108,7 @@ impl TelemetryOptions {
                 queue: 2048,
                 size: 512,
             },
+            dropped_spans: DroppedSpans::default(),
             resource: Vec::new(),
         }
     }

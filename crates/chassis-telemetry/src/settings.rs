@@ -8,6 +8,7 @@ use http::Uri;
 use tracing_subscriber::filter::Targets;
 
 use super::{
+    DroppedSpans,
     options::{LogFormat, Sampler, TelemetryOptions},
     otel_env,
 };
@@ -61,6 +62,7 @@ impl Section for TelemetryOptions {
             untraced: untraced.into_iter().filter(|path| path != "-").collect(),
             propagators: otel_env::propagators(values)?,
             batches: otel_env::batches(values)?,
+            dropped_spans: DroppedSpans::default(),
         })
     }
 }
