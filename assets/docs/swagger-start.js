@@ -5,6 +5,5 @@ window.ui = SwaggerUIBundle({
   dom_id: "#swagger-ui",
   deepLinking: true,
   validatorUrl: null,
-  persistAuthorization: true,
   presets: [SwaggerUIBundle.presets.apis],
 });

@@ -319,7 +319,7 @@ const REFERENCE: &str = include_str!("../../docs/reference/logs.md");
 fn assert_documented(line: &Value) {
     let target = line["target"].as_str().unwrap();
     // Other crates speak in their own words.
-    let ours = ["warp_skeleton", "request", "panic"];
+    let ours = ["warp_skeleton", "chassis_", "request", "panic"];
     if !ours.iter().any(|own| target.starts_with(own)) {
         return;
     }

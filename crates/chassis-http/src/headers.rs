@@ -10,8 +10,9 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, header, request::Parts};
 use super::options::HttpOptions;
 
 /// The default for responses, which are data: nothing in them is run, framed or loaded from elsewhere.
-const CONTENT_POLICY: HeaderValue =
-    HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'");
+const CONTENT_POLICY: HeaderValue = HeaderValue::from_static(
+    "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+);
 
 /// Request headers that a script of another origin may send, besides those the Fetch standard always allows.
 const ALLOWED_HEADERS: HeaderValue = HeaderValue::from_static(

@@ -81,12 +81,18 @@ impl Password {
         if policy.is_common(password) {
             return Err(PasswordError::TooCommon);
         }
-        if password.eq_ignore_ascii_case(email.local_part())
-            || password.eq_ignore_ascii_case(email.as_str())
-        {
+        Self::check_against_address(text, email)?;
+        Ok(Self(text.clone()))
+    }
+
+    /// Refuses a password that is the address of its account, or the part before the `@`: whichever of both is new.
+    pub fn check_against_address(text: &SecretString, email: &Email) -> Result<(), PasswordError> {
+        let password = text.expose_secret();
+        let same = |part: &str| password.eq_ignore_ascii_case(part);
+        if same(email.local_part()) || same(email.as_str()) {
             return Err(PasswordError::OwnAddress);
         }
-        Ok(Self(text.clone()))
+        Ok(())
     }
 
     /// A password that was just verified: the policy of the day it was chosen applies.

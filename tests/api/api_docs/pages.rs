@@ -47,6 +47,8 @@ async fn the_page_to_try_the_api_reads_the_document_of_the_service() {
         "text/javascript; charset=utf-8"
     );
     assert!(script.text().contains("/openapi.json"));
+    // It would keep the password in the browser's storage.
+    assert!(!script.text().contains("persistAuthorization"));
 }
 
 #[tokio::test]

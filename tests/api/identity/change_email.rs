@@ -223,3 +223,15 @@ async fn of_many_who_want_an_address_at_once_one_gets_it() {
         answer.assert_problem(409, "email_taken");
     }
 }
+
+#[tokio::test]
+async fn ones_password_is_no_address_of_ones_own() {
+    let app = TestApp::start().await;
+    let (user, token) = app.signed_in(Role::Viewer).await;
+    let to_password = format!("{}@marked.example", user.password.to_uppercase());
+
+    let answer = change(&app, &token, &to(&to_password, &user)).await;
+
+    answer.assert_invalid(&["/email own_address"]);
+    assert_eq!(email_of(&app, &user).await, user.email);
+}

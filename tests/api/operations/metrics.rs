@@ -10,7 +10,10 @@ async fn anyone_may_read_the_metrics_as_prometheus_text() {
     let answer = app.get("/metrics").send().await;
 
     answer.assert_status(200);
-    assert_eq!(answer.header("content-type"), "text/plain; version=0.0.4");
+    assert_eq!(
+        answer.header("content-type"),
+        "text/plain; version=0.0.4; charset=utf-8"
+    );
     let text = answer.text();
     assert!(text.contains("# TYPE request_count counter"), "{text}");
     assert!(text.ends_with('\n'));

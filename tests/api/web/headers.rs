@@ -31,7 +31,7 @@ async fn every_reply_says_how_it_may_be_used() {
         assert_eq!(answer.header("cache-control"), "no-store");
         assert_eq!(
             answer.header("content-security-policy"),
-            "default-src 'none'; frame-ancestors 'none'"
+            "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
         );
         assert_eq!(answer.header("strict-transport-security"), "");
         assert_eq!(answer.header("access-control-allow-origin"), "");

@@ -31,3 +31,23 @@ fn every_file_and_test_that_the_page_on_security_names_exists() {
     }
     assert!(named > 40, "the tables were not read");
 }
+
+#[test]
+fn every_test_that_the_page_on_asvs_names_exists() {
+    let page = read("docs/reference/asvs.md");
+    let tests = sources(&["src", "crates", "tests"]);
+    let is_name = |name: &&str| {
+        let is_plain =
+            |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
+        name.matches('_').count() > 1 && name.bytes().all(is_plain)
+    };
+
+    let mut named = 0;
+    for row in page.lines().filter(|line| line.starts_with("| ")) {
+        for test in quoted(row).filter(is_name) {
+            assert!(tests.contains(&format!("fn {test}(")), "{test} is no test");
+            named += 1;
+        }
+    }
+    assert!(named > 150, "the tables were not read");
+}

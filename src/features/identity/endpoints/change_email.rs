@@ -12,7 +12,7 @@ use super::{
     schemas::{email_schema, password_schema},
 };
 use crate::features::identity::{
-    Auth, Caller, Email, Error, Locks, User,
+    Auth, Caller, Email, Error, Locks, Password, User,
     event::{Attempt, Change},
     guard::caller,
     problems::{EMAIL_TAKEN, WRONG_PASSWORD},
@@ -43,6 +43,9 @@ async fn handle(caller: Caller, request: ChangeEmail, auth: Auth) -> Result<Resp
     let Some(email) = errors.check("/email", Email::parse(&request.email)) else {
         return Err(errors.into());
     };
+    let apart = Password::check_against_address(&request.current_password, &email);
+    errors.check("/email", apart);
+    errors.finish()?;
     let (user, session) = (Some(caller.user_id()), caller.session_id());
     let changed = change_email(&auth, caller, email, request.current_password).await;
     let changed = auth.note_refusal(Attempt::EmailChange, user, session, changed)?;

@@ -6,12 +6,15 @@ use warp::reply::Response;
 
 use super::super::state::Operations;
 
+/// The text format of Prometheus (`prometheus::TEXT_FORMAT`), with the character set it is in.
+const TEXT_FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
+
 /// `GET /metrics`, on the public port or on `ADMIN_PORT`.
 #[must_use]
 pub fn metrics(operations: &Operations) -> Endpoint {
     get("/metrics", "Show the metrics", public())
         .probe()
-        .responds_text(prometheus::TEXT_FORMAT)
+        .responds_text(TEXT_FORMAT)
         .with(operations.clone())
         .handler(handle)
 }
@@ -19,7 +22,7 @@ pub fn metrics(operations: &Operations) -> Endpoint {
 async fn handle(operations: Operations) -> Result<Response, Problem> {
     let text = operations.metrics().map_err(Problem::internal)?;
     let mut response = Response::new(text.into());
-    let media_type = HeaderValue::from_static(prometheus::TEXT_FORMAT);
+    let media_type = HeaderValue::from_static(TEXT_FORMAT);
     response
         .headers_mut()
         .insert(header::CONTENT_TYPE, media_type);
