@@ -9,9 +9,15 @@ use super::{
     event::{Attempt, Change},
     policy::{self, Action, Target, may},
     tables,
-    transaction::{Locks, WriteTransaction},
+    transaction::{Locks, SingleStatement, WriteTransaction},
 };
 use crate::shared::{Page, PageRequest};
+
+/// The number of refresh tokens that may go with their account in one statement: some percent of the time it has.
+const TOKENS_TO_CASCADE: u32 = 10_000;
+
+/// The number of refresh tokens that each step removes where there are more.
+const TOKENS_AT_ONCE: u32 = 1_000;
 
 impl Auth {
     /// Adds an account that registers itself, with the lowest role.
@@ -176,7 +182,7 @@ impl Auth {
     pub async fn delete_user(&self, id: UserId) -> Result<(), Error> {
         let deleted = async {
             let transaction = self.begin_for_operator(None, Locks::Delete(id)).await?;
-            delete(transaction, policy::Actor::Operator, id).await
+            delete(self, transaction, policy::Actor::Operator, id).await
         };
         self.note_refusal(Attempt::UserDelete, Some(id), None, deleted.await)
     }
@@ -214,6 +220,42 @@ impl Auth {
         Ok(ended)
     }
 
+    /// Removes the tokens of an account that is about to be deleted and has more of them than go in one statement.
+    ///
+    /// They take several transactions, so the account is disabled in the one that found the deletion allowed, and then
+    /// nothing of it works any more. When something fails on the way that remains, and the deletion may be tried again.
+    /// Returns the transaction to delete the account with, which has locked what the first one had.
+    async fn delete_tokens(
+        &self,
+        mut transaction: WriteTransaction,
+        user: &User,
+    ) -> Result<WriteTransaction, Error> {
+        let (id, now) = (user.id, self.now());
+        let disabled = User {
+            is_active: false,
+            updated_at: now,
+            ..user.clone()
+        };
+        tables::users::update_role_and_state(&transaction, &disabled).await?;
+        tables::sessions::revoke_all(&transaction, id, None, now, Revocation::Disabled).await?;
+        let change = Change::UserChanged {
+            user: id,
+            role: (user.role, user.role),
+            is_active: (user.is_active, false),
+        };
+        transaction.emit(change).await?;
+        let continuation = transaction.continuation();
+        transaction.commit().await?;
+        loop {
+            let statement = SingleStatement::for_deletion(self.database()).await?;
+            let deleted = tables::refresh_tokens::delete_of_user(&statement, id, TOKENS_AT_ONCE);
+            if deleted.await? < u64::from(TOKENS_AT_ONCE) {
+                break;
+            }
+        }
+        self.begin_again(continuation, Locks::Delete(id)).await
+    }
+
     /// Logs and counts a failure.
     pub(super) fn note_refusal<T>(
         &self,
@@ -228,12 +270,16 @@ impl Auth {
 
 /// Deletes an account that the transaction has locked, and commits it.
 pub(super) async fn delete(
+    auth: &Auth,
     mut transaction: WriteTransaction,
     actor: policy::Actor,
     id: UserId,
 ) -> Result<(), Error> {
     let (user, target) = target(&transaction, id)?;
     may(actor, Action::Delete, target)?;
+    if tables::refresh_tokens::has_more(&transaction, id, TOKENS_TO_CASCADE).await? {
+        transaction = auth.delete_tokens(transaction, &user).await?;
+    }
     tables::users::delete(&transaction, id).await?;
     let change = Change::UserDeleted {
         user: id,

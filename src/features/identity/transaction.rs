@@ -6,7 +6,8 @@
 //! A handler gets the former through [`Caller::begin`](super::Caller::begin), which checks the caller
 //! under lock. Code without a caller says so by the name of the function that it begins with:
 //! [`Auth::begin_registration`], [`Auth::begin_sign_in`], [`Auth::begin_revocation`],
-//! [`Auth::begin_rehash`], [`Auth::begin_for_operator`], and the constructors of [`SingleStatement`].
+//! [`Auth::begin_rehash`], [`Auth::begin_for_operator`], [`Auth::begin_again`], and the constructors of
+//! [`SingleStatement`].
 //!
 //! # The order of locks
 //!
@@ -113,6 +114,14 @@ impl WriteTransaction {
         Ok(())
     }
 
+    /// Who it is for, to [begin again](Auth::begin_again) after it was committed.
+    pub(super) fn continuation(&self) -> Continuation {
+        Continuation {
+            actor: self.actor,
+            client: self.client.clone(),
+        }
+    }
+
     /// A user that is locked by this transaction, as it was when it was locked.
     pub(super) fn locked(&self, id: UserId) -> Option<&LockedUser> {
         self.locked.iter().find(|locked| locked.user.id == id)
@@ -142,6 +151,12 @@ impl WriteTransaction {
         };
         Ok(())
     }
+}
+
+/// Who a transaction was for that has been committed, and whose work goes on in another.
+pub(super) struct Continuation {
+    actor: Actor,
+    client: ClientInfo,
 }
 
 impl ReadExecutor for WriteTransaction {
@@ -212,6 +227,24 @@ impl Auth {
         Ok((Principal { user, credential }, transaction))
     }
 
+    /// Begins a transaction that goes on with what one before it decided under lock, and made to last.
+    ///
+    /// The caller is not checked again: it was allowed, and the work is half done.
+    pub(super) async fn begin_again(
+        &self,
+        continuation: Continuation,
+        locks: Locks,
+    ) -> Result<WriteTransaction, Error> {
+        let Continuation { actor, client } = continuation;
+        let caller = match actor {
+            Actor::User { id, .. } => Some(id),
+            Actor::Anonymous | Actor::Operator => None,
+        };
+        let mut transaction = self.begin(actor, client).await?;
+        transaction.lock_users(caller, locks).await?;
+        Ok(transaction)
+    }
+
     /// Begins the transaction that adds a new account, which has no caller yet.
     pub(super) async fn begin_registration(
         &self,
@@ -278,6 +311,11 @@ pub(super) struct SingleStatement(Connection);
 impl SingleStatement {
     /// For the rotation of a refresh token: the token is the proof, and the statement checks it.
     pub(super) async fn for_rotation(database: &Database) -> Result<Self, DatabaseError> {
+        Ok(Self(database.connection().await?))
+    }
+
+    /// For the tokens of an account that is being deleted and was disabled for it, under lock.
+    pub(super) async fn for_deletion(database: &Database) -> Result<Self, DatabaseError> {
         Ok(Self(database.connection().await?))
     }
 

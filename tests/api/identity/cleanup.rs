@@ -4,6 +4,7 @@ use time::Duration;
 use tokio_util::sync::CancellationToken;
 use warp_skeleton::features::identity;
 
+use super::insert_slow_tokens;
 use crate::support::{TestApp, TestUser};
 
 async fn clean_up(app: &TestApp) -> u64 {
@@ -80,6 +81,48 @@ async fn more_dead_sessions_than_one_statement_removes_all_go() {
     assert_eq!(deleted, 1400);
     assert_eq!(app.count("SELECT count(*) FROM sessions").await, 0);
     assert_eq!(app.count("SELECT count(*) FROM refresh_tokens").await, 0);
+}
+
+#[tokio::test]
+async fn more_tokens_than_one_statement_removes_in_its_time_go_in_steps() {
+    let app = TestApp::with(&[("DB_STATEMENT_TIMEOUT_MS", "400")]).await;
+    let user = app.user().create().await;
+    insert_dead(&app, &user, 20).await;
+    insert_slow_tokens(&app, &user, 1000).await;
+
+    let deleted = clean_up(&app).await;
+
+    assert_eq!(deleted, 40);
+    assert_eq!(app.count("SELECT count(*) FROM sessions").await, 0);
+    assert_eq!(app.count("SELECT count(*) FROM refresh_tokens").await, 0);
+}
+
+#[tokio::test]
+async fn a_session_that_cannot_be_removed_keeps_no_other_from_it() {
+    let app = TestApp::start().await;
+    let user = app.user().create().await;
+    insert_dead(&app, &user, 30).await;
+    // Of a fork whose table forgets to say what becomes of its rows; and the oldest, so that it comes first.
+    let referring = "
+CREATE TABLE kept (session_id uuid REFERENCES sessions (id));
+INSERT INTO kept
+SELECT id
+FROM sessions
+ORDER BY revoked_at NULLS FIRST, id
+OFFSET 29 LIMIT 2;
+UPDATE sessions
+SET expires_at = expires_at - interval '1 hour', revoked_at = revoked_at - interval '1 hour'
+WHERE id IN (SELECT session_id FROM kept)";
+    app.database().await.batch_execute(referring).await.unwrap();
+
+    for expected in [58, 0] {
+        assert_eq!(clean_up(&app).await, expected);
+        assert_eq!(app.count("SELECT count(*) FROM sessions").await, 2);
+    }
+
+    let forgotten = "TRUNCATE kept";
+    app.database().await.batch_execute(forgotten).await.unwrap();
+    assert_eq!(clean_up(&app).await, 2);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

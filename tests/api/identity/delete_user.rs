@@ -3,6 +3,7 @@
 use uuid::Uuid;
 use warp_skeleton::features::identity::{Role, UserId};
 
+use super::insert_slow_tokens;
 use crate::support::{Answer, TestApp};
 
 async fn try_delete(app: &TestApp, token: &str, id: UserId) -> Answer {
@@ -105,4 +106,20 @@ async fn it_takes_an_administrator() {
         .assert_problem(403, "insufficient_role");
 
     assert_eq!(app.count("SELECT count(*) FROM users").await, 1);
+}
+
+#[tokio::test]
+async fn a_user_with_more_tokens_than_one_statement_removes_in_its_time_goes_all_the_same() {
+    let app = TestApp::with(&[("DB_STATEMENT_TIMEOUT_MS", "400")]).await;
+    let (_, owner) = app.signed_in(Role::Owner).await;
+    let user = app.user().create().await;
+    for _ in 0..20 {
+        app.sign_in(&user).await;
+    }
+    insert_slow_tokens(&app, &user, 2000).await;
+
+    try_delete(&app, &owner, user.id).await.assert_status(204);
+
+    assert_eq!(app.count("SELECT count(*) FROM sessions").await, 1);
+    assert_eq!(app.count("SELECT count(*) FROM refresh_tokens").await, 1);
 }

@@ -21,7 +21,7 @@ mod sign_in;
 use serde_json::Value;
 use warp_skeleton::features::identity::UserId;
 
-use crate::support::{Answer, TestApp};
+use crate::support::{Answer, TestApp, TestUser};
 
 /// The answer to a change of role or state.
 async fn try_change(app: &TestApp, token: &str, id: UserId, body: &Value) -> Answer {
@@ -49,4 +49,26 @@ async fn pass(app: &TestApp, seconds: i64) {
     let seconds = seconds as f64;
     let database = app.database().await;
     database.execute(earlier, &[&seconds]).await.unwrap();
+}
+
+/// Gives each session of a user so many used tokens, each of which takes a while to remove.
+async fn insert_slow_tokens(app: &TestApp, user: &TestUser, count: i32) {
+    let sql = "
+INSERT INTO refresh_tokens (hash, session_id, created_at, used_at)
+SELECT sha256((id::text || number)::bytea), id, created_at, created_at
+FROM sessions, generate_series(1, $2) AS number
+WHERE user_id = $1";
+    let database = app.database().await;
+    let inserted = database.execute(sql, &[user.id.as_uuid(), &count]).await;
+    assert!(inserted.unwrap() > 0);
+    // As long as many more would take.
+    let slow = "
+CREATE FUNCTION dawdle() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM count(*) FROM generate_series(1, 500);
+    RETURN OLD;
+END
+$$;
+CREATE TRIGGER dawdle BEFORE DELETE ON refresh_tokens FOR EACH ROW EXECUTE FUNCTION dawdle()";
+    database.batch_execute(slow).await.unwrap();
 }

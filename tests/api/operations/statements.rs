@@ -210,6 +210,10 @@ async fn behind_a_session_that_is_refreshed_often_it_is_cleaned_up_by_index() {
             ["refresh_tokens_masked_idx", "refresh_tokens_used_at_idx"].as_slice(),
         ),
         ("refresh_tokens_erase_masks", &["refresh_tokens_masked_idx"]),
+        (
+            "refresh_tokens_delete_of_user",
+            &["refresh_tokens_used_at_idx"],
+        ),
     ] {
         let all = statements();
         let statement = all.iter().find(|found| found.name == name).unwrap();

@@ -23,12 +23,12 @@ pub(super) fn endpoint(auth: &Auth) -> Endpoint {
 }
 
 async fn handle(caller: Caller, id: UserId, auth: Auth) -> Result<Response, Problem> {
-    let deleted = delete_user(caller, id).await;
+    let deleted = delete_user(&auth, caller, id).await;
     auth.note_refusal(Attempt::UserDelete, Some(id), None, deleted)?;
     Ok(no_content())
 }
 
-async fn delete_user(caller: Caller, id: UserId) -> Result<(), Error> {
+async fn delete_user(auth: &Auth, caller: Caller, id: UserId) -> Result<(), Error> {
     let (principal, transaction) = caller.begin(Locks::Delete(id)).await?;
-    accounts::delete(transaction, policy::Actor::from(&principal), id).await
+    accounts::delete(auth, transaction, policy::Actor::from(&principal), id).await
 }

@@ -11,7 +11,10 @@ use tokio_postgres::{
 };
 use uuid::Uuid;
 
-use super::writer::Writer;
+use super::{
+    sessions::{Dead, DeadSessions},
+    writer::Writer,
+};
 use crate::features::identity::{
     MaskedToken, Presented, REPLAY_WINDOW, RefreshTokenHash, Session, SessionId, Successor, UserId,
 };
@@ -237,4 +240,130 @@ pub(in crate::features::identity) async fn erase_masks(
     limit: u32,
 ) -> Result<u64, DatabaseError> {
     db.execute(&ERASE_MASKS, &[&i64::from(limit)]).await
+}
+
+static DELETE_OF_EXPIRED: WriteQuery = WriteQuery::delete(
+    "refresh_tokens_delete_of_expired",
+    "
+DELETE FROM refresh_tokens
+WHERE hash = ANY(ARRAY(
+    SELECT t.hash
+    FROM (
+        SELECT id
+        FROM sessions
+        WHERE expires_at <= $1
+        ORDER BY expires_at, id
+        LIMIT $2
+        OFFSET $3
+        FOR UPDATE SKIP LOCKED
+    ) AS s
+    CROSS JOIN LATERAL (
+        SELECT hash
+        FROM refresh_tokens
+        WHERE session_id = s.id
+        ORDER BY used_at
+        LIMIT $4
+    ) AS t
+    LIMIT $4
+))",
+    &[Type::TIMESTAMPTZ, Type::INT8, Type::INT8, Type::INT8],
+);
+
+static DELETE_OF_REVOKED: WriteQuery = WriteQuery::delete(
+    "refresh_tokens_delete_of_revoked",
+    "
+DELETE FROM refresh_tokens
+WHERE hash = ANY(ARRAY(
+    SELECT t.hash
+    FROM (
+        SELECT id
+        FROM sessions
+        WHERE revoked_at <= $1
+        ORDER BY revoked_at, id
+        LIMIT $2
+        OFFSET $3
+        FOR UPDATE SKIP LOCKED
+    ) AS s
+    CROSS JOIN LATERAL (
+        SELECT hash
+        FROM refresh_tokens
+        WHERE session_id = s.id
+        ORDER BY used_at
+        LIMIT $4
+    ) AS t
+    LIMIT $4
+))",
+    &[Type::TIMESTAMPTZ, Type::INT8, Type::INT8, Type::INT8],
+);
+
+/// Removes up to `limit` tokens of these dead sessions. Returns how many.
+///
+/// In the order of the index: in any other, each call would read again what the calls before it have removed.
+pub(in crate::features::identity) async fn delete_of_dead(
+    db: &impl Writer,
+    dead: DeadSessions,
+    now: OffsetDateTime,
+    limit: u32,
+) -> Result<u64, DatabaseError> {
+    let query = match dead.kind {
+        Dead::Expired => &DELETE_OF_EXPIRED,
+        Dead::Revoked => &DELETE_OF_REVOKED,
+    };
+    let (count, skipped) = (i64::from(dead.count), i64::from(dead.skipped));
+    let parameters: [&(dyn ToSql + Sync); 4] = [&now, &count, &skipped, &i64::from(limit)];
+    db.execute(query, &parameters).await
+}
+
+static HAS_MORE: ReadQuery = ReadQuery::new(
+    "refresh_tokens_has_more",
+    "
+SELECT t.hash
+FROM sessions AS s
+JOIN refresh_tokens AS t ON t.session_id = s.id
+WHERE s.user_id = $1
+LIMIT 1
+OFFSET $2",
+    &[Type::UUID, Type::INT8],
+);
+
+/// Whether a user has more refresh tokens than this many.
+pub(in crate::features::identity) async fn has_more(
+    db: &impl ReadExecutor,
+    user: UserId,
+    limit: u32,
+) -> Result<bool, DatabaseError> {
+    let row = db
+        .optional(&HAS_MORE, &[user.as_uuid(), &i64::from(limit)])
+        .await?;
+    Ok(row.is_some())
+}
+
+static DELETE_OF_USER: WriteQuery = WriteQuery::delete(
+    "refresh_tokens_delete_of_user",
+    "
+DELETE FROM refresh_tokens
+WHERE hash = ANY(ARRAY(
+    SELECT t.hash
+    FROM sessions AS s
+    CROSS JOIN LATERAL (
+        SELECT hash
+        FROM refresh_tokens
+        WHERE session_id = s.id
+        ORDER BY used_at
+        LIMIT $2
+    ) AS t
+    WHERE s.user_id = $1
+    LIMIT $2
+))",
+    &[Type::UUID, Type::INT8],
+);
+
+/// Removes up to `limit` tokens of a user, in the order of the index as [`delete_of_dead`] does. Returns how many.
+pub(in crate::features::identity) async fn delete_of_user(
+    db: &impl Writer,
+    user: UserId,
+    limit: u32,
+) -> Result<u64, DatabaseError> {
+    db.execute(&DELETE_OF_USER, &[user.as_uuid(), &i64::from(limit)])
+        .await
 }

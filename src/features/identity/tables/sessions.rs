@@ -283,45 +283,64 @@ pub(in crate::features::identity) async fn touch(
 static DELETE_EXPIRED: WriteQuery = WriteQuery::delete(
     "sessions_delete_expired",
     "
-DELETE FROM sessions
+DELETE FROM sessions AS s
 WHERE id = ANY(ARRAY(
     SELECT id
     FROM sessions
     WHERE expires_at <= $1
-    ORDER BY expires_at
+    ORDER BY expires_at, id
     LIMIT $2
+    OFFSET $3
     FOR UPDATE SKIP LOCKED
-))",
-    &[Type::TIMESTAMPTZ, Type::INT8],
+)) AND NOT EXISTS (SELECT FROM refresh_tokens WHERE session_id = s.id)",
+    &[Type::TIMESTAMPTZ, Type::INT8, Type::INT8],
 );
 
 static DELETE_REVOKED: WriteQuery = WriteQuery::delete(
     "sessions_delete_revoked",
     "
-DELETE FROM sessions
+DELETE FROM sessions AS s
 WHERE id = ANY(ARRAY(
     SELECT id
     FROM sessions
     WHERE revoked_at <= $1
-    ORDER BY revoked_at
+    ORDER BY revoked_at, id
     LIMIT $2
+    OFFSET $3
     FOR UPDATE SKIP LOCKED
-))",
-    &[Type::TIMESTAMPTZ, Type::INT8],
+)) AND NOT EXISTS (SELECT FROM refresh_tokens WHERE session_id = s.id)",
+    &[Type::TIMESTAMPTZ, Type::INT8, Type::INT8],
 );
 
-/// Removes up to `limit` expired and as many revoked sessions with their tokens.
+/// One of the two ways in which a session is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::features::identity) enum Dead {
+    Expired,
+    Revoked,
+}
+
+/// Dead sessions in the order in which they ended: so many, behind those that are skipped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::features::identity) struct DeadSessions {
+    pub(in crate::features::identity) kind: Dead,
+    pub(in crate::features::identity) count: u32,
+    pub(in crate::features::identity) skipped: u32,
+}
+
+/// Removes those of these dead sessions that have no refresh tokens any more. Returns how many.
 ///
-/// Rows that another replica is at are left to it. The ids are handed over as
-/// an array because of a join PostgreSQL might think that it is cheaper to
+/// With tokens the number of sessions would not bound the number of rows. Rows that another replica is at are left to it.
+/// The ids are handed over as an array because of a join PostgreSQL might think that it is cheaper to
 /// read all sessions.
 pub(in crate::features::identity) async fn delete_dead(
     db: &impl Writer,
+    dead: DeadSessions,
     now: OffsetDateTime,
-    limit: u32,
 ) -> Result<u64, DatabaseError> {
-    let limit = i64::from(limit);
-    let expired = db.execute(&DELETE_EXPIRED, &[&now, &limit]).await?;
-    let revoked = db.execute(&DELETE_REVOKED, &[&now, &limit]).await?;
-    Ok(expired + revoked)
+    let query = match dead.kind {
+        Dead::Expired => &DELETE_EXPIRED,
+        Dead::Revoked => &DELETE_REVOKED,
+    };
+    let (count, skipped) = (i64::from(dead.count), i64::from(dead.skipped));
+    db.execute(query, &[&now, &count, &skipped]).await
 }
