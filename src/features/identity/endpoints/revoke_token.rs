@@ -41,8 +41,10 @@ use crate::features::{
 )]
 struct RevokeToken {
     /// A refresh token, used or not, or an access token, expired or not.
+    #[schema(min_length = 1)]
     token: String,
     /// `access_token` or `refresh_token`. It is not needed: each kind is recognised.
+    #[schema(value_type = String, required = false)]
     token_type_hint: Option<String>,
 }
 

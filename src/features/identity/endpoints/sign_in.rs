@@ -48,16 +48,21 @@ struct SignIn {
     dead_code,
     reason = "it describes the form; the handler reads it pair by pair, as the RFC asks"
 )]
-struct TokenForm {
-    /// `password` or `refresh_token`.
-    grant_type: String,
-    /// The e-mail address, for `password`.
-    username: Option<String>,
-    /// For `password`.
-    #[schema(format = Password)]
-    password: Option<String>,
-    /// For `refresh_token`.
-    refresh_token: Option<String>,
+#[serde(tag = "grant_type", rename_all = "snake_case")]
+enum TokenForm {
+    /// Section 4.3.2.
+    Password {
+        /// The e-mail address.
+        #[schema(min_length = 1)]
+        username: String,
+        #[schema(format = Password, min_length = 1)]
+        password: String,
+    },
+    /// Section 6.
+    RefreshToken {
+        #[schema(min_length = 1)]
+        refresh_token: String,
+    },
 }
 
 pub(super) fn endpoint(auth: &Auth) -> Endpoint {

@@ -213,6 +213,8 @@ fn bodies_of(operation: &Operation, document: &Value) -> Vec<Option<(String, Str
 /// An example of an object: each field from the table above, the schema's example, or its type.
 fn example_of(schema: &Value, document: &Value) -> Map<String, Value> {
     let schema = resolved(schema, document);
+    // The first of several ways.
+    let schema = schema["oneOf"].get(0).unwrap_or(schema);
     let properties = schema["properties"].as_object();
     let fields = properties.into_iter().flatten().map(|(name, property)| {
         let property = resolved(property, document);
@@ -258,9 +260,9 @@ fn json_of(fields: &Map<String, Value>) -> String {
     format!("{{{}}}", fields.collect::<Vec<_>>().join(", "))
 }
 
-/// A form. It signs in by password, so the other way's field is left out.
 fn form_of(fields: &Map<String, Value>) -> String {
-    let fields = fields.iter().filter(|(name, _)| *name != "refresh_token");
-    let fields = fields.filter_map(|(name, value)| Some(format!("{name}={}", value.as_str()?)));
+    let fields = fields
+        .iter()
+        .filter_map(|(name, value)| Some(format!("{name}={}", value.as_str()?)));
     fields.collect::<Vec<_>>().join("&")
 }
