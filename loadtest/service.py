@@ -169,7 +169,7 @@ def is_ready(port):
         return False
 
 
-async def ask(port, method, path, body=None, token=None):
+async def ask(port, method, path, body=None, token=None, forwarded=None):
     """One request on a connection of its own: status, headers, body and seconds."""
     started = time.perf_counter()
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -179,6 +179,8 @@ async def ask(port, method, path, body=None, token=None):
         head += "Content-Type: application/json\r\n"
     if token:
         head += f"Authorization: Bearer {token}\r\n"
+    if forwarded:
+        head += f"X-Forwarded-For: {forwarded}\r\n"
     writer.write(head.encode() + b"\r\n" + content)
     answer = await reader.read(-1)
     elapsed = time.perf_counter() - started
