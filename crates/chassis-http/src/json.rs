@@ -229,8 +229,14 @@ mod tests {
         for (text, expected) in [
             ("application/json", Some(MediaType::Json)),
             ("Application/JSON; charset=UTF-8", Some(MediaType::Json)),
-            ("application/json; charset=latin1", None),
+            // No parameter has an effect (RFC 8259, section 11).
+            ("application/json; charset=latin1", Some(MediaType::Json)),
             ("application/x-www-form-urlencoded", Some(MediaType::Form)),
+            (
+                "application/x-www-form-urlencoded; charset=utf8",
+                Some(MediaType::Form),
+            ),
+            ("application/x-www-form-urlencoded; charset=latin1", None),
             ("text/plain", None),
         ] {
             let mut headers = HeaderMap::new();
