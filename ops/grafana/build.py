@@ -87,6 +87,13 @@ DASHBOARDS = {
             ],
             [
                 (
+                    "Connections refused, cut or lost",
+                    "cps",
+                    [(rate("connection_errors_total", "reason"), "{{reason}}")],
+                ),
+            ],
+            [
+                (
                     "What is running",
                     "short",
                     [(f"count by (version, revision) (build_info{{{WHERE}}})", "{{version}} {{revision}}")],
