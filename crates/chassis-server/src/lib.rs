@@ -50,7 +50,7 @@
 //!
 //! - 400: a malformed request line or header, an invalid `Content-Length` or several, an unknown transfer coding,
 //!   another version of HTTP;
-//! - 414: a request target beyond 65,534 bytes, 431: a head beyond [`max_head_bytes`] or [`max_headers`];
+//! - 431: a head beyond [`max_head_bytes`] or [`max_headers`]; 414 when a request target beyond 65,534 bytes is met first;
 //! - HTTP/2: 431 for such a list of headers, and a reset stream or GOAWAY for whatever breaks the protocol.
 //!
 //! # Logs and metrics
