@@ -215,3 +215,26 @@ impl AsyncWrite for Stream {
         }
     }
 }
+
+#[cfg(all(test, any(target_os = "android", target_os = "linux")))]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn accepted_connections_inherit_the_bound_of_what_waits_unsent() {
+        let (host, port) = ("127.0.0.1".to_owned(), 0);
+        let listener = Listener::bind(&ListenAddress::Tcp { host, port }).await;
+        let listener = listener.unwrap();
+        listener.bound_send_queue();
+        let address = listener.address().unwrap();
+
+        let (accepted, client) = tokio::join!(listener.accept(), TcpStream::connect(address));
+
+        let (Stream::Tcp(accepted), _) = accepted.unwrap() else {
+            panic!("not TCP");
+        };
+        let bound = socket2::SockRef::from(&accepted).tcp_notsent_lowat();
+        assert_eq!(bound.unwrap(), UNSENT_BYTES);
+        drop(client);
+    }
+}
