@@ -8,7 +8,7 @@
 -- column, refresh_tokens_parent_hash_idx, and the condition on it in refresh_tokens_live_key.
 --
 -- Locks: the index on used_at is built while refresh_tokens takes no writes, so sign-ins and refreshes
--- wait. That took 1 s for a million tokens on two shared cores. Where tokens are many more, build it
+-- wait. That took 2.3 s for a million tokens on two cores that had other work. Where there are more, build it
 -- before, by hand: CREATE INDEX CONCURRENTLY refresh_tokens_used_at_idx ON refresh_tokens (session_id, used_at).
 
 ALTER TABLE refresh_tokens

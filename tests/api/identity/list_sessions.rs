@@ -4,7 +4,6 @@ use std::time::Instant;
 
 use serde_json::{Value, json};
 use time::{Duration, OffsetDateTime, format_description::well_known::Rfc3339};
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use warp_skeleton::features::identity::Role;
 
 use crate::support::{Answer, TestApp, TestUser, Tokens};
@@ -208,8 +207,7 @@ async fn last_used_at(app: &TestApp, user: &TestUser) -> OffsetDateTime {
 #[tokio::test]
 async fn a_session_in_use_is_noted_beside_the_requests() {
     let mut app = TestApp::start().await;
-    let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
-    app.start_tasks(&tasks, &stop);
+    let tasks = app.start_tasks();
     let (user, token) = app.signed_in(Role::Viewer).await;
     let opened = last_used_at(&app, &user).await;
 
@@ -224,25 +222,20 @@ async fn a_session_in_use_is_noted_beside_the_requests() {
     assert!(last_used_at(&app, &user).await - opened >= Duration::seconds(61));
     let sessions = list(&app, &token).await;
     assert!(time_of(&sessions[0], "last_used_at") - opened >= Duration::seconds(61));
-    stop.cancel();
-    tasks.close();
-    tasks.wait().await;
+    tasks.stop().await;
 }
 
 #[tokio::test]
 async fn a_session_in_use_is_noted_at_most_once_a_minute() {
     let mut app = TestApp::start().await;
-    let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
-    app.start_tasks(&tasks, &stop);
+    let tasks = app.start_tasks();
     let (user, token) = app.signed_in(Role::Viewer).await;
     let opened = last_used_at(&app, &user).await;
 
     app.advance(Duration::seconds(50));
     app.me(&token).await.assert_status(200);
     // What was seen is written before the tasks end.
-    stop.cancel();
-    tasks.close();
-    tasks.wait().await;
+    tasks.stop().await;
 
     assert_eq!(last_used_at(&app, &user).await, opened);
 }
@@ -250,16 +243,13 @@ async fn a_session_in_use_is_noted_at_most_once_a_minute() {
 #[tokio::test]
 async fn what_was_seen_last_is_written_before_the_tasks_end() {
     let mut app = TestApp::start().await;
-    let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
-    app.start_tasks(&tasks, &stop);
+    let tasks = app.start_tasks();
     let (user, token) = app.signed_in(Role::Viewer).await;
     let opened = last_used_at(&app, &user).await;
 
     app.advance(Duration::seconds(61));
     app.me(&token).await.assert_status(200);
-    stop.cancel();
-    tasks.close();
-    tasks.wait().await;
+    tasks.stop().await;
 
     assert!(last_used_at(&app, &user).await - opened >= Duration::seconds(61));
 }
@@ -267,8 +257,7 @@ async fn what_was_seen_last_is_written_before_the_tasks_end() {
 #[tokio::test]
 async fn a_session_that_is_locked_is_not_waited_for() {
     let mut app = TestApp::start().await;
-    let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
-    app.start_tasks(&tasks, &stop);
+    let tasks = app.start_tasks();
     let (free, frees) = app.signed_in(Role::Viewer).await;
     let (held, helds) = app.signed_in(Role::Viewer).await;
     let opened = (
@@ -288,9 +277,7 @@ async fn a_session_that_is_locked_is_not_waited_for() {
         app.me(token).await.assert_status(200);
     }
     // What was seen is written before the tasks end.
-    stop.cancel();
-    tasks.close();
-    tasks.wait().await;
+    tasks.stop().await;
 
     assert!(last_used_at(&app, &free).await > opened.0);
     assert_eq!(last_used_at(&app, &held).await, opened.1);

@@ -167,11 +167,14 @@ impl TestApp {
     }
 
     /// Starts what runs beside the requests of this very service, which stays usable.
-    pub fn start_tasks(&mut self, tasks: &TaskTracker, stop: &CancellationToken) {
+    pub fn start_tasks(&mut self) -> RunningTasks {
         let settings = Settings::read(&settings::values(self.pairs.clone()).unwrap()).unwrap();
         let twin = App::build(&settings, self.clock.clone()).unwrap();
+        let tasks = RunningTasks::default();
         // Starting takes the whole. The site goes on with its share of what was taken.
-        std::mem::replace(&mut self.app, twin).start_tasks(tasks, stop);
+        let whole = std::mem::replace(&mut self.app, twin);
+        whole.start_tasks(&tasks.tracker, &tasks.stop);
+        tasks
     }
 
     pub fn get(&self, path: &str) -> Call<'_> {
@@ -226,6 +229,22 @@ impl Drop for TestApp {
         if !std::thread::panicking() {
             leaks::assert_none();
         }
+    }
+}
+
+/// What runs beside the requests, until it is stopped.
+#[derive(Default)]
+pub struct RunningTasks {
+    tracker: TaskTracker,
+    stop: CancellationToken,
+}
+
+impl RunningTasks {
+    /// Stops it, and waits for its end.
+    pub async fn stop(self) {
+        self.stop.cancel();
+        self.tracker.close();
+        self.tracker.wait().await;
     }
 }
 
