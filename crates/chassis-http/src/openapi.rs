@@ -59,9 +59,11 @@ pub struct Tag<'a> {
 ///
 /// # Panics
 ///
-/// When two types with different schemas have the same name: one would replace the other in the document.
+/// When two types with different schemas, two operations or two tags have the same name: one would replace the other in
+/// the document, or in what is generated from it.
 #[must_use]
 pub fn document(info: &ApiInfo<'_>, tags: &[Tag<'_>]) -> OpenApi {
+    assert_distinct(tags);
     let mut paths = Paths::new();
     for tag in tags {
         for operation in &tag.operations {
@@ -84,6 +86,28 @@ pub fn document(info: &ApiInfo<'_>, tags: &[Tag<'_>]) -> OpenApi {
         .components(Some(components(info, tags)))
         .tags(Some(tag_docs.collect::<Vec<_>>()))
         .build()
+}
+
+/// Generators of clients make a method of each operation's id, and a class of each tag.
+fn assert_distinct(tags: &[Tag<'_>]) {
+    let mut names = BTreeSet::new();
+    let mut operations = BTreeMap::new();
+    for tag in tags {
+        assert!(
+            names.insert(tag.name),
+            "two tags are called {}: give one another name",
+            tag.name
+        );
+        for operation in &tag.operations {
+            let id = operation_id(operation);
+            if let Some(other) = operations.insert(id.clone(), operation.template) {
+                panic!(
+                    "the operations of {other} and {} are both called {id}: give one another path",
+                    operation.template
+                );
+            }
+        }
+    }
 }
 
 fn info_object(info: &ApiInfo<'_>) -> Info {
@@ -154,7 +178,7 @@ fn describe(info: &ApiInfo<'_>, tag: &str, operation: &Operation) -> OperationDo
     doc.build()
 }
 
-/// `get_users_id`, for example: unique, because method and template are.
+/// `get_users_id`, for example. Paths that differ in punctuation alone would share one.
 fn operation_id(operation: &Operation) -> String {
     let words = operation
         .template
@@ -301,6 +325,25 @@ mod tests {
 
         let paths: Vec<_> = path_items(&document).map(|(path, _)| path).collect();
         assert_eq!(paths, ["/z", "/a", "/m"]);
+    }
+
+    #[test]
+    #[should_panic(
+        expected = "the operations of /order-lines and /order/lines are both called get_order_lines"
+    )]
+    fn two_operations_of_one_name_are_a_mistake() {
+        document_of(&["/order-lines", "/order/lines"].map(endpoint));
+    }
+
+    #[test]
+    #[should_panic(expected = "two tags are called test")]
+    fn two_tags_of_one_name_are_a_mistake() {
+        let tag = || Tag {
+            name: "test",
+            description: "Test",
+            operations: Vec::new(),
+        };
+        assert_distinct(&[tag(), tag()]);
     }
 
     #[test]
