@@ -79,7 +79,7 @@ def processor_time(pid):
     """Seconds of processor time that a process has used so far; none when it is gone."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):
         return 0
     return (int(fields[11]) + int(fields[12])) / TICKS
 
