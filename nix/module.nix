@@ -76,6 +76,7 @@ let
 
   database = lib.optionals cfg.database.createLocally [ "postgresql.target" ];
   roles = lib.optionals cfg.database.createLocally [ "${name}-roles.service" ];
+  online = lib.optionals (!cfg.database.createLocally) [ "network-online.target" ];
 in
 {
   options.services.warp-skeleton = {
@@ -175,6 +176,14 @@ in
         assertion = cfg.secrets ? JWT_SECRET_KEY;
         message = "services.warp-skeleton.secrets.JWT_SECRET_KEY has to name a file (openssl rand -hex 32 makes its content)";
       }
+      {
+        assertion = cfg.replicas == 1 || !(cfg.settings ? ADMIN_PORT);
+        message = "services.warp-skeleton.settings.ADMIN_PORT is one port, and each of the replicas would want it";
+      }
+      {
+        assertion = !(cfg.settings ? LISTEN_SOCKET);
+        message = "services.warp-skeleton.settings.LISTEN_SOCKET: the replicas listen on ports, and may write no file";
+      }
     ];
 
     services.warp-skeleton.settings = lib.mkMerge [
@@ -218,9 +227,10 @@ in
       };
       "${name}-migrate" = {
         description = "Schema of ${name}";
-        after = [ "network.target" ] ++ database ++ roles;
+        after = [ "network.target" ] ++ online ++ database ++ roles;
         # Wanted, not required: a restart of PostgreSQL would otherwise take everything with it.
-        wants = database ++ roles;
+        wants = online ++ database ++ roles;
+        startLimitIntervalSec = 0;
         environment =
           environment
           // lib.optionalAttrs cfg.database.createLocally {
@@ -238,6 +248,9 @@ in
             Type = "oneshot";
             RemainAfterExit = true;
             ExecStart = "${lib.getExe cfg.package} migrate up";
+            # After a power cut the database may be the last to come back.
+            Restart = "on-failure";
+            RestartSec = 30;
           };
       };
     }
@@ -248,7 +261,11 @@ in
           description = "${name}, replica ${toString number}";
           wantedBy = [ "multi-user.target" ];
           after = [ "${name}-migrate.service" ];
-          requires = [ "${name}-migrate.service" ];
+          # Wanted, not required: what is required takes this unit with it when it is restarted or
+          # fails. Without the schema that it knows, the program does not serve, and ends.
+          wants = [ "${name}-migrate.service" ];
+          # A database that is out for an hour is no reason to give up on it.
+          startLimitIntervalSec = 0;
           environment = environment // {
             PORT = toString (portOf number);
           };
