@@ -1,5 +1,5 @@
 //! The service behind a real PgBouncer in transaction mode: the one on `PATH`, with prepared statements from 1.21 on.
-//! Held against 1.18.0, 1.24.1 and 1.26.1.
+//! Held against 1.18.0 and 1.26.1.
 
 use std::{
     fs,

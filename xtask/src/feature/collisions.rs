@@ -550,7 +550,7 @@ mod tests {
 
     #[test]
     fn names_of_crates_and_modules_that_hide_nothing_are_taken() {
-        // Each of these compiled, and was served; tests/scripts/feature compiles some of them each time.
+        // Each of these compiled; tests/scripts/feature compiles some of them each time.
         for plural in [
             "bools",
             "chars",
