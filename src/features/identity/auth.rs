@@ -6,11 +6,8 @@ use chassis_postgres::Database;
 use time::OffsetDateTime;
 
 use super::{
-    AuthSettings, PasswordPolicy,
-    access_token::AccessTokens,
-    activity::Activity,
-    event::{AuthEvents, Subscribers},
-    hasher::Hasher,
+    AuthSettings, PasswordPolicy, access_token::AccessTokens, activity::Activity,
+    auth_events::AuthEvents, event::Subscribers, hasher::Hasher,
 };
 use crate::{features::limits::Limits, shared::clock::Clock};
 

@@ -14,6 +14,7 @@ mod access_token;
 mod accounts;
 mod activity;
 mod auth;
+mod auth_events;
 mod authentication;
 mod cleanup;
 mod client_info;
@@ -45,6 +46,7 @@ pub use self::{
     access_token::{AccessClaims, AccessToken, AccessTokens, InvalidToken},
     activity::{Activity, ActivityWriter, channel as activity_channel},
     auth::{Auth, Parts, SessionLifetimes},
+    auth_events::AuthEvents,
     authentication::VerifiedUser,
     cleanup::{CLEANUP_INTERVAL, clean_up},
     client_info::ClientInfo,
@@ -52,7 +54,7 @@ pub use self::{
     email_cursor::{EmailCursor, UnknownEmailCursor},
     endpoints::{UserView, endpoints, role_schema},
     error::Error,
-    event::{AuthEvents, Change, Event, Subscribers},
+    event::{Change, Event, Subscribers},
     guard::{caller, caller_with, require, signed_in},
     hasher::{HashError, HashMetrics, Hasher},
     mask_sweep::{MASK_SWEEP_INTERVAL, sweep_masks},
