@@ -58,6 +58,7 @@ pub struct App {
     /// Whether `/metrics` has a port of its own.
     pub separate_metrics: bool,
     activity: ActivityWriter,
+    lifetimes: SessionLifetimes,
     /// All metrics.
     pub registry: Registry,
 }
@@ -81,6 +82,7 @@ impl App {
         );
         let (seen, activity) = identity::activity_channel();
         let events = AuthEvents::new(&registry);
+        let lifetimes = SessionLifetimes::from(&settings.auth);
         let auth = Auth::new(identity::Parts {
             database: database.clone(),
             hasher: Hasher::new(&settings.passwords, HashMetrics::new(&registry)),
@@ -91,7 +93,7 @@ impl App {
             events: events.clone(),
             subscribers: subscribers(events),
             clock: clock.clone(),
-            lifetimes: SessionLifetimes::from(&settings.auth),
+            lifetimes,
         });
         let lifecycle = Lifecycle::default();
         let operations = Operations::new(
@@ -116,6 +118,7 @@ impl App {
             lifecycle,
             clock,
             activity,
+            lifetimes,
             registry,
         })
     }
@@ -158,13 +161,15 @@ impl App {
             let (database, clock) = handles.clone();
             async move { identity::clean_up(&database, &clock, &stop).await }
         });
-        let handles = (database.clone(), clock.clone());
+        let (handles, lifetimes) = ((database.clone(), clock.clone()), self.lifetimes);
         tasks.every(
             identity::NETWORK_SWEEP_INTERVAL,
             "auth_network_sweep",
             move |stop| {
                 let (database, clock) = handles.clone();
-                async move { identity::forget_unused_networks(&database, &clock, &stop).await }
+                async move {
+                    identity::forget_unused_networks(&database, &lifetimes, &clock, &stop).await
+                }
             },
         );
         let handle = database.clone();

@@ -195,9 +195,9 @@ impl Auth {
     pub async fn set_password(&self, id: UserId, new: Password) -> Result<(), Error> {
         let hash = self.hasher().hash(new).await?;
         let mut transaction = self.begin_for_operator(Some(id), Locks::Account).await?;
-        let old = transaction.locked(id).ok_or(Error::NotFound)?.hash.clone();
+        transaction.locked(id).ok_or(Error::NotFound)?;
         let (now, reason) = (self.now(), Revocation::Operator);
-        tables::users::update_hash(&transaction, id, &old, &hash, now).await?;
+        tables::users::update_hash(&transaction, id, &hash, now).await?;
         tables::auth_networks::forget_all(&transaction, id).await?;
         tables::sessions::revoke_all(&transaction, id, None, now, reason).await?;
         let change = Change::PasswordChanged {
@@ -224,12 +224,13 @@ impl Auth {
     ///
     /// They take several transactions, so the account is disabled in the one that found the deletion allowed, and then
     /// nothing of it works any more. When something fails on the way that remains, and the deletion may be tried again.
-    /// Returns the transaction to delete the account with, which has locked what the first one had.
+    /// Returns the transaction to delete the account with, which has locked what the first one had, and on whose behalf:
+    /// whether that is still allowed is to be decided again.
     async fn delete_tokens(
         &self,
         mut transaction: WriteTransaction,
         user: &User,
-    ) -> Result<WriteTransaction, Error> {
+    ) -> Result<(policy::Actor, WriteTransaction), Error> {
         let (id, now) = (user.id, self.now());
         let disabled = User {
             is_active: false,
@@ -253,7 +254,7 @@ impl Auth {
                 break;
             }
         }
-        self.begin_again(continuation, Locks::Delete(id)).await
+        self.begin_again(continuation, id).await
     }
 
     /// Logs and counts a failure.
@@ -272,14 +273,17 @@ impl Auth {
 pub(super) async fn delete(
     auth: &Auth,
     mut transaction: WriteTransaction,
-    actor: policy::Actor,
+    mut actor: policy::Actor,
     id: UserId,
 ) -> Result<(), Error> {
-    let (user, target) = target(&transaction, id)?;
-    may(actor, Action::Delete, target)?;
-    if tables::refresh_tokens::has_more(&transaction, id, TOKENS_TO_CASCADE).await? {
-        transaction = auth.delete_tokens(transaction, &user).await?;
-    }
+    let user = loop {
+        let (user, target) = target(&transaction, id)?;
+        may(actor, Action::Delete, target)?;
+        if !tables::refresh_tokens::has_more(&transaction, id, TOKENS_TO_CASCADE).await? {
+            break user;
+        }
+        (actor, transaction) = auth.delete_tokens(transaction, &user).await?;
+    };
     tables::users::delete(&transaction, id).await?;
     let change = Change::UserDeleted {
         user: id,

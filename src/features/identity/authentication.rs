@@ -1,6 +1,7 @@
 //! Authentication: by access token on each request, by password at sign-in and before sensitive changes.
 
 use secrecy::SecretString;
+use time::OffsetDateTime;
 
 use super::{
     Auth, Caller, ClientInfo, Credential, Email, Error, HashError, Password, PasswordHash,
@@ -14,14 +15,17 @@ const SEEN_EVERY: time::Duration = time::Duration::minutes(1);
 
 /// An account whose password was just verified, with the hash that it was verified against.
 ///
-/// The transaction that acts on it compares the hash with the one under lock: in between the password may
-/// have been changed.
+/// The transaction that acts on it looks under lock whether it is still that password: in between it may have been
+/// changed. Another hash alone says nothing, because a sign-in that runs beside may have hashed the same password again
+/// at another cost; then the time tells at which the user chose it.
 #[derive(Debug, Clone)]
 pub struct VerifiedUser {
     /// The account.
     pub user: User,
     /// The hash at that moment.
     pub hash: PasswordHash,
+    /// When the user had chosen the password.
+    pub changed_at: OffsetDateTime,
 }
 
 /// The account that a client wants to sign in to, before its password is verified.
@@ -70,12 +74,27 @@ impl VerifiedUser {
     /// # Errors
     ///
     /// [`Error::WrongPassword`] when it was changed in between.
-    pub(super) fn check_under_lock(&self, transaction: &WriteTransaction) -> Result<(), Error> {
-        let locked = transaction.locked(self.user.id);
-        if locked.is_some_and(|locked| locked.hash == self.hash) {
+    pub(super) async fn check_under_lock(
+        &self,
+        transaction: &WriteTransaction,
+    ) -> Result<(), Error> {
+        if self.is_current(transaction).await? {
             return Ok(());
         }
         Err(Error::WrongPassword)
+    }
+
+    /// Whether the password is still the verified one, in a transaction that has locked the account.
+    pub(super) async fn is_current(&self, transaction: &WriteTransaction) -> Result<bool, Error> {
+        let id = self.user.id;
+        let Some(locked) = transaction.locked(id) else {
+            return Ok(false);
+        };
+        if locked.hash == self.hash {
+            return Ok(true);
+        }
+        let changed_at = tables::users::password_changed_at(transaction, id).await?;
+        Ok(changed_at == Some(self.changed_at))
     }
 }
 
@@ -116,7 +135,7 @@ impl Auth {
     ) -> Result<Claimed, Error> {
         let network = client.network();
         let octets = network.map(networks::octets);
-        let since = networks::forgotten_since(self.now());
+        let since = networks::forgotten_since(self.now(), self.lifetimes());
         let reads = self.database().read_pool();
         let found =
             tables::auth_networks::find_by_email(reads, email, octets.as_deref(), since).await?;
@@ -124,7 +143,11 @@ impl Auth {
             (Some((user, _, true)), Some(network)) => limit_keys::familiar(user.id, network),
             _ => limit_keys::account(email),
         };
-        let account = found.map(|(user, hash, _)| VerifiedUser { user, hash });
+        let account = found.map(|(user, password, _)| VerifiedUser {
+            user,
+            hash: password.hash,
+            changed_at: password.changed_at,
+        });
         Ok(Claimed { account, limit_key })
     }
 
@@ -184,7 +207,7 @@ impl Auth {
         let replaced =
             tables::users::update_hash_of_same_password(&transaction, id, old, &hash, now).await?;
         transaction.commit().await?;
-        // When another sign-in was faster, this one's hash is gone, and the lock will show it.
+        // When another sign-in was faster, this one's hash is gone, but the password is the same.
         if replaced {
             return Ok(VerifiedUser { hash, ..verified });
         }
@@ -203,8 +226,9 @@ impl Auth {
         let (id, limits) = (caller.user_id(), self.limits());
         limits.take_source(caller.client().ip).await?;
         limits.take(limit_keys::user(id)).await?;
-        let found = tables::users::find(self.database().read_pool(), id).await?;
-        let (user, hash) = found.ok_or(Error::InvalidAccessToken)?;
+        let found = tables::users::find_with_password(self.database().read_pool(), id).await?;
+        let (user, current) = found.ok_or(Error::InvalidAccessToken)?;
+        let hash = current.hash;
         let matched = self.hasher().verify(password, Some(hash.clone())).await?;
         if matched == PasswordMatch::Wrong {
             // Whether a token was left is for the next sign-in to find out.
@@ -212,14 +236,18 @@ impl Auth {
             let _ = limits.take(key).await;
             return Err(Error::WrongPassword);
         }
-        Ok(VerifiedUser { user, hash })
+        Ok(VerifiedUser {
+            user,
+            hash,
+            changed_at: current.changed_at,
+        })
     }
 
     /// The bucket that a sign-in of this user from where it is would count in.
     async fn sign_in_key(&self, caller: &Caller) -> Result<LimitKey, Error> {
         if let Some(network) = caller.client().network() {
             let (id, octets) = (caller.user_id(), networks::octets(network));
-            let since = networks::forgotten_since(self.now());
+            let since = networks::forgotten_since(self.now(), self.lifetimes());
             let reads = self.database().read_pool();
             if tables::auth_networks::is_familiar(reads, id, &octets, since).await? {
                 return Ok(limit_keys::familiar(id, network));

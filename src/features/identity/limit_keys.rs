@@ -2,7 +2,7 @@
 
 use chassis_http::ClientNetwork;
 
-use super::{Email, RefreshTokenHash, UserId};
+use super::{Email, UserId};
 use crate::features::limits::LimitKey;
 
 /// Attempts by strangers to get into the account of this address, whether or not there is one.
@@ -22,7 +22,7 @@ pub(super) fn user(id: UserId) -> LimitKey {
     LimitKey::new("user", id)
 }
 
-/// Times that one refresh token is presented.
-pub(super) fn refresh_token(hash: RefreshTokenHash) -> LimitKey {
-    LimitKey::new("refresh_token", format_args!("{:02x?}", hash.as_bytes()))
+/// Times that one token is presented to be exchanged or revoked. The key is a hash of it.
+pub(super) fn presented(token: &str) -> LimitKey {
+    LimitKey::new("presented", token)
 }

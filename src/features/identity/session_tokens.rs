@@ -99,6 +99,17 @@ impl Auth {
         Ok((session, token))
     }
 
+    /// Counts that a refresh token was presented, in the memory of this process: before anything asks the database.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Limits`] when it comes too often.
+    pub(super) fn note_presented(&self, token: &str) -> Result<(), Error> {
+        let key = limit_keys::presented(token);
+        let counted = self.limits().take_presented(key).map_err(Error::from);
+        self.note_refusal(Attempt::Refresh, None, None, counted)
+    }
+
     /// Exchanges a refresh token for the next pair.
     ///
     /// Nearly every token is presented once, and takes one statement, which checks token, session and
@@ -113,12 +124,6 @@ impl Auth {
             return self.refuse_refresh(None, Error::InvalidRefreshToken);
         };
         let (hash, next) = (token.hash(), RefreshToken::generate());
-        if let Err(error) = self
-            .limits()
-            .take_presented(limit_keys::refresh_token(hash))
-        {
-            return self.refuse_refresh(None, error.into());
-        }
         let statement = SingleStatement::for_rotation(self.database()).await?;
         let (now, idle) = (self.now(), self.lifetimes().idle);
         let rotation = Rotation {

@@ -39,6 +39,7 @@ use tokio_postgres::Row;
 use super::{
     Auth, ClientInfo, Credential, Error, Principal, Role, User, UserId, VerifiedUser,
     event::{Actor, Change, Event, Subscribers},
+    policy,
     tables::{self, user_locks::LockedUser, writer::Writer},
 };
 
@@ -77,6 +78,8 @@ impl Writer for SingleStatement {}
 pub struct WriteTransaction {
     inner: Transaction,
     actor: Actor,
+    /// The role that the caller has to have, if any.
+    required: Option<Role>,
     client: ClientInfo,
     locked: Vec<LockedUser>,
     subscribers: Subscribers,
@@ -118,6 +121,7 @@ impl WriteTransaction {
     pub(super) fn continuation(&self) -> Continuation {
         Continuation {
             actor: self.actor,
+            required: self.required,
             client: self.client.clone(),
         }
     }
@@ -156,6 +160,7 @@ impl WriteTransaction {
 /// Who a transaction was for that has been committed, and whose work goes on in another.
 pub(super) struct Continuation {
     actor: Actor,
+    required: Option<Role>,
     client: ClientInfo,
 }
 
@@ -192,6 +197,7 @@ impl Auth {
         Ok(WriteTransaction {
             inner: self.database().begin().await?,
             actor,
+            required: None,
             client,
             locked: Vec::new(),
             subscribers: self.subscribers().clone(),
@@ -210,6 +216,7 @@ impl Auth {
     ) -> Result<(Principal, WriteTransaction), Error> {
         let actor = Actor::User { id, credential };
         let mut transaction = self.begin(actor, client).await?;
+        transaction.required = required;
         transaction.lock_users(Some(id), locks).await?;
         let user = transaction.locked(id).map(|locked| locked.user.clone());
         let user = user.filter(|user| user.is_active);
@@ -227,22 +234,39 @@ impl Auth {
         Ok((Principal { user, credential }, transaction))
     }
 
-    /// Begins a transaction that goes on with what one before it decided under lock, and made to last.
+    /// Begins the transaction that goes on with the deletion of an account, which one before it has disabled for that.
     ///
-    /// The caller is not checked again: it was allowed, and the work is half done.
+    /// In between anything may have happened, so the caller is checked again, and what it may do is to be decided again
+    /// with the actor that is returned. Only who deletes its own account cannot be: it was disabled and has no session
+    /// any more, by its own decision.
     pub(super) async fn begin_again(
         &self,
         continuation: Continuation,
-        locks: Locks,
-    ) -> Result<WriteTransaction, Error> {
-        let Continuation { actor, client } = continuation;
+        target: UserId,
+    ) -> Result<(policy::Actor, WriteTransaction), Error> {
+        let Continuation {
+            actor,
+            required,
+            client,
+        } = continuation;
+        let locks = Locks::Delete(target);
         let caller = match actor {
+            Actor::User { id, credential } if id != target => {
+                let begun = self.begin_for(id, credential, required, client, locks);
+                let (principal, transaction) = begun.await?;
+                return Ok((policy::Actor::from(&principal), transaction));
+            }
             Actor::User { id, .. } => Some(id),
             Actor::Anonymous | Actor::Operator => None,
         };
         let mut transaction = self.begin(actor, client).await?;
         transaction.lock_users(caller, locks).await?;
-        Ok(transaction)
+        let Some(id) = caller else {
+            return Ok((policy::Actor::Operator, transaction));
+        };
+        let role = transaction.locked(id).map(|locked| locked.user.role);
+        let role = role.ok_or(Error::NotFound)?;
+        Ok((policy::Actor::User { id, role }, transaction))
     }
 
     /// Begins the transaction that adds a new account, which has no caller yet.
@@ -265,11 +289,12 @@ impl Auth {
         let id = verified.user.id;
         let mut transaction = self.begin(Actor::Anonymous, client).await?;
         transaction.lock_users(Some(id), Locks::Account).await?;
-        let user = transaction
-            .locked(id)
-            .filter(|locked| locked.user.is_active && locked.hash == verified.hash)
-            .map(|locked| locked.user.clone());
-        Ok(user.map(|user| (user, transaction)))
+        let user = transaction.locked(id).map(|locked| locked.user.clone());
+        let Some(user) = user.filter(|user| user.is_active) else {
+            return Ok(None);
+        };
+        let is_current = verified.is_current(&transaction).await?;
+        Ok(is_current.then_some((user, transaction)))
     }
 
     /// Begins the transaction that replaces a hash by one of the same password, just verified, at today's cost.

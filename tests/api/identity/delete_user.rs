@@ -1,9 +1,10 @@
 //! `DELETE /users/{id}`
 
+use futures_util::future::join;
 use uuid::Uuid;
-use warp_skeleton::features::identity::{Role, UserId};
+use warp_skeleton::features::identity::{Role, UserChange, UserId};
 
-use super::insert_slow_tokens;
+use super::{insert_slow_tokens, insert_tokens};
 use crate::support::{Answer, TestApp};
 
 async fn try_delete(app: &TestApp, token: &str, id: UserId) -> Answer {
@@ -122,4 +123,52 @@ async fn a_user_with_more_tokens_than_one_statement_removes_in_its_time_goes_all
 
     assert_eq!(app.count("SELECT count(*) FROM sessions").await, 1);
     assert_eq!(app.count("SELECT count(*) FROM refresh_tokens").await, 1);
+}
+
+#[tokio::test]
+async fn a_deletion_that_takes_several_transactions_is_decided_again_in_the_last_one() {
+    let change = |role, is_active| UserChange { role, is_active };
+    for (is_about_target, meanwhile, status, code) in [
+        (
+            false,
+            change(Some(Role::Viewer), None),
+            403,
+            "insufficient_role",
+        ),
+        (false, change(None, Some(false)), 401, "invalid_token"),
+        (
+            true,
+            change(Some(Role::Owner), None),
+            403,
+            "insufficient_level",
+        ),
+    ] {
+        let app = TestApp::start().await;
+        app.user().role(Role::Owner).create().await;
+        let (admin, token) = app.signed_in(Role::Admin).await;
+        let user = app.user().create().await;
+        app.sign_in(&user).await;
+        insert_tokens(&app, &user, 10_001).await;
+        let database = app.database().await;
+        let hold = "BEGIN; SELECT hash FROM refresh_tokens WHERE used_at IS NOT NULL FOR UPDATE";
+        database.batch_execute(hold).await.unwrap();
+
+        let in_between = async {
+            let disabled = "SELECT count(*) FROM users WHERE NOT is_active";
+            while app.count(disabled).await == 0 {
+                tokio::task::yield_now().await;
+            }
+            let changed = if is_about_target { user.id } else { admin.id };
+            app.auth.change_user(changed, meanwhile).await.unwrap();
+            database.batch_execute("COMMIT").await.unwrap();
+        };
+        let (answer, ()) = join(try_delete(&app, &token, user.id), in_between).await;
+
+        answer.assert_problem(status, code);
+        let id = user.id.as_uuid();
+        let found: i64 = app
+            .value("SELECT count(*) FROM users WHERE id = $1", &[id])
+            .await;
+        assert_eq!(found, 1, "{code}");
+    }
 }

@@ -53,14 +53,7 @@ async fn pass(app: &TestApp, seconds: i64) {
 
 /// Gives each session of a user so many used tokens, each of which takes a while to remove.
 async fn insert_slow_tokens(app: &TestApp, user: &TestUser, count: i32) {
-    let sql = "
-INSERT INTO refresh_tokens (hash, session_id, created_at, used_at)
-SELECT sha256((id::text || number)::bytea), id, created_at, created_at
-FROM sessions, generate_series(1, $2) AS number
-WHERE user_id = $1";
-    let database = app.database().await;
-    let inserted = database.execute(sql, &[user.id.as_uuid(), &count]).await;
-    assert!(inserted.unwrap() > 0);
+    insert_tokens(app, user, count).await;
     // As long as many more would take.
     let slow = "
 CREATE FUNCTION dawdle() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -70,5 +63,17 @@ BEGIN
 END
 $$;
 CREATE TRIGGER dawdle BEFORE DELETE ON refresh_tokens FOR EACH ROW EXECUTE FUNCTION dawdle()";
-    database.batch_execute(slow).await.unwrap();
+    app.database().await.batch_execute(slow).await.unwrap();
+}
+
+/// Gives each session of a user so many used tokens.
+async fn insert_tokens(app: &TestApp, user: &TestUser, count: i32) {
+    let sql = "
+INSERT INTO refresh_tokens (hash, session_id, created_at, used_at)
+SELECT sha256((id::text || number)::bytea), id, created_at, created_at
+FROM sessions, generate_series(1, $2) AS number
+WHERE user_id = $1";
+    let database = app.database().await;
+    let inserted = database.execute(sql, &[user.id.as_uuid(), &count]).await;
+    assert!(inserted.unwrap() > 0);
 }

@@ -233,3 +233,24 @@ async fn only_tokens_that_are_none_of_ours_count_in_the_limit() {
     let refused = "auth_events_total{event=\"session_end\",outcome=\"refused\"} 2";
     assert!(metrics.contains(refused), "{metrics}");
 }
+
+#[tokio::test]
+async fn a_token_of_a_session_that_has_ended_is_no_way_past_the_limits() {
+    let app = TestApp::start().await;
+    let limited = app.replica_with(&[("RATE_LIMIT", "on")]);
+    let (_, tokens) = signed_in(&app).await;
+
+    let both = [&tokens.refresh, &tokens.access];
+    for token in both {
+        for _ in 0..60 {
+            assert_done(&revoke(&limited, token).await);
+        }
+    }
+    // However long that took, nothing has come back.
+    app.advance(Duration::minutes(-10));
+
+    for token in both {
+        let answer = revoke(&limited, token).await;
+        answer.assert_problem(429, "too_many_requests");
+    }
+}

@@ -1,10 +1,11 @@
 //! `POST /auth/token`
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
-use futures_util::future::join_all;
+use futures_util::future::{join_all, join3};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use time::Duration;
+use warp_skeleton::features::identity::Role;
 
 use super::pass;
 use crate::support::{Answer, TestApp, Tokens};
@@ -506,4 +507,53 @@ async fn too_many_sign_ins_at_once_may_come_back() {
     }
     let sessions = session_count(&app).await;
     assert_eq!(usize::try_from(sessions).unwrap(), count(200));
+}
+
+#[tokio::test]
+async fn of_many_sign_ins_at_once_that_hash_the_password_anew_none_is_refused() {
+    let app = TestApp::start().await;
+    let user = app.user().create().await;
+    let dearer = app.replica_with(&[("SCRYPT_LOG_N", "2"), ("PASSWORD_HASH_WAIT_MS", "60000")]);
+
+    let sign_ins = (0..8).map(|_| dearer.try_sign_in(&user.email, &user.password));
+
+    for answer in join_all(sign_ins).await {
+        answer.assert_status(200);
+    }
+}
+
+#[tokio::test]
+async fn a_password_that_is_hashed_anew_while_it_is_proven_stays_proven() {
+    let app = TestApp::start().await;
+    let (user, token) = app.signed_in(Role::Viewer).await;
+    let dearer = app.replica_with(&[("SCRYPT_LOG_N", "2")]);
+    let database = app.database().await;
+    let lock = "BEGIN; SELECT id FROM users FOR UPDATE";
+    database.batch_execute(lock).await.unwrap();
+    let waiting = async |number: i64| {
+        let sql = "SELECT count(*) FROM pg_stat_activity
+            WHERE datname = current_database() AND wait_event_type = 'Lock'";
+        while app.count(sql).await < number {
+            tokio::task::yield_now().await;
+        }
+    };
+    let body = json!({"current_password": user.password, "new_password": "marked-new-password"});
+
+    // The sign-in waits with its new hash, and the change behind it with the old one.
+    let sign_in = dearer.try_sign_in(&user.email, &user.password);
+    let change = async {
+        waiting(1).await;
+        app.post("/auth/password")
+            .bearer(&token)
+            .json(&body)
+            .send()
+            .await
+    };
+    let release = async {
+        waiting(2).await;
+        database.batch_execute("COMMIT").await.unwrap();
+    };
+    let (_, change, ()) = join3(sign_in, change, release).await;
+
+    change.assert_status(204);
 }

@@ -63,7 +63,7 @@ async fn change_email(
         .verify_current_password(&caller, current_password)
         .await?;
     let (principal, mut transaction) = caller.begin(Locks::Address).await?;
-    verified.check_under_lock(&transaction)?;
+    verified.check_under_lock(&transaction).await?;
     let id = principal.id();
     let changed = users::update_email(&transaction, id, &email, auth.now()).await?;
     let changed = changed.ok_or(Error::NotFound)?;

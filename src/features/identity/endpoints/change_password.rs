@@ -1,4 +1,4 @@
-//! `POST /auth/password`: change the caller's password, and end its other sessions.
+//! `POST /auth/password`: change the caller's password, end its other sessions, and forget its other networks.
 
 use chassis_http::{Endpoint, Problem, ValidationErrors, no_content, post};
 use http::StatusCode;
@@ -12,8 +12,9 @@ use crate::features::identity::{
     Auth, Caller, Error, Locks, Password, Revocation,
     event::{Attempt, Change},
     guard::caller,
+    networks,
     problems::WRONG_PASSWORD,
-    tables::{sessions, users},
+    tables::{auth_networks, sessions, users},
 };
 
 /// The old password and the new one.
@@ -60,10 +61,16 @@ async fn change_password(
         .verify_current_password(&caller, current_password)
         .await?;
     let hash = auth.hasher().hash(new).await?;
+    let network = caller.client().network();
     let (principal, mut transaction) = caller.begin(Locks::Account).await?;
-    verified.check_under_lock(&transaction)?;
+    verified.check_under_lock(&transaction).await?;
     let (id, session, now) = (principal.id(), principal.session_id(), auth.now());
-    users::update_hash(&transaction, id, &verified.hash, &hash, now).await?;
+    users::update_hash(&transaction, id, &hash, now).await?;
+    // Whoever knew the password before may have made any of them familiar; the caller has just proven it.
+    auth_networks::forget_all(&transaction, id).await?;
+    if let Some(network) = network.map(networks::octets) {
+        auth_networks::remember(&transaction, id, &network, now, networks::MOST).await?;
+    }
     let reason = Revocation::PasswordChange;
     sessions::revoke_all(&transaction, id, session, now, reason).await?;
     let change = Change::PasswordChanged { user: id, session };

@@ -51,6 +51,7 @@ pub(super) async fn refresh(
     token: &str,
     attempt: &SourceAttempt,
 ) -> Result<TokenPair, Error> {
+    auth.note_presented(token)?;
     attempt.peek().await?;
     let exchanged = auth.refresh(token).await;
     if let Err(Error::InvalidRefreshToken) = exchanged {

@@ -28,7 +28,7 @@ use crate::features::{
         Auth, ClientInfo, Error, RefreshToken, Revocation, SessionId, UserId,
         client_info::client_info,
         event::{Attempt, Change},
-        tables,
+        limit_keys, tables,
     },
     limits::SourceAttempt,
 };
@@ -91,6 +91,9 @@ async fn handle(
             return Ok(json(StatusCode::BAD_REQUEST, &error));
         }
     };
+    // A token of ours is no guess. So that it is no way past the limits, each can be presented only so often.
+    let key = limit_keys::presented(token.expose_secret());
+    auth.limits().take_presented(key).map_err(Error::from)?;
     attempt.peek().await?;
     match revoke(&auth, token.expose_secret(), client).await {
         Ok(()) => {}

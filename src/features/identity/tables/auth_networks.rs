@@ -7,16 +7,20 @@ use chassis_postgres::{DatabaseError, ReadExecutor, ReadQuery, WriteQuery};
 use time::OffsetDateTime;
 use tokio_postgres::types::{ToSql, Type};
 
-use super::{users::with_hash, writer::Writer};
-use crate::features::identity::{Email, PasswordHash, User, UserId};
+use super::{
+    users::{CurrentPassword, with_password},
+    writer::Writer,
+};
+use crate::features::identity::{Email, User, UserId};
 
 static FIND_BY_EMAIL: ReadQuery = ReadQuery::new(
     "auth_networks_find_by_email",
     "
 SELECT u.id, u.email, u.password_hash, u.role, u.is_active, u.created_at, u.updated_at,
-       n.network IS NOT NULL AS is_familiar
+       c.changed_at AS password_changed_at, n.network IS NOT NULL AS is_familiar
 FROM (SELECT '00000000-0000-0000-0000-000000000000'::uuid AS nobody) AS asked
 LEFT JOIN users AS u ON u.email = $1
+LEFT JOIN credentials AS c ON c.user_id = COALESCE(u.id, nobody) AND c.kind = 'password'
 LEFT JOIN auth_networks AS n
     ON n.user_id = COALESCE(u.id, nobody)
     AND n.network = sha256(uuid_send(COALESCE(u.id, nobody)) || $2)
@@ -24,14 +28,14 @@ LEFT JOIN auth_networks AS n
     &[Type::TEXT, Type::BYTEA, Type::TIMESTAMPTZ],
 );
 
-/// The user of this address, with the hash to compare a password with, and whether it signed in from this network
+/// The user of this address, with the password to compare one with, and whether it signed in from this network
 /// since then. One look-up does as much for an address that nobody has.
 pub(in crate::features::identity) async fn find_by_email(
     db: &impl ReadExecutor,
     email: &Email,
     network: Option<&[u8]>,
     since: OffsetDateTime,
-) -> Result<Option<(User, PasswordHash, bool)>, DatabaseError> {
+) -> Result<Option<(User, CurrentPassword, bool)>, DatabaseError> {
     let row = db
         .optional(&FIND_BY_EMAIL, &[&email.as_str(), &network, &since])
         .await?;
@@ -39,8 +43,8 @@ pub(in crate::features::identity) async fn find_by_email(
     if row.try_get::<_, Option<uuid::Uuid>>("id")?.is_none() {
         return Ok(None);
     }
-    let (user, hash) = with_hash(&row)?;
-    Ok(Some((user, hash, row.try_get("is_familiar")?)))
+    let (user, password) = with_password(&row)?;
+    Ok(Some((user, password, row.try_get("is_familiar")?)))
 }
 
 static IS_FAMILIAR: ReadQuery = ReadQuery::new(

@@ -36,7 +36,7 @@ WITH held AS (
               s.ip, s.user_agent
 ), used AS (
     UPDATE refresh_tokens AS t
-    SET used_at = $4, masked_successor = $3, masked_until = now() + make_interval(secs => $7)
+    SET used_at = $4, masked_successor = $3, masked_until = clock_timestamp() + make_interval(secs => $7)
     FROM held
     WHERE t.hash = $1 AND coalesce(t.used_at, t.superseded_at) IS NULL
     RETURNING t.hash, t.session_id

@@ -79,6 +79,24 @@ fn taken(error: DatabaseError) -> Error {
     error.into()
 }
 
+static PASSWORD_CHANGED_AT: ReadQuery = ReadQuery::new(
+    "credentials_password_changed_at",
+    "
+SELECT changed_at
+FROM credentials
+WHERE user_id = $1 AND kind = 'password'",
+    &[Type::UUID],
+);
+
+/// When the user last chose a password. Hashing the same one again at another cost leaves it as it is.
+pub(in crate::features::identity) async fn password_changed_at(
+    db: &impl ReadExecutor,
+    id: UserId,
+) -> Result<Option<OffsetDateTime>, DatabaseError> {
+    let row = db.optional(&PASSWORD_CHANGED_AT, &[id.as_uuid()]).await?;
+    row.map(|row| Ok(row.try_get("changed_at")?)).transpose()
+}
+
 static FIND_BY_EMAIL: ReadQuery = ReadQuery::new(
     "users_find_by_email",
     "
@@ -120,6 +138,39 @@ pub(in crate::features::identity) async fn find(
 ) -> Result<Option<(User, PasswordHash)>, DatabaseError> {
     let row = db.optional(&FIND, &[id.as_uuid()]).await?;
     row.as_ref().map(with_hash).transpose()
+}
+
+static FIND_WITH_PASSWORD: ReadQuery = ReadQuery::new(
+    "users_find_with_password",
+    "
+SELECT u.id, u.email, u.password_hash, u.role, u.is_active, u.created_at, u.updated_at,
+       c.changed_at AS password_changed_at
+FROM users AS u
+JOIN credentials AS c ON c.user_id = u.id AND c.kind = 'password'
+WHERE u.id = $1",
+    &[Type::UUID],
+);
+
+/// The user of this id with its password, to verify one and to tell later whether it is still the same.
+pub(in crate::features::identity) async fn find_with_password(
+    db: &impl ReadExecutor,
+    id: UserId,
+) -> Result<Option<(User, CurrentPassword)>, DatabaseError> {
+    let row = db.optional(&FIND_WITH_PASSWORD, &[id.as_uuid()]).await?;
+    row.as_ref().map(with_password).transpose()
+}
+
+/// The hash of a user's password, and when the user chose it.
+#[derive(Debug, Clone)]
+pub(in crate::features::identity) struct CurrentPassword {
+    pub(in crate::features::identity) hash: PasswordHash,
+    pub(in crate::features::identity) changed_at: OffsetDateTime,
+}
+
+pub(super) fn with_password(row: &Row) -> Result<(User, CurrentPassword), DatabaseError> {
+    let (user, hash) = with_hash(row)?;
+    let changed_at = row.try_get("password_changed_at")?;
+    Ok((user, CurrentPassword { hash, changed_at }))
 }
 
 static LIST: ReadQuery = ReadQuery::new(
@@ -266,21 +317,21 @@ static UPDATE_HASH: WriteQuery = WriteQuery::update(
     "users_update_hash",
     "
 UPDATE users
-SET password_hash = $3, updated_at = $4
-WHERE id = $1 AND password_hash = $2",
-    &[Type::UUID, Type::TEXT, Type::TEXT, Type::TIMESTAMPTZ],
+SET password_hash = $2, updated_at = $3
+WHERE id = $1",
+    &[Type::UUID, Type::TEXT, Type::TIMESTAMPTZ],
 );
 
-/// Replaces this hash by another, unless another request did in the meantime.
+/// Gives a user, who is locked, the hash of another password.
 pub(in crate::features::identity) async fn update_hash(
     db: &impl Writer,
     id: UserId,
-    old: &PasswordHash,
     new: &PasswordHash,
     now: OffsetDateTime,
-) -> Result<bool, DatabaseError> {
-    let parameters: [&(dyn ToSql + Sync); 4] = [id.as_uuid(), &old.as_str(), &new.as_str(), &now];
-    Ok(db.execute(&UPDATE_HASH, &parameters).await? == 1)
+) -> Result<(), DatabaseError> {
+    let parameters: [&(dyn ToSql + Sync); 3] = [id.as_uuid(), &new.as_str(), &now];
+    db.execute(&UPDATE_HASH, &parameters).await?;
+    Ok(())
 }
 
 static UPDATE_HASH_OF_SAME_PASSWORD: WriteQuery = WriteQuery::update(
