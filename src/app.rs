@@ -58,7 +58,6 @@ pub struct App {
     /// Whether `/metrics` has a port of its own.
     pub separate_metrics: bool,
     activity: ActivityWriter,
-    lifetimes: SessionLifetimes,
     /// All metrics.
     pub registry: Registry,
 }
@@ -82,7 +81,6 @@ impl App {
         );
         let (seen, activity) = identity::activity_channel();
         let events = AuthEvents::new(&registry);
-        let lifetimes = SessionLifetimes::from(&settings.auth);
         let auth = Auth::new(identity::Parts {
             database: database.clone(),
             hasher: Hasher::new(&settings.passwords, HashMetrics::new(&registry)),
@@ -93,7 +91,7 @@ impl App {
             events: events.clone(),
             subscribers: subscribers(events),
             clock: clock.clone(),
-            lifetimes,
+            lifetimes: SessionLifetimes::from(&settings.auth),
         });
         let lifecycle = Lifecycle::default();
         let operations = Operations::new(
@@ -118,7 +116,6 @@ impl App {
             lifecycle,
             clock,
             activity,
-            lifetimes,
             registry,
         })
     }
@@ -161,15 +158,13 @@ impl App {
             let (database, clock) = handles.clone();
             async move { identity::clean_up(&database, &clock, &stop).await }
         });
-        let (handles, lifetimes) = ((database.clone(), clock.clone()), self.lifetimes);
+        let handles = (database.clone(), clock.clone());
         tasks.every(
             identity::NETWORK_SWEEP_INTERVAL,
             "auth_network_sweep",
             move |stop| {
                 let (database, clock) = handles.clone();
-                async move {
-                    identity::forget_unused_networks(&database, &lifetimes, &clock, &stop).await
-                }
+                async move { identity::forget_unused_networks(&database, &clock, &stop).await }
             },
         );
         let handle = database.clone();

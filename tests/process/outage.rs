@@ -118,11 +118,11 @@ async fn a_database_that_goes_and_comes_back_takes_no_restart() {
         ),
         (503, &"unavailable".into())
     );
-    let failures = service
-        .lines()
-        .into_iter()
-        .filter(|line| line["message"] == "request_failed");
-    assert_eq!(failures.count(), 2);
+    eventually("both in the log", || {
+        let lines = service.lines().into_iter();
+        let failures = lines.filter(|line| line["message"] == "request_failed");
+        (failures.count() == 2).then_some(())
+    });
 
     relay.mend();
 

@@ -135,7 +135,7 @@ impl Auth {
     ) -> Result<Claimed, Error> {
         let network = client.network();
         let octets = network.map(networks::octets);
-        let since = networks::forgotten_since(self.now(), self.lifetimes());
+        let since = networks::forgotten_since(self.now());
         let reads = self.database().read_pool();
         let found =
             tables::auth_networks::find_by_email(reads, email, octets.as_deref(), since).await?;
@@ -247,7 +247,7 @@ impl Auth {
     async fn sign_in_key(&self, caller: &Caller) -> Result<LimitKey, Error> {
         if let Some(network) = caller.client().network() {
             let (id, octets) = (caller.user_id(), networks::octets(network));
-            let since = networks::forgotten_since(self.now(), self.lifetimes());
+            let since = networks::forgotten_since(self.now());
             let reads = self.database().read_pool();
             if tables::auth_networks::is_familiar(reads, id, &octets, since).await? {
                 return Ok(limit_keys::familiar(id, network));

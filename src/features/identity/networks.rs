@@ -10,11 +10,14 @@
 //! # What is remembered
 //!
 //! An IPv4 address, or 64 bits of an IPv6 address, as the limits count: hashed together with the account's id, [`MOST`]
-//! an account, for [`KEPT`] beyond the sessions that began there, because whoever has no session any more is the one who
-//! has to sign in again. The hash has no secret in it: one that is changed would make everything forgotten at once, perhaps during an attack.
+//! an account, for [`KEPT`] after their last use: a sign-in or a change of the password. That outlasts most sessions,
+//! because whoever has none any more is the one who has to sign in again. The hash has no secret in it: one that is changed would make everything forgotten at once, perhaps during an attack.
 //!
-//! A new password makes an account forget its networks, as it ends its sessions: it may have been somebody else who signed
-//! in from there, as often as there are networks to remember. The one that the user changes the password from stays.
+//! A password that an operator sets makes an account forget its networks, as it ends its sessions: it may have been
+//! somebody else who signed in from there. A password that the user changes does not, or the user would have to sign in
+//! anew everywhere else as a stranger; the network it is changed from counts as just used. An attacker who knew the
+//! password before keeps the buckets of the networks that they signed in from, at most [`MOST`], to guess at one that they no
+//! longer know.
 //!
 //! # What it gives away
 //!
@@ -32,13 +35,13 @@ use chassis_postgres::{Database, DatabaseError};
 use time::OffsetDateTime;
 use tokio_util::sync::CancellationToken;
 
-use super::{SessionLifetimes, tables::auth_networks, transaction::SingleStatement};
+use super::{tables::auth_networks, transaction::SingleStatement};
 use crate::shared::clock::Clock;
 
 /// How many networks of an account are remembered. Beyond it the one that was not used for longest is forgotten.
 pub(super) const MOST: u32 = 20;
 
-/// How long a network is remembered after the last session that the account opened from it has ended at the latest.
+/// How long a network is remembered after the account last signed in from it.
 const KEPT: time::Duration = time::Duration::days(90);
 
 /// The time between two runs of [`forget_unused_networks`].
@@ -47,10 +50,9 @@ pub const NETWORK_SWEEP_INTERVAL: Duration = Duration::from_hours(1);
 /// The number of rows that one statement removes.
 const BATCH: u32 = 500;
 
-/// A network that was last used then, or before, is forgotten. A session may have gone on since, for as long as
-/// sessions last at most, and only its end makes anyone sign in again.
-pub(super) fn forgotten_since(now: OffsetDateTime, lifetimes: &SessionLifetimes) -> OffsetDateTime {
-    now - KEPT - lifetimes.longest
+/// A network that was last used then, or before, is forgotten.
+pub(super) fn forgotten_since(now: OffsetDateTime) -> OffsetDateTime {
+    now - KEPT
 }
 
 /// The bytes of its address, which are hashed.
@@ -66,11 +68,10 @@ pub(super) fn octets(network: ClientNetwork) -> Vec<u8> {
 /// Every replica runs it. It pauses between batches for as long as the last one took.
 pub async fn forget_unused_networks(
     database: &Database,
-    lifetimes: &SessionLifetimes,
     clock: &Clock,
     stop: &CancellationToken,
 ) -> Result<u64, DatabaseError> {
-    let since = forgotten_since(clock.now(), lifetimes);
+    let since = forgotten_since(clock.now());
     let mut total = 0;
     while !stop.is_cancelled() {
         let started = Instant::now();

@@ -1,4 +1,4 @@
-//! `POST /auth/password`: change the caller's password, end its other sessions, and forget its other networks.
+//! `POST /auth/password`: change the caller's password, and end its other sessions.
 
 use chassis_http::{Endpoint, Problem, ValidationErrors, no_content, post};
 use http::StatusCode;
@@ -66,8 +66,7 @@ async fn change_password(
     verified.check_under_lock(&transaction).await?;
     let (id, session, now) = (principal.id(), principal.session_id(), auth.now());
     users::update_hash(&transaction, id, &hash, now).await?;
-    // Whoever knew the password before may have made any of them familiar; the caller has just proven it.
-    auth_networks::forget_all(&transaction, id).await?;
+    // Others may have signed in from so many networks since that this one was forgotten; the password was just proven.
     if let Some(network) = network.map(networks::octets) {
         auth_networks::remember(&transaction, id, &network, now, networks::MOST).await?;
     }
