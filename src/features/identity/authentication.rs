@@ -93,7 +93,7 @@ impl VerifiedUser {
         if locked.hash == self.hash {
             return Ok(true);
         }
-        let changed_at = tables::users::password_changed_at(transaction, id).await?;
+        let changed_at = tables::credentials::password_changed_at(transaction, id).await?;
         Ok(changed_at == Some(self.changed_at))
     }
 }

@@ -79,24 +79,6 @@ fn taken(error: DatabaseError) -> Error {
     error.into()
 }
 
-static PASSWORD_CHANGED_AT: ReadQuery = ReadQuery::new(
-    "credentials_password_changed_at",
-    "
-SELECT changed_at
-FROM credentials
-WHERE user_id = $1 AND kind = 'password'",
-    &[Type::UUID],
-);
-
-/// When the user last chose a password. Hashing the same one again at another cost leaves it as it is.
-pub(in crate::features::identity) async fn password_changed_at(
-    db: &impl ReadExecutor,
-    id: UserId,
-) -> Result<Option<OffsetDateTime>, DatabaseError> {
-    let row = db.optional(&PASSWORD_CHANGED_AT, &[id.as_uuid()]).await?;
-    row.map(|row| Ok(row.try_get("changed_at")?)).transpose()
-}
-
 static FIND_BY_EMAIL: ReadQuery = ReadQuery::new(
     "users_find_by_email",
     "
