@@ -87,7 +87,7 @@ impl Auth {
     /// [`Error::NotFound`] when there is none.
     pub async fn find(&self, id: UserId) -> Result<User, Error> {
         let found = tables::users::find(&self.database().reader(), id).await?;
-        found.map(|(user, _)| user).ok_or(Error::NotFound)
+        found.ok_or(Error::NotFound)
     }
 
     /// The account of this address.
@@ -97,7 +97,7 @@ impl Auth {
     /// [`Error::NotFound`] when there is none.
     pub async fn find_by_email(&self, email: &Email) -> Result<User, Error> {
         let found = tables::users::find_by_email(&self.database().reader(), email).await?;
-        found.map(|(user, _)| user).ok_or(Error::NotFound)
+        found.ok_or(Error::NotFound)
     }
 
     /// A page of the accounts whose address begins like this (in lower case), by address.

@@ -82,19 +82,19 @@ fn taken(error: DatabaseError) -> Error {
 static FIND_BY_EMAIL: ReadQuery = ReadQuery::new(
     "users_find_by_email",
     "
-SELECT id, email, password_hash, role, is_active, created_at, updated_at
+SELECT id, email, role, is_active, created_at, updated_at
 FROM users
 WHERE email = $1",
     &[Type::TEXT],
 );
 
-/// The user of this address, with the hash to compare a password with.
+/// The user of this address.
 pub(in crate::features::identity) async fn find_by_email(
     db: &impl ReadExecutor,
     email: &Email,
-) -> Result<Option<(User, PasswordHash)>, DatabaseError> {
+) -> Result<Option<User>, DatabaseError> {
     let row = db.optional(&FIND_BY_EMAIL, &[&email.as_str()]).await?;
-    row.as_ref().map(with_hash).transpose()
+    row.as_ref().map(User::try_from).transpose()
 }
 
 pub(super) fn with_hash(row: &Row) -> Result<(User, PasswordHash), DatabaseError> {
@@ -107,19 +107,19 @@ pub(super) fn with_hash(row: &Row) -> Result<(User, PasswordHash), DatabaseError
 static FIND: ReadQuery = ReadQuery::new(
     "users_find",
     "
-SELECT id, email, password_hash, role, is_active, created_at, updated_at
+SELECT id, email, role, is_active, created_at, updated_at
 FROM users
 WHERE id = $1",
     &[Type::UUID],
 );
 
-/// The user of this id, with the hash to compare a password with.
+/// The user of this id.
 pub(in crate::features::identity) async fn find(
     db: &impl ReadExecutor,
     id: UserId,
-) -> Result<Option<(User, PasswordHash)>, DatabaseError> {
+) -> Result<Option<User>, DatabaseError> {
     let row = db.optional(&FIND, &[id.as_uuid()]).await?;
-    row.as_ref().map(with_hash).transpose()
+    row.as_ref().map(User::try_from).transpose()
 }
 
 static FIND_WITH_PASSWORD: ReadQuery = ReadQuery::new(
