@@ -30,7 +30,13 @@ fuzz_target!(|input: (u8, &str)| {
     // In letters that no text of ours has, with what is special in connection strings left as it is.
     let secret: String = text
         .chars()
-        .map(|c| if c.is_ascii_alphabetic() { char::from(b"QZXJ"[c as usize % 4]) } else { c })
+        .map(|c| {
+            if c.is_ascii_alphabetic() {
+                char::from(b"QZXJ"[c as usize % 4])
+            } else {
+                c
+            }
+        })
         .collect();
     let template = TEMPLATES[usize::from(choice) % TEMPLATES.len()];
     keeps_to_itself(&template.replace("SECRET", &secret), &secret);
@@ -50,7 +56,10 @@ fn keeps_to_itself(text: &str, secret: &str) {
     for window in characters.windows(4) {
         let window: String = window.iter().collect();
         let is_marked = window.contains(['Q', 'Z', 'X', 'J']);
-        assert!(!is_marked || !outputs.contains(&window), "{window:?} of {text:?} in {outputs}");
+        assert!(
+            !is_marked || !outputs.contains(&window),
+            "{window:?} of {text:?} in {outputs}"
+        );
     }
 }
 

@@ -9,7 +9,10 @@ use jsonwebtoken::{Algorithm, EncodingKey, crypto::sign};
 use libfuzzer_sys::fuzz_target;
 use serde_json::Value;
 use time::{Duration, OffsetDateTime};
-use warp_skeleton::{features::identity::AccessTokens, settings::{self, Settings}};
+use warp_skeleton::{
+    features::identity::AccessTokens,
+    settings::{self, Settings},
+};
 
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
 const NOW: i64 = 1_800_000_000;
