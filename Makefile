@@ -5,6 +5,9 @@
 # Recipes run in the order asked for: `make -j fmt lint` would otherwise race.
 .NOTPARALLEL:
 
+# A project that `nix flake new` has made has lost its executable bits.
+$(if $(shell [ -x scripts/dev ] || echo lost),$(shell bash scripts/executable))
+
 SERVICE := cargo run -q --
 
 .PHONY: help

@@ -24,12 +24,14 @@ let
           runtimeInputs = inputs;
           text = ''
             root=$(git rev-parse --show-toplevel 2>/dev/null || pwd)
-            if ! grep -qs '^name = "${package.pname}"$' "$root/Cargo.toml" || [ ! -x "$root/scripts/dev" ]; then
+            if ! grep -qs '^name = "${package.pname}"$' "$root/Cargo.toml"; then
               echo '${name}: run this inside a checkout of ${package.pname}' >&2
               exit 1
             fi
             cd "$root"
             export PG_BIN=''${PG_BIN-${pkgs.postgresql_17}/bin}
+            # A project that `nix flake new` has made has lost them.
+            [ -x scripts/dev ] || bash scripts/executable
             ${command}
           '';
         }

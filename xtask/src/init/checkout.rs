@@ -29,7 +29,19 @@ impl Checkout {
                 root.display()
             );
         }
-        let status = git(root, &["status", "--porcelain", "--", "."])?.context(
+        // Without permissions: a copy that lost them gets them back on the way here (scripts/executable), which loses nothing.
+        let status = git(
+            root,
+            &[
+                "-c",
+                "core.fileMode=false",
+                "status",
+                "--porcelain",
+                "--",
+                ".",
+            ],
+        )?
+        .context(
             "git status failed, so whether anything would be lost is not known: see what it says",
         )?;
         refuse_changes(&status)?;

@@ -12,6 +12,7 @@ const SKELETON_ONLY: &[&str] = &[
     "cargo-generate.toml",
     "nix/template.nix",
     "tests/scripts/init",
+    "tests/scripts/template",
     "xtask/cargo-generate.rhai",
 ];
 
