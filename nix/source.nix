@@ -8,13 +8,15 @@ let
   ofCrates =
     parts:
     let
-      crates = lib.attrNames (lib.filterAttrs (_: kind: kind == "directory") (builtins.readDir ../crates));
+      crates = lib.attrNames (
+        lib.filterAttrs (_: kind: kind == "directory") (builtins.readDir ../crates)
+      );
       pick = name: map (part: fileset.maybeMissing (../crates + "/${name}/${part}")) parts;
     in
     fileset.unions (lib.concatMap pick crates);
 
-  # What `cargo build` reads, which looks at every member of the workspace. Migrations and the
-  # pages of the documentation are embedded; the README of a crate is its documentation in the code.
+  # What `cargo build` reads: what is compiled and embedded, and enough of the other members of the
+  # workspace for cargo to find them.
   program = fileset.unions [
     ../Cargo.toml
     ../Cargo.lock
@@ -22,26 +24,30 @@ let
     ../src
     (ofCrates [
       "Cargo.toml"
-      "LICENSE"
-      "README.md"
       "src"
     ])
     ../migrations
-    ../assets/docs
-    ../loadtest/bench/bare
-    ../xtask
+    (fileset.fileFilter (file: !file.hasExt "md") ../assets/docs)
+    ../loadtest/bench/bare/Cargo.toml
+    ../loadtest/bench/bare/src/main.rs
+    ../xtask/Cargo.toml
+    ../xtask/src/main.rs
   ];
 
-  # What `cargo clippy` reads besides, and the tests, which start PostgreSQL by our script and hold
-  # .env.example against the program.
+  # What `cargo clippy` and `cargo doc` read besides, and the tests, which start PostgreSQL by our
+  # script and hold .env.example against the program.
   tested = fileset.unions [
     program
     (ofCrates [
+      "LICENSE"
+      "README.md"
       "clippy.toml"
       "benches"
       "examples"
       "tests"
     ])
+    ../loadtest/bench/bare
+    ../xtask
     ../clippy.toml
     ../.env.example
     ../docs/reference
@@ -53,10 +59,13 @@ let
   # to or name. An edit to a page runs the tests again, and builds nothing else.
   written = fileset.unions [
     tested
+    ../.ci
+    ../.devcontainer
     ../.github
     ../AGENTS.md
     ../CHANGELOG.md
     ../CONTRIBUTING.md
+    ../Dockerfile
     ../LICENSE
     ../Makefile
     ../README.md
@@ -67,6 +76,7 @@ let
     ../loadtest
     ../nix
     ../ops
+    ../rust-toolchain.toml
   ];
 
   # What `cargo deny check` reads besides.
@@ -83,6 +93,19 @@ let
     };
 in
 {
+  # By which an edit to a page, a test or a template of code would compile the release again.
+  strays = lib.filter (
+    path:
+    lib.any (part: lib.hasInfix part path) [
+      ".md"
+      "/benches/"
+      "/docs/reference/"
+      "/examples/"
+      "/templates/"
+      "/tests/"
+    ]
+  ) (map (lib.path.removePrefix ../.) (fileset.toList program));
+
   program = toSource program;
   tested = toSource tested;
   written = toSource written;
