@@ -42,6 +42,7 @@
             vmTest = open ./nix/vm-test.nix; # the module on a NixOS machine, under load
           };
         in
+            options = open ./nix/options.nix; # the page of the module's options
         parts;
 
       each = pick: lib.genAttrs systems (system: pick (partsOf nixpkgs.legacyPackages.${system}));
@@ -64,7 +65,11 @@
       overlays.default = final: _: {
         warp-skeleton = (partsOf final).package.program;
       };
-      nixosModules.default = import ./nix/module.nix self; # systemd units, database, nginx
+      # systemd units, database, nginx. By the key it counts once, however often it is imported.
+      nixosModules.default = {
+        key = "${self}/nix/module.nix";
+        imports = [ (lib.modules.importApply ./nix/module.nix self) ];
+      };
       # until init
       templates.default = import ./nix/template.nix self; # nix flake new
       # end until init

@@ -3,6 +3,7 @@
 {
   lib,
   pkgs,
+  options,
   package,
   services,
   tools,
@@ -29,9 +30,9 @@ let
               exit 1
             fi
             cd "$root"
-            export PG_BIN=''${PG_BIN-${pkgs.postgresql_17}/bin}
             # A project that `nix flake new` has made has lost them.
             [ -x scripts/dev ] || bash scripts/executable
+            export PG_BIN=''${PG_BIN-${pkgs.postgresql_17}/bin}
             ${command}
           '';
         }
@@ -39,16 +40,30 @@ let
       meta = { inherit description; };
     };
 
-  # `nix run .#token -- ROLE=ADMIN` is `make token ROLE=ADMIN`.
+  # Every target that `make help` lists: `nix run .#token -- ROLE=ADMIN` is `make token ROLE=ADMIN`.
+  targets = lib.filter (found: found != null) (
+    map (builtins.match "([a-z-]+):[^#]*## (.*)") (lib.splitString "\n" (builtins.readFile ../Makefile))
+  );
+  more = {
+    attack = tools.load ++ tools.pooler;
+    bench = tools.load ++ tools.pooler;
+    jaeger-start = tools.observability;
+    loadtest-url = tools.load;
+  };
   make =
-    target: description:
-    inCheckout {
+    found:
+    let
+      target = lib.head found;
+    in
+    lib.nameValuePair target (inCheckout {
       name = target;
-      inherit description;
+      description = lib.last found;
+      inputs = tools.make ++ more.${target} or [ ];
       command = ''exec make --no-print-directory ${target} "$@"'';
-    };
+    });
 in
-{
+lib.listToAttrs (map make targets)
+// {
   default = {
     type = "app";
     program = lib.getExe package.program;
@@ -81,15 +96,10 @@ in
     inputs = tools.make ++ tools.deploy;
     command = ''exec scripts/fly "$@"'';
   };
-}
-// lib.mapAttrs make {
-  migrate = "Apply pending migrations";
-  migrate-create = "Write a new pair of migration files: NAME=add_notes";
-  migrate-downgrade = "Undo the last migration, or the last N=2";
-  token = "Print a development user's token: EMAIL= ROLE= HOURS=";
-  token-admin = "Print an administrator's token: EMAIL= HOURS=";
-  test = "Run every test, or some: ARGS=";
-  lint = "Check formatting, clippy and the scripts";
-  setup = "Check tools and settings, write .env, install the commit hook";
-  init = "Give a fresh copy its own name: NAME=acme-orders OWNER= LICENSE=";
+
+  module-options = inCheckout {
+    name = "module-options";
+    description = "Write the page of the NixOS module's options anew: docs/reference/nixos-options.md";
+    command = "install -m 644 ${options.page} docs/reference/nixos-options.md";
+  };
 }

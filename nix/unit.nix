@@ -11,6 +11,8 @@ let
   machine = inputs.nixpkgs.lib.nixosSystem {
     modules = [
       self.nixosModules.default
+      # Once more, as two files of a configuration may: it counts once.
+      self.nixosModules.default
       {
         nixpkgs.hostPlatform = pkgs.stdenv.hostPlatform.system;
         system.stateVersion = "25.11";
