@@ -5,6 +5,9 @@
     nixpkgs.url = "github:NixOS/nixpkgs/nixos-unstable";
     # Builds the dependencies apart from our own code, so that an edit compiles only the latter.
     crane.url = "github:ipetkov/crane";
+    # The releases of Rust as they are published: the one that rust-toolchain.toml names, and no other.
+    rust-overlay.url = "github:oxalica/rust-overlay";
+    rust-overlay.inputs.nixpkgs.follows = "nixpkgs";
     # Types for the configuration of process-compose, which runs the development stack.
     process-compose-flake.url = "github:Platonic-Systems/process-compose-flake";
   };
@@ -27,7 +30,8 @@
           parts = {
             inherit self inputs pkgs;
             inherit (pkgs) lib;
-            crane = inputs.crane.mkLib pkgs;
+            rust = open ./nix/rust.nix; # the compiler that rust-toolchain.toml names
+            crane = (inputs.crane.mkLib pkgs).overrideToolchain parts.rust.toolchain;
             source = open ./nix/source.nix; # which files a build may see
             package = open ./nix/package.nix; # the program, and its dependencies built once
             docker = open ./nix/docker.nix; # the container image
@@ -38,11 +42,11 @@
             apps = open ./nix/apps.nix; # commands of a checkout, the stack's among them
             format = open ./nix/format.nix; # how Nix and Rust are formatted
             checks = open ./nix/checks.nix; # everything that has to hold
+            options = open ./nix/options.nix; # the page of the module's options
             unit = open ./nix/unit.nix; # how well the module's systemd units are confined
             vmTest = open ./nix/vm-test.nix; # the module on a NixOS machine, under load
           };
         in
-            options = open ./nix/options.nix; # the page of the module's options
         parts;
 
       each = pick: lib.genAttrs systems (system: pick (partsOf nixpkgs.legacyPackages.${system}));

@@ -8,7 +8,10 @@
   package,
   docker,
   format,
+  options,
+  rust,
   services,
+  tools,
   unit,
   vmTest,
   ...
@@ -47,7 +50,7 @@ let
   budget =
     name: paths: megabytes:
     pkgs.runCommand name { closure = pkgs.closureInfo { rootPaths = paths; }; } ''
-      if grep -E -e '-(rustc|cargo|clang|llvm)-' -e '-gcc(-wrapper)?-[0-9.]+$' -e '-deps(-[0-9.]+)?$' \
+      if grep -E -e '-(rust|rustc|cargo|clang|llvm)-' -e '-gcc(-wrapper)?-[0-9.]+$' -e '-deps(-[0-9.]+)?$' \
         $closure/store-paths; then
         echo 'what builds the program has to stay out of what runs it: see above' >&2
         exit 1
@@ -73,6 +76,32 @@ in
     }
   );
 
+  # One Rust: what `make` finds under `nix run` and in the shell is of the release that
+  # rust-toolchain.toml names, all of its tools.
+  toolchain = pkgs.runCommand "toolchain" { nativeBuildInputs = tools.make; } ''
+    rustc --version | tee $out
+    grep -qF 'rustc ${rust.channel} ' $out
+    grep -qF 'cargo ${rust.channel} ' <(cargo --version | tee -a $out)
+    commit=$(sed -n 's/^rustc [^ ]* (\([0-9a-f]*\) .*/\1/p' $out)
+    for tool in clippy-driver rustfmt; do
+      grep -F "($commit" <($tool --version)
+    done
+  '';
+
+  # An edit to a page, a test or a template of code compiles nothing of the release.
+  sources =
+    assert lib.assertMsg (source.strays == [ ])
+      "nix/source.nix: the release is compiled again whenever one of these changes: ${toString source.strays}";
+    pkgs.runCommand "sources" { } "touch $out";
+
+  # The page says what the module understands.
+  module-options = look "module-options" [ pkgs.diffutils ] ''
+    diff ${options.page} docs/reference/nixos-options.md || {
+      echo 'docs/reference/nixos-options.md is not what nix/module.nix says: nix run .#module-options' >&2
+      exit 1
+    }
+  '';
+
   # Over a real PostgreSQL, which the tests start by scripts/postgres and cannot do without.
   test = crane.cargoTest (
     ours
@@ -84,6 +113,7 @@ in
         pkgs.postgresql_17
         pkgs.procps
       ]
+      ++ tools.pooler
       ++ lib.optional isLinux pkgs.util-linux;
       # The sandbox has no /usr/bin/env.
       postPatch = "patchShebangs scripts";

@@ -73,6 +73,5 @@ in
     docker = pkgs.dockerTools.buildLayeredImage image;
     # A script that writes the image to standard output: quicker where it is loaded at once.
     docker-stream = pkgs.dockerTools.streamLayeredImage image;
-    inherit (package) static;
   };
 }

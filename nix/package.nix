@@ -1,7 +1,6 @@
 # `nix build`: the program.
 {
   self,
-  inputs,
   lib,
   pkgs,
   crane,
@@ -24,8 +23,7 @@ let
     else
       "not-from-git";
 
-  compileWith =
-    crane:
+  compiled =
     let
       common = {
         inherit pname version;
@@ -44,8 +42,7 @@ let
       }
     );
 
-  stamp =
-    compiled:
+  program =
     assert lib.stringLength revision == lib.stringLength placeholder;
     stdenv.mkDerivation {
       inherit pname version;
@@ -73,10 +70,10 @@ let
     };
 in
 {
-  inherit pname version revision;
-
-  program = stamp (compileWith crane);
-
-  # Without a C library beside it: for the smallest image, and for machines with an old one.
-  static = stamp (compileWith (inputs.crane.mkLib pkgs.pkgsStatic));
+  inherit
+    pname
+    version
+    revision
+    program
+    ;
 }

@@ -2,14 +2,30 @@
 {
   lib,
   pkgs,
+  rust,
   tools,
   ...
 }:
 pkgs.mkShell {
-  packages = lib.concatLists (lib.attrValues (removeAttrs tools [ "make" ]));
+  packages = [
+    rust.full
+    pkgs.stdenv.cc
+  ]
+  ++ lib.concatLists (
+    lib.attrValues (
+      removeAttrs tools [
+        "make"
+        "rust"
+      ]
+    )
+  );
 
   # scripts/postgres looks here first: whatever else the machine has stays out of it.
   PG_BIN = "${pkgs.postgresql_17}/bin";
+
+  # For scripts/coverage.
+  LLVM_COV = "${rust.llvm}/llvm-cov";
+  LLVM_PROFDATA = "${rust.llvm}/llvm-profdata";
 
   # On a terminal only: `nix develop -c make test | tee log` wants no greeting.
   shellHook = ''

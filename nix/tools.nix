@@ -3,15 +3,13 @@
   lib,
   pkgs,
   jaeger,
+  rust,
   ...
 }:
 let
   tools = {
     rust = [
-      pkgs.cargo
-      pkgs.rustc
-      pkgs.clippy
-      pkgs.rustfmt
+      rust.toolchain
       pkgs.stdenv.cc
     ];
 
@@ -29,12 +27,16 @@ let
       pkgs.jq
       pkgs.openssl
       pkgs.procps
+      pkgs.python3
       pkgs.shellcheck
       pkgs.watchexec
     ]
     ++ lib.optional pkgs.stdenv.hostPlatform.isLinux pkgs.util-linux;
 
     postgresql = [ pkgs.postgresql_17 ];
+
+    # The tests behind a pooler are skipped without it, and so are measurements of it.
+    pooler = [ pkgs.pgbouncer ];
 
     observability = [
       pkgs.grafana
@@ -53,12 +55,12 @@ let
 
     # What a person has at hand besides.
     person = [
+      pkgs.actionlint
       pkgs.cargo-deny
       pkgs.cargo-llvm-cov
       pkgs.cargo-nextest
       pkgs.nixfmt
       pkgs.process-compose
-      pkgs.rust-analyzer
     ];
   };
 in

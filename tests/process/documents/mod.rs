@@ -4,6 +4,7 @@ mod links;
 mod names;
 mod security;
 mod tables;
+mod toolchain;
 mod troubleshooting;
 mod units;
 
