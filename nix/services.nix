@@ -16,8 +16,9 @@ let
       exec.command = "scripts/stack ready ${name}";
       period_seconds = 1;
       timeout_seconds = 5;
-      # The first start compiles the service.
-      failure_threshold = 900;
+      # Nothing is given up on: the first start compiles the service, and what does not compile or
+      # start now may be mended tomorrow.
+      failure_threshold = 100000000;
     };
     availability = {
       restart = "on_failure";
@@ -45,14 +46,16 @@ in
         is_strict = true;
         ordered_shutdown = true;
         processes = {
+          # The first in the list, so that its output is what a terminal shows.
+          addresses.command = "exec scripts/stack addresses";
           postgres = server "postgres" { };
-          migrate = {
-            command = "exec scripts/stack migrate";
+          settings = {
+            command = "exec scripts/stack settings";
             depends_on.postgres = healthy;
           };
           jaeger = server "jaeger" { };
           service = server "service" {
-            migrate = done;
+            settings = done;
             jaeger = started;
           };
           prometheus = server "prometheus" { };
