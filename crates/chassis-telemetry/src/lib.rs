@@ -45,7 +45,7 @@ pub use self::{
         Batches, Build, LogFormat, LogStream, Otlp, Program, Propagator, Sampler, TelemetryOptions,
     },
     panics::{log_panics, log_panics_beside},
-    spans::{Incoming, Tracing, end_request_span, fail, record_user},
+    spans::{Incoming, Origin, Tracing, end_request_span, fail, record_user},
     writer::{LogWriter, WriterThread, writer_thread},
 };
 

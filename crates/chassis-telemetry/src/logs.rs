@@ -78,6 +78,12 @@ pub(super) struct SpanFields {
 }
 
 impl SpanFields {
+    /// The correlation id, out of the text that was made of it: it holds nothing that has to be escaped.
+    pub(super) fn correlation_id(&self) -> Option<&str> {
+        let written = str::from_utf8(self.fields.get(..self.ids_at)?).ok()?;
+        written.strip_suffix('"')?.rsplit('"').next()
+    }
+
     /// Adds the ids of the trace and of the span, which are known only after the span was made.
     pub(super) fn set_ids(&mut self, trace_id: TraceId, span_id: SpanId) {
         let mut ids = Vec::with_capacity(96);

@@ -10,6 +10,7 @@
 //! ever be exported for them to be children of. Without a caller they get the ids of our log lines.
 
 use std::{
+    collections::HashMap,
     fmt,
     net::{IpAddr, Ipv6Addr},
     sync::Arc,
@@ -82,6 +83,31 @@ impl fmt::Display for ClientNetwork {
                 write!(f, "{network}/64")
             }
         }
+    }
+}
+
+/// The trace and the request that caused work which is done later, in a trace of its own: texts that can be kept in a table.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Origin {
+    /// The span, as [W3C Trace Context](https://www.w3.org/TR/trace-context/#traceparent-header) writes it.
+    pub traceparent: Option<String>,
+    /// `correlation_id` of the request's log lines.
+    pub correlation_id: Option<String>,
+}
+
+impl Origin {
+    /// The id of the trace, 32 hexadecimal digits.
+    #[must_use]
+    pub fn trace_id(&self) -> Option<&str> {
+        self.traceparent.as_deref()?.split('-').nth(1)
+    }
+
+    fn span_context(&self) -> SpanContext {
+        let name = TRACEPARENT.as_str().to_owned();
+        let traceparent = self.traceparent.clone();
+        let carrier: HashMap<_, _> = traceparent.map(|text| (name, text)).into_iter().collect();
+        let context = TraceContextPropagator::new().extract_with_context(&Context::new(), &carrier);
+        context.span().span_context().clone()
     }
 }
 
@@ -171,8 +197,16 @@ impl Tracing {
     /// Opens the span of a run of a background task: a trace of its own.
     #[must_use]
     pub fn task(&self, name: &'static str) -> Span {
+        self.task_from(name, &Origin::default())
+    }
+
+    /// The same for work that was caused elsewhere: its trace links to the one it comes from, and its log lines carry the
+    /// correlation id. The name is one of few, known when the program is written.
+    #[must_use]
+    pub fn task_from(&self, name: &str, origin: &Origin) -> Span {
+        let correlation_id = origin.correlation_id.as_deref();
         if !self.records(None) {
-            let span = tracing::info_span!(target: UNRECORDED, "task", task = name);
+            let span = tracing::info_span!(target: UNRECORDED, "task", correlation_id, task = name);
             self.leave_unrecorded(&span, None);
             return span;
         }
@@ -182,11 +216,25 @@ impl Tracing {
             otel.name = name,
             otel.kind = "internal",
             otel.status_code = Empty,
+            correlation_id,
             task = name,
             error.r#type = Empty,
         );
+        // Before it begins: a link that comes later says nothing to a sampler.
+        span.add_link(origin.span_context());
         begin(&span, None);
         span
+    }
+
+    /// Where work comes from that the current span causes and that is done later: for [`Tracing::task_from`].
+    #[must_use]
+    pub fn origin(&self) -> Origin {
+        let mut carrier = HashMap::new();
+        TraceContextPropagator::new().inject_context(&current_context(), &mut carrier);
+        Origin {
+            traceparent: carrier.remove(TRACEPARENT.as_str()),
+            correlation_id: current_correlation_id(),
+        }
     }
 
     /// Writes the context of the current span into the headers of a call to another service.
@@ -290,6 +338,25 @@ fn current_context() -> Context {
     found.unwrap_or_default()
 }
 
+/// The correlation id on the log lines of the current span.
+fn current_correlation_id() -> Option<String> {
+    let mut found = None;
+    with_registry(&Span::current(), |registry, id| {
+        let scope = registry.span(id).into_iter().flat_map(|span| span.scope());
+        for span in scope {
+            let extensions = span.extensions();
+            let fields = extensions.get::<SpanFields>();
+            found = fields
+                .and_then(SpanFields::correlation_id)
+                .map(str::to_owned);
+            if found.is_some() {
+                return;
+            }
+        }
+    });
+    found
+}
+
 /// Starts a recorded span and gives its ids to the log lines inside it.
 fn begin(span: &Span, caller: Option<Context>) {
     // It fails only when no layer records spans, and then there is no parent to set.
@@ -374,7 +441,13 @@ fn user_agent(headers: &HeaderMap) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::io;
+
+    use time::OffsetDateTime;
+    use tracing::subscriber::with_default;
+
     use super::*;
+    use crate::{LogFormat, subscriber, tests::PROGRAM};
 
     fn takes(ratio: f64, low: u64) -> bool {
         let sampler = sampler(Sampler {
@@ -384,6 +457,52 @@ mod tests {
         let id = TraceId::from(u128::from(low));
         let result = sampler.should_sample(None, id, "", &SpanKind::Server, &[], &[]);
         result.decision == SamplingDecision::RecordAndSample
+    }
+
+    /// What a span inside a request with this correlation id says of where its work comes from.
+    fn origin_in(ratio: f64, format: LogFormat, correlation_id: &str) -> Origin {
+        let mut options = TelemetryOptions::new("notes");
+        options.trace_console = true;
+        options.sampler.ratio = ratio;
+        let tracing = Tracing::new(&options);
+        let now = || OffsetDateTime::UNIX_EPOCH;
+        let parts = subscriber(PROGRAM, &options, now, format, io::sink).unwrap();
+        with_default(parts.0, || {
+            let head = http::Request::new(()).into_parts().0;
+            let request = tracing.request(Incoming {
+                method: "POST",
+                template: "/notes",
+                correlation_id,
+                client_ip: None,
+                head: &head,
+            });
+            let _entered = request.enter();
+            let _inner = tracing::info_span!(target: "note_taker", "sql").entered();
+            tracing.origin()
+        })
+    }
+
+    #[test]
+    fn work_for_later_knows_the_request_it_comes_from_recorded_or_not() {
+        for (ratio, flags) in [(1.0, "01"), (0.0, "00")] {
+            for format in [LogFormat::Json, LogFormat::Pretty] {
+                let origin = origin_in(ratio, format, "a.b_c-1");
+
+                assert_eq!(origin.correlation_id.as_deref(), Some("a.b_c-1"));
+                let traceparent = origin.traceparent.as_deref().unwrap();
+                assert!(traceparent.ends_with(&format!("-{flags}")), "{traceparent}");
+                assert_eq!(origin.trace_id().map(str::len), Some(32));
+                assert!(origin.span_context().is_valid());
+            }
+        }
+    }
+
+    #[test]
+    fn outside_of_any_request_work_comes_from_nowhere() {
+        let tracing = Tracing::new(&TelemetryOptions::new("notes"));
+
+        assert_eq!(tracing.origin(), Origin::default());
+        assert!(!Origin::default().span_context().is_valid());
     }
 
     #[test]
