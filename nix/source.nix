@@ -51,6 +51,7 @@ let
     ../clippy.toml
     ../.env.example
     ../docs/reference
+    ../examples/jobs_program.rs
     ../tests
     ../scripts
   ];

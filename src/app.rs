@@ -21,6 +21,7 @@ use crate::{
             self, AccessTokens, ActivityWriter, Auth, AuthEvents, Error, Event, HashMetrics,
             Hasher, PasswordPolicy, SessionLifetimes, Subscribers, WriteTransaction,
         },
+        jobs::{self, Handlers, Jobs},
         limits::{self, Limits},
         operations::{Lifecycle, Operations},
     },
@@ -38,6 +39,10 @@ pub struct App {
     pub auth: Auth,
     /// How often one may try.
     pub limits: Limits,
+    /// Enqueues work that outlives a request.
+    pub jobs: Jobs,
+    /// What runs it, by kind.
+    pub handlers: Handlers,
     /// Probes, version and metrics.
     pub operations: Operations,
     /// The OpenAPI document and the types of problems.
@@ -72,7 +77,7 @@ impl App {
         let registry = chassis_telemetry::new_registry(PROGRAM.build);
         settings.telemetry.dropped_spans.register(&registry);
         let metrics = DatabaseMetrics::new(&registry);
-        let database = Database::new(&settings.database.options(), metrics)?;
+        let database = Database::new(&settings.database.options(), metrics.clone())?;
         let limits = Limits::new(
             &settings.limits,
             database.clone(),
@@ -93,6 +98,16 @@ impl App {
             clock: clock.clone(),
             lifetimes: SessionLifetimes::from(&settings.auth),
         });
+        let tracing = Tracing::new(&settings.telemetry);
+        let jobs = Jobs::new(jobs::Parts {
+            settings: settings.jobs.clone(),
+            database: database.clone(),
+            postgres: settings.database.options(),
+            database_metrics: metrics,
+            registry: &registry,
+            tracing: tracing.clone(),
+            clock: clock.clone(),
+        })?;
         let lifecycle = Lifecycle::default();
         let operations = Operations::new(
             database.clone(),
@@ -104,11 +119,13 @@ impl App {
         Ok(Self {
             http_metrics: HttpMetrics::new(&registry),
             server_metrics: ServerMetrics::new(&registry),
-            tracing: Tracing::new(&settings.telemetry),
+            tracing,
             http_options: settings.http.clone(),
             public_url: settings.service.public_url.clone(),
             separate_metrics: settings.service.admin.is_some(),
             documentation: Documentation::default(),
+            handlers: handlers(&jobs),
+            jobs,
             database,
             auth,
             limits,
@@ -145,8 +162,14 @@ impl App {
         })
     }
 
+    /// Starts what a process does that only runs jobs.
+    pub fn start_worker(self, tracker: &TaskTracker, stop: &CancellationToken) {
+        self.jobs.start(self.handlers, tracker, stop);
+    }
+
     /// Starts the background tasks, which run until they are stopped.
     pub fn start_tasks(self, tracker: &TaskTracker, stop: &CancellationToken) {
+        self.jobs.start(self.handlers, tracker, stop);
         let (database, clock, tracing) = (self.database, self.clock, self.tracing);
         let tasks = Tasks {
             tracker,
@@ -184,6 +207,13 @@ impl App {
         // Not periodic: it drains a channel, and once more after it was stopped.
         tracker.spawn(self.activity.run(database, clock, tracing, stop.clone()));
     }
+}
+
+/// What runs each kind of job, and when schedules enqueue some.
+fn handlers(jobs: &Jobs) -> Handlers {
+    let mut handlers = Handlers::default();
+    jobs::register(&mut handlers, jobs);
+    handlers
 }
 
 /// Who is told what happens to accounts and sessions.

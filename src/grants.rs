@@ -19,6 +19,8 @@ pub static TABLES: &[TableGrant] = &[
     TableGrant::new("refresh_tokens", &[Select, Insert, Update, Delete]),
     TableGrant::new("auth_networks", &[Select, Insert, Update, Delete]),
     TableGrant::new("rate_limits", &[Select, Insert, Update, Delete]),
+    TableGrant::new("jobs", &[Select, Insert, Update, Delete]),
+    TableGrant::new("job_schedules", &[Select, Insert, Update, Delete]),
 ];
 
 /// These, for the role that the service connects as by these settings.

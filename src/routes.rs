@@ -41,6 +41,14 @@ pub fn admin(app: &App) -> Vec<Endpoint> {
     vec![features::operations::metrics(&app.operations)]
 }
 
+/// The endpoints of a process that only runs jobs, on `ADMIN_PORT`: probes, version and metrics.
+#[must_use]
+pub fn worker_router(app: &App) -> Arc<Router> {
+    let mut endpoints = features::operations::endpoints(&app.operations, &app.auth).endpoints;
+    endpoints.extend(admin(app));
+    app.serve(endpoints)
+}
+
 /// The introduction of the OpenAPI document.
 const INTRODUCTION: &str = "\
 Times are RFC 3339 in UTC, ids are UUIDs. Every reply carries `X-Correlation-ID`: your own when you send \

@@ -16,6 +16,7 @@ use chassis_telemetry::TelemetryOptions;
 
 use crate::features::{
     identity::{AuthSettings, PasswordSettings},
+    jobs::JobSettings,
     limits::LimitSettings,
 };
 use crate::shared::PublicUrl;
@@ -39,6 +40,8 @@ pub struct Settings {
     pub passwords: PasswordSettings,
     /// How many requests are allowed in which time.
     pub limits: LimitSettings,
+    /// Work that outlives a request.
+    pub jobs: JobSettings,
     /// Logs and traces.
     pub telemetry: TelemetryOptions,
 }
@@ -58,6 +61,7 @@ impl Settings {
             auth: AuthSettings::read(values)?,
             passwords: PasswordSettings::read(values)?,
             limits: LimitSettings::read(values)?,
+            jobs: JobSettings::read(values)?,
             telemetry: TelemetryOptions::read(values)?,
         })
     }
@@ -126,6 +130,7 @@ pub fn catalogue() -> Catalogue {
         .section::<AuthSettings>()
         .section::<PasswordSettings>()
         .section::<LimitSettings>()
+        .section::<JobSettings>()
         .section::<TelemetryOptions>()
         .with_default(&chassis_postgres::DB_NAME, "warp_skeleton")
         .with_default(&chassis_postgres::DB_USER, "warp_skeleton")

@@ -30,6 +30,8 @@ mod faults;
 mod http2;
 #[path = "process/jaeger.rs"]
 mod jaeger;
+#[path = "process/jobs/mod.rs"]
+mod jobs;
 #[path = "process/lifecycle.rs"]
 mod lifecycle;
 #[path = "api/support/marks.rs"]

@@ -1,6 +1,6 @@
 //! What a person types: one file per sub-command.
 //!
-//! `serve` logs to standard output. Every other command keeps standard output
+//! `serve` and `worker` log to standard output. Every other command keeps standard output
 //! for its answer and logs to standard error.
 
 /// Writes a line of the answer to standard output.
@@ -13,6 +13,7 @@ mod config;
 mod doctor;
 mod files;
 mod healthcheck;
+mod jobs;
 mod listen;
 mod migrate;
 mod openapi;
@@ -56,6 +57,11 @@ const VERSION_AND_REVISION: &str =
 enum Command {
     /// Run the service
     Serve(serve::Serve),
+    /// Run jobs and nothing else
+    Worker,
+    /// Look at jobs, try them again, or remove them
+    #[command(subcommand)]
+    Jobs(jobs::Jobs),
     /// Apply, undo, list or create migrations
     #[command(subcommand)]
     Migrate(migrate::Migrate),
@@ -79,12 +85,18 @@ enum Command {
 /// Runs what the command line asks for.
 #[must_use]
 pub fn main() -> ExitCode {
+    main_with(|_| {})
+}
+
+/// The same, with a service that gets something more before it starts, such as further kinds of job: for tests.
+#[must_use]
+pub fn main_with(extend: fn(&mut App)) -> ExitCode {
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => return misunderstand(&error),
     };
-    let serving = matches!(arguments.command, Command::Serve(_));
-    match run(arguments.command) {
+    let serving = matches!(arguments.command, Command::Serve(_) | Command::Worker);
+    match run(arguments.command, extend) {
         Ok(code) => code,
         Err(error) => {
             complain(serving, &error);
@@ -97,7 +109,8 @@ pub fn main() -> ExitCode {
 ///
 /// A service that cannot start because of it reports that as a line of its log, like everything else.
 fn misunderstand(error: &clap::Error) -> ExitCode {
-    let asked_to_serve = env::args_os().nth(1).is_some_and(|word| word == "serve");
+    let command = env::args_os().nth(1);
+    let asked_to_serve = command.is_some_and(|word| word == "serve" || word == "worker");
     if error.use_stderr() && asked_to_serve && !io::stderr().is_terminal() {
         let text = error.to_string();
         let reason = text.lines().next().unwrap_or_default();
@@ -136,16 +149,18 @@ fn complain(serving: bool, error: &anyhow::Error) {
     let _ = writeln!(stderr, "{line}");
 }
 
-fn run(command: Command) -> anyhow::Result<ExitCode> {
+fn run(command: Command, extend: fn(&mut App)) -> anyhow::Result<ExitCode> {
     let values = settings::load()?;
     let settings = Settings::read(&values)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
     let code = runtime.block_on(async {
-        if let Command::Serve(serve) = command {
-            return serve.run(settings).await;
-        }
+        let command = match command {
+            Command::Serve(serve) => return serve.run(settings, extend).await,
+            Command::Worker => return serve::Serve::worker().run(settings, extend).await,
+            other => other,
+        };
         // Held until the command is done, so that its last lines are written.
         let clock = Clock::system();
         let _telemetry = Telemetry::start(
@@ -155,7 +170,8 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
             LogStream::Stderr,
         )?;
         match command {
-            Command::Serve(_) => unreachable!("handled above"),
+            Command::Serve(_) | Command::Worker => unreachable!("handled above"),
+            Command::Jobs(jobs) => jobs.run(&settings).await,
             Command::Migrate(migrate) => migrate.run(&settings).await,
             Command::Token(token) => token.run(&settings).await,
             Command::User(user) => user.run(&settings).await,

@@ -1,4 +1,4 @@
-//! `serve`: run the service.
+//! `serve`: run the service; and `worker`, which is the same process without a public listener.
 
 use std::{convert::Infallible, process::ExitCode, sync::Arc, time::Duration};
 
@@ -7,7 +7,7 @@ use chassis_http::Router;
 use chassis_postgres::{
     ConnectionTarget, Database, DatabaseSettings, Grants, MigrationError, Status,
 };
-use chassis_server::{Peer, ServerHandle, ServerOptions, ShutdownSignals};
+use chassis_server::{Listener, Peer, ServerHandle, ServerOptions, ShutdownSignals};
 use chassis_settings::AppEnv;
 use chassis_telemetry::{LogStream, Telemetry};
 use tokio::time::Instant;
@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     app::App,
-    features::operations::Lifecycle,
+    features::{jobs::Jobs, operations::Lifecycle},
     grants,
     migrations::{self, MIGRATIONS, advise},
     program::{PROGRAM, REVISION, VERSION},
@@ -37,10 +37,25 @@ pub(super) struct Serve {
     /// Apply pending migrations first
     #[arg(long)]
     migrate: bool,
+    /// Whether it only runs jobs.
+    #[arg(skip)]
+    is_worker: bool,
 }
 
 impl Serve {
-    pub(super) async fn run(self, settings: Settings) -> anyhow::Result<ExitCode> {
+    /// The command `worker`.
+    pub(super) fn worker() -> Self {
+        Self {
+            migrate: false,
+            is_worker: true,
+        }
+    }
+
+    pub(super) async fn run(
+        self,
+        settings: Settings,
+        extend: fn(&mut App),
+    ) -> anyhow::Result<ExitCode> {
         settings.auth.check_secret(settings.app_env)?;
         let mut signals = ShutdownSignals::listen()?;
         let clock = Clock::system();
@@ -51,7 +66,7 @@ impl Serve {
             LogStream::Stdout,
         )?;
         chassis_telemetry::log_panics();
-        let outcome = self.serve(&settings, &mut signals).await;
+        let outcome = self.serve(&settings, extend, &mut signals).await;
         if let Err(error) = &outcome {
             tracing::error!(error = format!("{error:#}"), "start_failed");
         }
@@ -69,15 +84,22 @@ impl Serve {
     async fn serve(
         &self,
         settings: &Settings,
+        extend: fn(&mut App),
         signals: &mut ShutdownSignals,
     ) -> anyhow::Result<()> {
         let options = server_options(settings);
         if settings.is_without_sources() {
             tracing::warn!("source_limits_off");
         }
-        let app = App::build(settings, Clock::system())?;
+        let mut app = App::build(settings, Clock::system())?;
+        extend(&mut app);
         let (lifecycle, database) = (app.lifecycle.clone(), app.database.clone());
-        let servers = listen(settings, &options, &app).await?;
+        let jobs = app.jobs.clone();
+        let servers = if self.is_worker {
+            listen_for_operators(settings, &options, &app).await?
+        } else {
+            listen(settings, &options, &app).await?
+        };
 
         let ready = tokio::select! {
             prepared = prepare(settings, &database, self.migrate) => Some(prepared),
@@ -89,7 +111,11 @@ impl Serve {
             Some(Ok(())) => {
                 lifecycle.serve();
                 tracing::info!(version = VERSION, revision = REVISION, "ready");
-                app.start_tasks(&tasks, &stop);
+                if self.is_worker {
+                    app.start_worker(&tasks, &stop);
+                } else {
+                    app.start_tasks(&tasks, &stop);
+                }
                 signals.recv().await;
             }
             Some(Err(error)) => {
@@ -101,9 +127,10 @@ impl Serve {
             None => {}
         }
 
+        jobs.drain();
         drain(settings, &lifecycle, signals).await;
         tokio::select! {
-            () = finish(settings, &servers, &tasks, &stop) => {}
+            () = finish(settings, &servers, &jobs, &tasks, &stop) => {}
             () = signals.recv() => tracing::warn!("stopped_at_once"),
         }
         database.close();
@@ -127,10 +154,11 @@ async fn drain(settings: &Settings, lifecycle: &Lifecycle, signals: &mut Shutdow
     }
 }
 
-/// Ends the requests, then the tasks, within the shutdown timeout less the time that the last spans need.
+/// Ends the requests and jobs, then the tasks, within the shutdown timeout less the time that the last spans need.
 async fn finish(
     settings: &Settings,
     servers: &[ServerHandle],
+    jobs: &Jobs,
     tasks: &TaskTracker,
     stop: &CancellationToken,
 ) {
@@ -143,6 +171,8 @@ async fn finish(
             tracing::warn!(connections = cut, "connections_cut");
         }
     }
+    // What still runs then is put back.
+    let _ = tokio::time::timeout_at(last_request, jobs.drained()).await;
     stop.cancel();
     tasks.close();
     if tokio::time::timeout_at(deadline, tasks.wait())
@@ -167,6 +197,31 @@ async fn listen(
     if let Some(admin) = &settings.service.admin {
         open.push((bind(admin).await?, routes::admin_router(app), "admin"));
     }
+    Ok(start(open, options, app))
+}
+
+/// Opens the listener on `ADMIN_PORT`, if it is set.
+async fn listen_for_operators(
+    settings: &Settings,
+    options: &ServerOptions,
+    app: &App,
+) -> anyhow::Result<Vec<ServerHandle>> {
+    anyhow::ensure!(
+        settings.jobs.concurrency > 0,
+        "JOBS_CONCURRENCY=0: a worker that runs no job has nothing to do"
+    );
+    let mut open = Vec::new();
+    if let Some(admin) = &settings.service.admin {
+        open.push((bind(admin).await?, routes::worker_router(app), "admin"));
+    }
+    Ok(start(open, options, app))
+}
+
+fn start(
+    open: Vec<(Listener, Arc<Router>, &'static str)>,
+    options: &ServerOptions,
+    app: &App,
+) -> Vec<ServerHandle> {
     let servers = open.into_iter().map(|(listener, router, purpose)| {
         tracing::info!(address = %listener, purpose, "listening");
         let make_service = move |peer: &Peer| connection(&router, *peer);
@@ -176,7 +231,7 @@ async fn listen(
         }
         chassis_server::start(listener, make_service, &options, &app.server_metrics)
     });
-    Ok(servers.collect())
+    servers.collect()
 }
 
 /// The service of one connection.

@@ -7,5 +7,6 @@
 
 pub mod api_docs;
 pub mod identity;
+pub mod jobs;
 pub mod limits;
 pub mod operations;

@@ -8,6 +8,7 @@
 
 mod api_docs;
 mod identity;
+mod jobs;
 mod limits;
 mod operations;
 mod support;

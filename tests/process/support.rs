@@ -80,15 +80,19 @@ pub fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
 
 /// The program with nothing of this machine's settings.
 fn program(url: &str, settings: &[(&str, &str)]) -> Command {
+    program_at(Path::new(PROGRAM), url, settings)
+}
+
+fn program_at(path: &Path, url: &str, settings: &[(&str, &str)]) -> Command {
     #[expect(
         clippy::disallowed_methods,
         reason = "tests have settings of their own"
     )]
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let mut command = Command::new(PROGRAM);
+    let search = std::env::var_os("PATH").unwrap_or_default();
+    let mut command = Command::new(path);
     command
         .env_clear()
-        .env("PATH", path)
+        .env("PATH", search)
         .current_dir(empty_folder());
     let defaults = [
         ("DATABASE_URL", url),
@@ -157,6 +161,15 @@ impl Service {
         let mut command = program(url, settings);
         command.arg("serve").args(arguments);
         Self::run(command)
+    }
+
+    /// Starts a command of a program that is made like this one, and waits until it is ready.
+    pub fn start_other(path: &Path, command: &str, url: &str, settings: &[(&str, &str)]) -> Self {
+        let mut program = program_at(path, url, settings);
+        program.arg(command);
+        let service = Self::run(program);
+        service.await_line("ready");
+        service
     }
 
     /// Starts it with so many open files at most, and waits until it is ready.

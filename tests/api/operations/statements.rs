@@ -85,7 +85,8 @@ async fn plan(database: &Client, statement: &Statement) -> String {
 }
 
 /// The tables that have rows when they are explained.
-const FILLED: [&str; 5] = [
+const FILLED: [&str; 6] = [
+    "jobs",
     "users",
     "sessions",
     "refresh_tokens",
@@ -111,6 +112,9 @@ FROM users, generate_series(1, 3) AS number;
 INSERT INTO rate_limits (key, full_at)
 SELECT sha256(id::text::bytea), now() + '1 minute'
 FROM users;
+INSERT INTO jobs (id, kind, payload, run_at, priority, state, attempt, max_attempts, losses, claim, created_at)
+SELECT gen_random_uuid(), 'kind' || number % 7, '{}', now(), number % 3, 'queued', 0, 10, 0, 0, now()
+FROM generate_series(1, 5000) AS number;
 ANALYZE;";
     database.batch_execute(rows).await.unwrap();
 }
@@ -149,8 +153,9 @@ async fn no_statement_that_a_visitor_causes_reads_a_whole_table() {
         }
     }
 
-    // The sweep takes whichever rows it meets first, until it has enough.
-    scanned.retain(|(name, _)| name != "rate_limits_delete_full");
+    // The sweep takes whichever rows it meets first, and the sample counts them, until they have enough.
+    let bounded = ["rate_limits_delete_full", "jobs_count"];
+    scanned.retain(|(name, _)| !bounded.contains(&name.as_str()));
     assert!(scanned.is_empty(), "{scanned:#?}");
 }
 

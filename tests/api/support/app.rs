@@ -18,7 +18,7 @@ use tokio_postgres::Client;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use warp_skeleton::{
     app::App,
-    features::identity::Auth,
+    features::{identity::Auth, jobs::Outcome},
     routes,
     settings::{self, Settings},
     shared::clock::Clock,
@@ -114,11 +114,7 @@ impl TestApp {
     ) -> Self {
         leaks::watch();
         let settings = Settings::read(&settings::values(pairs.clone()).unwrap()).unwrap();
-        let moved = Arc::clone(&offset);
-        let system = Clock::system();
-        let clock = Clock::from_fn(move || {
-            system.now() + Duration::milliseconds(moved.load(Ordering::Relaxed))
-        });
+        let clock = Clock::moved_by(Arc::clone(&offset));
         let app = App::build(&settings, clock.clone()).unwrap();
         let router = routes::router_with(&app, further);
         app.lifecycle.serve();
@@ -164,6 +160,13 @@ impl TestApp {
     /// The document that `/openapi.json` serves.
     pub fn openapi(&self) -> &Value {
         &self.openapi
+    }
+
+    /// Runs the jobs that are due, and those that they enqueue. Returns how each run ended, in order.
+    pub async fn run_due_jobs(&self) -> Vec<Outcome> {
+        let mut worker = self.app.jobs.worker(self.app.handlers.clone());
+        let ended = worker.run_due().await.unwrap();
+        ended.into_iter().map(|(_, outcome)| outcome).collect()
     }
 
     /// Starts what runs beside the requests of this very service, which stays usable.

@@ -31,7 +31,7 @@ pub struct Server {
 
 impl Server {
     /// An empty one, with the schema in it.
-    pub(super) fn start() -> Self {
+    pub fn start() -> Self {
         let server = Self::with(&[DURABLE]).expect("PostgreSQL can be started");
         printed(&run(&server.url, &[], &["migrate", "up"], ""));
         server
@@ -64,7 +64,7 @@ impl Server {
 
     /// Kills, stops, starts, freezes, thaws or promotes it, and waits until that is done.
     #[track_caller]
-    pub(super) fn order(&mut self, what: &str) {
+    pub fn order(&mut self, what: &str) {
         let mut input = self.child.stdin.as_ref().unwrap();
         writeln!(input, "{what}").unwrap();
         let mut answer = String::new();

@@ -4,7 +4,7 @@
 mod endpoints;
 mod requests;
 
-use std::{collections::BTreeSet, fmt::Write};
+use std::{collections::BTreeSet, fmt::Write, time::Duration};
 
 use chassis_settings::Declaration;
 use http::Method;
@@ -21,8 +21,8 @@ const SETTINGS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/reference/sett
 const METRICS_INTRODUCTION: &str = "# Metrics
 
 What `GET /metrics` says, in Prometheus' text format; on `ADMIN_PORT` when that is set. The label `path` is the route
-template, or `unmatched`. Durations are in seconds, in buckets from 1 ms to 10 s. A family whose label values have not
-occurred yet is absent.
+template, or `unmatched`. Durations are in seconds, in buckets from 1 ms to 10 s, those of jobs to an hour. A family whose
+label values have not occurred yet is absent.
 
 Written by the registry: `REWRITE=1 cargo test --test api reference`.
 
@@ -33,7 +33,7 @@ Written by the registry: `REWRITE=1 cargo test --test api reference`.
 #[tokio::test]
 async fn the_reference_of_metrics_is_current() {
     let limits = [("RATE_LIMIT", "on"), ("RATE_LIMIT_ACCOUNT_BURST", "2")];
-    let app = TestApp::with_endpoints(&limits, vec![panicking_endpoint()]).await;
+    let mut app = TestApp::with_endpoints(&limits, vec![panicking_endpoint()]).await;
     let (user, token) = app.signed_in(Role::Member).await;
     app.me(&token).await.assert_status(200);
     app.get("/panic").send().await.assert_status(500);
@@ -46,9 +46,24 @@ async fn the_reference_of_metrics_is_current() {
         .send()
         .await
         .assert_status(200);
+    app.advance(time::Duration::hours(1));
+    // The first puts the schedules there, and the second runs the jobs of those that are due.
+    app.run_due_jobs().await;
+    app.advance(time::Duration::hours(1));
+    app.run_due_jobs().await;
+    let registry = app.app.registry.clone();
+    let tasks = app.start_tasks();
+    while registry
+        .gather()
+        .iter()
+        .all(|family| family.name() != "jobs_pending")
+    {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    tasks.stop().await;
 
     let mut text = METRICS_INTRODUCTION.to_owned();
-    for family in app.app.registry.gather() {
+    for family in registry.gather() {
         let labels = label_names(&family).into_iter().collect::<Vec<_>>();
         let labels = labels.join(", ");
         let (name, kind, help) = (family.name(), kind_of(&family), family.help());
