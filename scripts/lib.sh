@@ -192,6 +192,17 @@ marked() {
   esac
 }
 
+# One process at a time has the lock of this script. It is on the script's own file, so that none
+# is left lying about, and ends with the process that holds it. macOS has no flock(1), but perl.
+lock() {
+  exec 9<"$root/scripts/$1"
+  if has flock; then
+    flock 9
+  else
+    perl -e 'use Fcntl ":flock"; open(my $f, "<&=", 9) or die; flock($f, LOCK_EX) or die'
+  fi
+}
+
 random_hex() {
   if has openssl; then
     openssl rand -hex "$1"
