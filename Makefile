@@ -10,6 +10,11 @@ $(if $(shell [ -x scripts/dev ] || echo lost),$(shell bash scripts/executable))
 
 SERVICE := cargo run -q --
 
+# Of these only what is said after `make` counts: in the environment they are set for other purposes, and with YES there
+# `make db-destroy` would not ask.
+ARGUMENTS := NAME FIELDS SINGULAR DESTROY OWNER LICENSE YES N EMAIL ROLE HOURS URL SCENARIO
+$(foreach name,$(ARGUMENTS),$(if $(filter environment,$(origin $(name))),$(eval $(name) :=)))
+
 .PHONY: help
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -120,15 +125,13 @@ loadtest-url: ## the same against a service elsewhere: URL=https://example.com S
 bench: ## compare with a bare server and write down the result; ARGS=--quick takes two minutes
 	@loadtest/bench/compare $(ARGS)
 
-# A fresh copy becomes yours. Only what is said after `make` counts: NAME and the like may be set for other purposes.
-
-given = $(if $(filter command,$(origin $1)),$($1))
+# A fresh copy becomes yours.
 
 .PHONY: init
 init: ## give a fresh copy its own name: NAME=acme-orders OWNER=acme LICENSE=MIT
-	@$(if $(call given,NAME),,$(error NAME is missing: make init NAME=acme-orders))scripts/setup tools
+	@$(if $(NAME),,$(error NAME is missing: make init NAME=acme-orders))scripts/setup tools
 	@cargo run -q --locked -p xtask -- init "$(NAME)" \
-	  $(if $(call given,OWNER),--owner "$(OWNER)") $(if $(call given,LICENSE),--license "$(LICENSE)")
+	  $(if $(OWNER),--owner "$(OWNER)") $(if $(LICENSE),--license "$(LICENSE)")
 
 # A new feature, in the style of the others
 
