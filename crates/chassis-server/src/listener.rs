@@ -32,8 +32,9 @@ pub struct Peer {
 pub enum Listener {
     /// On a TCP address.
     Tcp(TcpListener),
-    /// On a unix socket, whose file is removed with the listener.
-    Unix(UnixListener, SocketFile),
+    /// On a unix socket. Its file is removed first: a new process takes a file without a socket for one that a dead process
+    /// left, and replaces it by its own, which must not be removed then.
+    Unix(SocketFile, UnixListener),
 }
 
 /// The file of a unix socket, removed when dropped.
@@ -91,7 +92,7 @@ impl Listener {
                     },
                 ))
             }
-            Self::Unix(listener, _) => {
+            Self::Unix(_, listener) => {
                 let (stream, _) = listener.accept().await?;
                 Ok((Stream::Unix(stream), Peer { ip: None }))
             }
@@ -129,7 +130,7 @@ async fn bind_unix(path: &Path) -> io::Result<Listener> {
         std::fs::remove_file(path)?;
     }
     let listener = UnixListener::bind(path)?;
-    Ok(Listener::Unix(listener, SocketFile(path.to_owned())))
+    Ok(Listener::Unix(SocketFile(path.to_owned()), listener))
 }
 
 /// Whether there is a socket file here that no process listens on.
@@ -146,7 +147,7 @@ impl fmt::Display for Listener {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self, self.address()) {
             (_, Some(address)) => write!(f, "http://{address}"),
-            (Self::Unix(_, file), None) => write!(f, "unix:{}", file.0.display()),
+            (Self::Unix(file, _), None) => write!(f, "unix:{}", file.0.display()),
             (Self::Tcp(_), None) => f.write_str("an unknown address"),
         }
     }

@@ -429,6 +429,26 @@ async fn a_unix_socket_replaces_a_dead_one_but_not_a_live_one_and_is_removed() {
     assert!(!path.exists());
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_unix_socket_that_ends_is_gone_before_it_is_dead() {
+    // A new process replaces a dead socket by one of its own, which this one must not remove.
+    for _ in 0..300 {
+        let path = socket_path().with_extension("ending");
+        let listener = Listener::bind(&ListenAddress::Unix(path.clone())).await;
+        let dying = std::thread::spawn(move || {
+            loop {
+                if let Err(error) = std::os::unix::net::UnixStream::connect(&path) {
+                    return error.kind();
+                }
+            }
+        });
+
+        drop(listener.unwrap());
+
+        assert_eq!(dying.join().unwrap(), std::io::ErrorKind::NotFound);
+    }
+}
+
 fn socket_path() -> PathBuf {
     let name = format!("chassis-server-{}.sock", std::process::id());
     std::env::temp_dir().join(name)
