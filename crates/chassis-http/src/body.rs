@@ -20,7 +20,7 @@
 //! the rest of the body could not be told from a next request.
 
 use std::{
-    fmt,
+    fmt, io,
     pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll, ready},
@@ -33,7 +33,7 @@ use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
 use tokio::time::{Instant, Sleep};
 
-use super::problem::{BODY_TIMEOUT, BODY_TOO_LARGE, INVALID_REQUEST, Problem};
+use super::problem::{BODY_TIMEOUT, BODY_TOO_LARGE, INVALID_REQUEST, Problem, TOO_MANY_REQUESTS};
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 type AnyBody = Pin<Box<dyn Body<Data = Bytes, Error = BoxError> + Send>>;
@@ -52,9 +52,23 @@ pub enum BodyError {
     /// It took longer than [`HttpOptions::body_timeout`](crate::HttpOptions::body_timeout).
     #[error("the body did not arrive in time")]
     TimedOut,
+    /// The connection's bodies take too much memory: the server said so.
+    #[error("too many bodies at once")]
+    TooManyAtOnce,
     /// The connection broke, or the framing was wrong.
     #[error("the body broke off")]
     BrokeOff,
+}
+
+impl BodyError {
+    /// A server below that bounds the memory of a connection says so by an error of this kind.
+    fn of(error: &(dyn std::error::Error + 'static)) -> Self {
+        let error = error.downcast_ref::<io::Error>();
+        if error.is_some_and(|error| error.kind() == io::ErrorKind::QuotaExceeded) {
+            return Self::TooManyAtOnce;
+        }
+        Self::BrokeOff
+    }
 }
 
 impl From<BodyError> for Problem {
@@ -65,6 +79,11 @@ impl From<BodyError> for Problem {
                 "the body is longer than this service accepts",
             ),
             BodyError::TimedOut => Problem::new(&BODY_TIMEOUT, "the body did not arrive in time"),
+            BodyError::TooManyAtOnce => Problem::new(
+                &TOO_MANY_REQUESTS,
+                "one connection sends too much at once; send fewer bodies at a time",
+            )
+            .retry_after(1),
             BodyError::BrokeOff => Problem::new(&INVALID_REQUEST, "the body broke off"),
         }
     }
@@ -211,7 +230,7 @@ impl Reading {
                 }
                 Err(BodyError::TooLarge)
             }
-            Poll::Ready(Some(Err(_))) => Err(BodyError::BrokeOff),
+            Poll::Ready(Some(Err(error))) => Err(BodyError::of(&*error)),
             Poll::Ready(None) => Ok(()),
         };
         self.ended = Some(end);

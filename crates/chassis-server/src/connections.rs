@@ -94,6 +94,7 @@ pub(crate) struct Connections(Arc<Shared>);
 struct Shared {
     max_connections: usize,
     max_per_client: usize,
+    max_http2_body_bytes: usize,
     graces: Graces,
     metrics: ServerMetrics,
     /// What all times are measured from.
@@ -136,6 +137,7 @@ impl Connections {
         Self(Arc::new(Shared {
             max_connections: options.max_connections,
             max_per_client: options.max_connections_per_client,
+            max_http2_body_bytes: options.max_http2_body_bytes,
             graces: Graces {
                 first_request: NEW_GRACE,
                 stall: options.stall_grace,
@@ -215,6 +217,10 @@ impl Connections {
     /// How many connections count towards the cap now.
     pub(crate) fn len(&self) -> usize {
         self.table().open.len()
+    }
+
+    pub(crate) fn max_http2_body_bytes(&self) -> usize {
+        self.0.max_http2_body_bytes
     }
 
     pub(crate) fn metrics(&self) -> &ServerMetrics {

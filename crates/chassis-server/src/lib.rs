@@ -42,7 +42,8 @@
 //!
 //! Per connection: a request head of at most [`max_head_bytes`] being read; at most 16 KiB and what was accepted besides
 //! of each response being sent, in HTTP/2 for at most [`max_http2_streams`]; on Linux 128 KiB in the kernel, besides what
-//! the client's own window allows. A response that the service makes in one piece is in memory as a whole until it is
+//! the client's own window allows. Of the bodies of requests as much as the service reads of one; in HTTP/2
+//! [`max_http2_body_bytes`] of all, and 256 KiB that the service has not read. A response that the service makes in one piece is in memory as a whole until it is
 //! sent.
 //!
 //! # What hyper answers itself
@@ -75,6 +76,7 @@
 //! [`max_head_bytes`]: ServerOptions::max_head_bytes
 //! [`max_headers`]: ServerOptions::max_headers
 //! [`max_http2_streams`]: ServerOptions::max_http2_streams
+//! [`max_http2_body_bytes`]: ServerOptions::max_http2_body_bytes
 //! [`close_grace`]: ServerOptions::close_grace
 //! [`http2_keep_alive_timeout`]: ServerOptions::http2_keep_alive_timeout
 //! [`first_request_grace`]: ServerOptions::first_request_grace

@@ -83,6 +83,10 @@ pub struct ServerOptions {
     /// How many requests one HTTP/2 connection may have in flight, and so how many responses may wait in memory for a
     /// client that takes none. Default: 32.
     pub max_http2_streams: u32,
+    /// How many bytes of request bodies one HTTP/2 connection may have in memory at once, before further ones fail; from when
+    /// the service reads them until it drops the body. A service that passes bodies on may set it to `usize::MAX`. Not
+    /// counted: unix sockets and `trusted_proxies`. Default: 256 KiB.
+    pub max_http2_body_bytes: usize,
     /// How often an HTTP/2 connection is pinged. Default: 20 s.
     pub http2_keep_alive_interval: Duration,
     /// How long an HTTP/2 client has to answer a ping before its connection is closed. Default: 10 s.
@@ -110,6 +114,7 @@ impl Default for ServerOptions {
             max_head_bytes: 32 * 1024,
             max_headers: 100,
             max_http2_streams: 32,
+            max_http2_body_bytes: 256 * 1024,
             http2_keep_alive_interval: Duration::from_secs(20),
             http2_keep_alive_timeout: Duration::from_secs(10),
         }

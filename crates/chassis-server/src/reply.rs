@@ -13,6 +13,7 @@
 //! still in h2's buffer, and nothing could reset it any more. See `stream.rs` for the timer.
 
 use std::{
+    io,
     pin::Pin,
     sync::{
         Arc,
@@ -273,12 +274,20 @@ impl<B: Body> Body for ResponseBody<B> {
 }
 
 /// The body of a request. It reports when the service waits for it.
+///
+/// It fails with [`io::ErrorKind::QuotaExceeded`] when the bodies of one HTTP/2 connection hold more than
+/// [`max_http2_body_bytes`](crate::ServerOptions::max_http2_body_bytes), once; what comes then may be read on and dropped.
+/// Its other errors are hyper's.
 #[derive(Debug)]
 pub struct RequestBody {
     body: Incoming,
     reply: ReplyOfBody,
     /// Bytes since the last progress.
     received: usize,
+    /// Bytes that count as held by the service until this is dropped.
+    held: usize,
+    /// Whether it was refused, as it holds too much.
+    is_refused: bool,
 }
 
 /// Keeps a request in flight, and prints as nothing.
@@ -296,18 +305,31 @@ impl RequestBody {
             body,
             reply: ReplyOfBody(reply),
             received: 0,
+            held: 0,
+            is_refused: false,
         }
+    }
+
+    /// Counts what was received. Whether that is too much for its connection, which is told once.
+    fn exceeds(&mut self, length: usize) -> bool {
+        let reply = &self.reply.0;
+        if !reply.is_http2 || self.is_refused {
+            return false;
+        }
+        self.held += length;
+        self.is_refused = !reply.connection.hold_body_bytes(length);
+        self.is_refused
     }
 }
 
 impl Body for RequestBody {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = io::Error;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
         let polled = Pin::new(&mut self.body).poll_frame(cx);
         let reply = &self.reply.0;
         reply.set_receiving(polled.is_pending());
@@ -322,7 +344,18 @@ impl Body for RequestBody {
                 self.reply.0.connection.progressed();
             }
         }
-        polled
+        let frame = ready!(polled);
+        let data = frame
+            .as_ref()
+            .and_then(|frame| frame.as_ref().ok()?.data_ref());
+        if let Some(length) = data.map(Bytes::len)
+            && self.exceeds(length)
+        {
+            let why = "the request bodies of this connection take too much memory at once";
+            let error = io::Error::new(io::ErrorKind::QuotaExceeded, why);
+            return Poll::Ready(Some(Err(error)));
+        }
+        Poll::Ready(frame.map(|frame| frame.map_err(io::Error::other)))
     }
 
     fn is_end_stream(&self) -> bool {
@@ -336,6 +369,7 @@ impl Body for RequestBody {
 
 impl Drop for RequestBody {
     fn drop(&mut self) {
+        self.reply.0.connection.release_body_bytes(self.held);
         self.reply.0.set_receiving(false);
     }
 }

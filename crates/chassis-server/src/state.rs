@@ -84,6 +84,8 @@ pub(crate) struct ConnectionState {
     had_request: AtomicBool,
     is_http2: AtomicBool,
     command: AtomicU8,
+    /// How many bytes of bodies of its requests the service has and may hold.
+    body_bytes: AtomicUsize,
     /// The task that drives the connection.
     pub(crate) task: AtomicWaker,
     pub(crate) connections: Connections,
@@ -111,6 +113,7 @@ impl ConnectionState {
             had_request: AtomicBool::new(false),
             is_http2: AtomicBool::new(false),
             command: AtomicU8::new(command as u8),
+            body_bytes: AtomicUsize::new(0),
             task: AtomicWaker::new(),
             connections,
         }
@@ -235,6 +238,21 @@ impl ConnectionState {
             self.head_since
                 .store(self.connections.now(), Ordering::Relaxed);
         }
+    }
+
+    /// Hands so many bytes of a body to the service. Whether the client may have that many there.
+    ///
+    /// A connection of HTTP/1 has one body at a time, and the service decides how much of it it keeps. In HTTP/2 it would have
+    /// one per stream, each all but complete, from a client that opens a single connection for it. A proxy has the
+    /// bodies of many clients, who must not be able to keep each other from sending one.
+    pub(crate) fn hold_body_bytes(&self, count: usize) -> bool {
+        let held = self.body_bytes.fetch_add(count, Ordering::Relaxed) + count;
+        self.client.is_none() || held <= self.connections.max_http2_body_bytes()
+    }
+
+    /// The service holds so many bytes less.
+    pub(crate) fn release_body_bytes(&self, count: usize) {
+        self.body_bytes.fetch_sub(count, Ordering::Relaxed);
     }
 
     fn is_write_blocked(&self) -> bool {

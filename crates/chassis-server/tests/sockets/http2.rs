@@ -1,7 +1,10 @@
 //! HTTP/2 by hand: what a client that keeps to no manners can do, and what becomes of it.
 
-use std::{sync::Arc, time::Duration};
+use std::{convert::Infallible, sync::Arc, time::Duration};
 
+use chassis_server::{RequestBody, ServerHandle, service_fn};
+use http::{Request, Response};
+use http_body_util::BodyExt;
 use prometheus::Registry;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -11,8 +14,8 @@ use tokio::{
 use warp::Filter;
 
 use super::{
-    GET, LAST_GET, LIMIT, ServerMetrics, ServerOptions, connect, eventually, gated, hello, listen,
-    options, read_until, start, start_hello, within_limit,
+    GET, LAST_GET, LIMIT, Peer, ServerMetrics, ServerOptions, connect, eventually, gated, hello,
+    listen, options, read_until, start, start_hello, within_limit,
 };
 
 const DATA: u8 = 0;
@@ -65,6 +68,16 @@ impl Client {
         frame.extend(payload);
         // The server may have gone: the test sees it by reading.
         let _ = self.0.write_all(&frame).await;
+    }
+
+    /// Reads a frame, keeps it if it is an answer's text, and returns its kind.
+    async fn note_answer(&mut self, first_stream: u32, answers: &mut [String]) -> u8 {
+        let frame = self.frame().await.unwrap();
+        if let (DATA, Some(index)) = (frame.kind, frame.stream.checked_sub(first_stream)) {
+            let text = String::from_utf8(frame.payload).unwrap();
+            answers[index as usize / 2].push_str(&text);
+        }
+        frame.kind
     }
 
     /// `GET /hello` with nothing but entries of the static table and literals.
@@ -346,4 +359,76 @@ async fn a_client_that_never_reads_its_settings_acknowledged_is_cut() {
 
     eventually(|| server.connections() == 0).await;
     flood.abort();
+}
+
+/// A service that keeps the whole body of a request, and echoes its length, on a connection from this client.
+async fn start_collecting(options: &ServerOptions) -> (ServerHandle, std::net::SocketAddr) {
+    let (listener, address) = listen(options).await;
+    let make_service = |_: &Peer| {
+        service_fn(|request: Request<RequestBody>| async move {
+            let body = request.into_body().collect().await;
+            let text = match body {
+                Ok(body) => body.to_bytes().len().to_string(),
+                Err(error) => format!("{:?}", error.kind()),
+            };
+            Ok::<_, Infallible>(Response::new(text))
+        })
+    };
+    let server = start(listener, make_service, options, &ServerMetrics::default());
+    (server, address)
+}
+
+/// Sends eight bodies of 20 000 bytes, all but their last byte; then the last bytes. Returns the answers.
+async fn send_bodies(client: &mut Client, first_stream: u32) -> Vec<String> {
+    let streams = || (0..8).map(|number| 2 * number + first_stream);
+    let mut answers = vec![String::new(); 8];
+    for stream in streams() {
+        let head = b"\x83\x86\x84\x41\x01a";
+        client.send(HEADERS, 0x4, stream, head).await;
+        for part in [8_000, 8_000, 3_999] {
+            client.send(DATA, 0, stream, &vec![b'x'; part]).await;
+        }
+        // One after the other: the server's window has room for few of them until the service has read these.
+        client.send(PING, 0, 0, &[7; 8]).await;
+        while client.note_answer(first_stream, &mut answers).await != PING {}
+    }
+    for stream in streams() {
+        client.send(DATA, 1, stream, b"x").await;
+    }
+    while answers.iter().any(String::is_empty) {
+        client.note_answer(first_stream, &mut answers).await;
+    }
+    answers
+}
+
+#[tokio::test]
+async fn bodies_of_one_connection_that_hold_too_much_fail_and_the_others_arrive() {
+    let options = ServerOptions {
+        max_http2_body_bytes: 70_000,
+        ..options()
+    };
+    let (_server, address) = start_collecting(&options).await;
+    let mut client = Client::connect(address, 1 << 20).await;
+
+    // What the first ones held is free again for the second.
+    for first_stream in [1, 17] {
+        let answers = send_bodies(&mut client, first_stream).await;
+
+        let whole = answers.iter().filter(|answer| *answer == "20000").count();
+        let refused = answers.iter().filter(|answer| *answer == "QuotaExceeded");
+        assert_eq!((whole, refused.count()), (3, 5), "{answers:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_trusted_proxy_may_have_the_bodies_of_many_clients() {
+    let options = ServerOptions {
+        max_http2_body_bytes: 1,
+        trusted_proxies: vec!["127.0.0.0/8".parse().unwrap()],
+        ..options()
+    };
+    let (_server, address) = start_collecting(&options).await;
+    let mut client = Client::connect(address, 1 << 20).await;
+
+    assert_eq!(send_bodies(&mut client, 1).await, vec!["20000"; 8]);
 }

@@ -67,7 +67,7 @@ async fn at_the_cap_a_body_that_does_not_arrive_is_given_up_for_a_new_connection
     let (listener, address) = listen(&options).await;
     let service = service_fn(async |request: Request<RequestBody>| {
         let body = request.into_body().collect().await?;
-        Ok::<_, hyper::Error>(Response::new(http_body_util::Full::new(body.to_bytes())))
+        Ok::<_, std::io::Error>(Response::new(http_body_util::Full::new(body.to_bytes())))
     });
     let metrics = ServerMetrics::default();
     let _server = start(listener, move |_| service, &options, &metrics);
