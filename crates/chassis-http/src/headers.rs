@@ -43,8 +43,14 @@ pub(super) struct CorsRequest {
 
 impl ResponseHeaders {
     pub(super) fn new(options: &HttpOptions) -> Self {
+        // The directive is of the site's whole domain, which other services may share, so it is an option of its own.
+        let subdomains = if options.hsts_include_subdomains {
+            "; includeSubDomains"
+        } else {
+            ""
+        };
         let transport_security = |age: Duration| {
-            let text = format!("max-age={}", age.as_secs());
+            let text = format!("max-age={}{subdomains}", age.as_secs());
             HeaderValue::from_str(&text).expect("a number is ASCII")
         };
         Self {

@@ -20,6 +20,8 @@ pub struct HttpOptions {
     pub cors_allowed_origins: Vec<HeaderValue>,
     /// `max-age` of `Strict-Transport-Security` in whole seconds; `None` leaves the header out.
     pub hsts_max_age: Option<Duration>,
+    /// Whether that header is to hold for all subdomains of the host, too, which browsers then refuse to ask without TLS.
+    pub hsts_include_subdomains: bool,
     /// Added to every response, unless its endpoint has set them: headers of the service's own.
     pub response_headers: HeaderMap,
     /// What the `type` of a problem begins with: the code follows. A path or a URL.
@@ -36,6 +38,7 @@ impl Default for HttpOptions {
             trusted_proxies: Vec::new(),
             cors_allowed_origins: Vec::new(),
             hsts_max_age: None,
+            hsts_include_subdomains: false,
             response_headers: HeaderMap::new(),
             problem_type_prefix: Cow::Borrowed("/problems/"),
         }

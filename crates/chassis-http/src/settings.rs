@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use chassis_settings::{
-    Declaration, Section, SettingError, Values, list, millis, number, parse_with, seconds, settings,
+    Declaration, Section, SettingError, Values, list, millis, number, parse_with, seconds,
+    settings, switch,
 };
 use http::HeaderValue;
 use ipnet::IpNet;
@@ -30,6 +31,9 @@ settings! {
 
     /// seconds for which browsers are to insist on TLS, when it is in front; 0: no header
     HSTS_MAX_AGE: Duration = "0", seconds(0..=63_072_000);
+
+    /// whether browsers are to insist on TLS for all subdomains of the host, too: only if each of them has it
+    HSTS_INCLUDE_SUBDOMAINS: bool = "off", switch();
 }
 
 impl Section for HttpOptions {
@@ -45,6 +49,7 @@ impl Section for HttpOptions {
             trusted_proxies: values.read(&TRUSTED_PROXIES)?,
             cors_allowed_origins: values.read(&CORS_ALLOWED_ORIGINS)?,
             hsts_max_age: Some(hsts_max_age).filter(|age| !age.is_zero()),
+            hsts_include_subdomains: values.read(&HSTS_INCLUDE_SUBDOMAINS)?,
             ..Self::default()
         })
     }
@@ -88,6 +93,10 @@ mod tests {
         assert_eq!(read.trusted_proxies, options.trusted_proxies);
         assert_eq!(read.cors_allowed_origins, options.cors_allowed_origins);
         assert_eq!(read.hsts_max_age, options.hsts_max_age);
+        assert_eq!(
+            read.hsts_include_subdomains,
+            options.hsts_include_subdomains
+        );
     }
 
     #[test]

@@ -69,6 +69,22 @@ async fn tls_in_front_is_insisted_on_when_it_is_said_to_be_there() {
 }
 
 #[tokio::test]
+async fn subdomains_are_included_only_where_they_are_said_to_be() {
+    let seconds = ("HSTS_MAX_AGE", "31536000");
+    let app = TestApp::with(&[seconds, ("HSTS_INCLUDE_SUBDOMAINS", "on")]).await;
+    let without_seconds = app.replica_with(&[("HSTS_MAX_AGE", "0")]);
+
+    let answer = app.get("/nowhere").send().await;
+    let without = without_seconds.get("/nowhere").send().await;
+
+    assert_eq!(
+        answer.header("strict-transport-security"),
+        "max-age=31536000; includeSubDomains"
+    );
+    assert!(!without.headers.contains_key("strict-transport-security"));
+}
+
+#[tokio::test]
 async fn an_allowed_origin_reads_failures_too() {
     let app = TestApp::with(&[("CORS_ALLOWED_ORIGINS", OURS)]).await;
 
