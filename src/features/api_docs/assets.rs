@@ -162,17 +162,28 @@ fn contains_tag(sent: &HeaderValue, etag: &HeaderValue) -> bool {
         .any(|tag| tag.trim() == "*" || strong(tag) == strong(etag))
 }
 
-/// Whether `Accept-Encoding` takes gzip (RFC 9110, section 12.5.3): by name or `*`, and not with weight zero.
+/// Whether `Accept-Encoding` takes gzip (RFC 9110, section 12.5.3): by name, or by `*` where it is not named, and not with
+/// weight zero.
 fn accepts_gzip(request: &HeaderMap) -> bool {
     let values = request.get_all(header::ACCEPT_ENCODING).iter();
-    let mut items = values
+    let items = values
         .filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split(','));
-    items.any(|item| {
+    let (mut by_name, mut by_star) = (None, false);
+    for item in items {
         let (coding, weight) = item.split_once(';').unwrap_or((item, ""));
-        let refused = matches!(weight.trim(), "q=0" | "q=0.0" | "q=0.00" | "q=0.000");
-        matches!(coding.trim(), "gzip" | "*") && !refused
-    })
+        let weight = weight.trim().to_ascii_lowercase();
+        let taken = !matches!(
+            weight.as_str(),
+            "q=0" | "q=0." | "q=0.0" | "q=0.00" | "q=0.000"
+        );
+        match coding.trim().to_ascii_lowercase().as_str() {
+            "gzip" | "x-gzip" => by_name = Some(taken),
+            "*" => by_star = taken,
+            _ => {}
+        }
+    }
+    by_name.unwrap_or(by_star)
 }
 
 #[cfg(test)]
@@ -191,6 +202,11 @@ mod tests {
             ("gzip;q=0", false),
             ("identity", false),
             ("br;q=1, gzip;q=0.5", true),
+            ("GZIP", true),
+            ("gzip;q=0, *", false),
+            ("*, gzip;Q=0", false),
+            ("*;q=0, gzip", true),
+            ("identity, *;q=0", false),
         ] {
             assert_eq!(
                 accepts_gzip(&headers(header::ACCEPT_ENCODING, value)),
