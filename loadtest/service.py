@@ -138,10 +138,11 @@ class Service(Process):
                 raise SystemExit(f"the service did not get ready:\n{Path(self.log.name).read_text()}")
             time.sleep(0.05)
 
-    def command(self, *arguments, stdin=""):
-        """Runs another sub-command with the same settings and returns what it says."""
+    def command(self, *arguments, stdin="", **settings):
+        """Runs another sub-command with the same settings, but for these, and returns what it says."""
+        env = {**self.env, **settings}
         run = subprocess.run(
-            [self.binary, *arguments], cwd=self.folder.name, env=self.env, input=stdin, capture_output=True, text=True
+            [self.binary, *arguments], cwd=self.folder.name, env=env, input=stdin, capture_output=True, text=True
         )
         if run.returncode:
             raise SystemExit(run.stderr)

@@ -110,6 +110,11 @@ impl Hasher {
     }
 
     /// Compares a password with a hash. Without one it takes as long, and is wrong.
+    ///
+    /// A hash that was made when hashes were cheaper takes as long as one of today, or the time would tell that there is
+    /// one: the work that is missing is done for nothing. Where the memory cost was changed, too, that is only nearly so,
+    /// because memory is faster where less of it is used. One that is dearer than today's takes longer, and nothing is done
+    /// about that: the time of an address that nobody has would have to follow the dearest hash that is stored.
     pub async fn verify(
         &self,
         password: SecretString,
@@ -126,10 +131,14 @@ impl Hasher {
             let parsed = phc::PasswordHash::new(hash.as_str())
                 .map_err(|error| HashError::Failed(error.to_string()))?;
             let matches = Scrypt::new().verify_password(password, &parsed).is_ok();
+            let made_at = cost_of(&parsed);
+            if let Some(missing) = made_at.and_then(|made_at| made_at.shortfall(cost)) {
+                work_for_nothing(password, missing);
+            }
             if !(matches && known) {
                 return Ok(PasswordMatch::Wrong);
             }
-            let outdated = cost_of(&parsed).is_none_or(|made_at| made_at.is_below(cost));
+            let outdated = made_at.is_none_or(|made_at| made_at.is_below(cost));
             Ok(PasswordMatch::Right { outdated })
         })
         .await
@@ -221,6 +230,16 @@ fn dummy(cost: Cost) -> PasswordHash {
     PasswordHash::new(format!("$scrypt${params}${salt}${output}"))
 }
 
+/// Takes as long as a hash of this cost.
+fn work_for_nothing(password: &[u8], cost: Cost) {
+    let Ok(params) = Params::new(cost.log_n, cost.r, cost.p) else {
+        return;
+    };
+    let mut output = [0; 32];
+    let done = scrypt::scrypt(password, b"for nothing", &params, &mut output);
+    std::hint::black_box((done.is_ok(), output));
+}
+
 fn cost_of(hash: &phc::PasswordHash) -> Option<Cost> {
     let number = |name: &str| hash.params.get_decimal(name);
     Some(Cost {
@@ -236,9 +255,13 @@ mod tests {
     use crate::features::identity::Email;
 
     fn hasher(log_n: u8) -> Hasher {
+        hasher_at(Cost { log_n, r: 8, p: 1 })
+    }
+
+    fn hasher_at(cost: Cost) -> Hasher {
         let settings = PasswordSettings {
             min_length: 8,
-            cost: Cost { log_n, r: 8, p: 1 },
+            cost,
             concurrency: 1,
             wait: Duration::from_millis(0),
         };
@@ -312,6 +335,28 @@ mod tests {
 
         assert_eq!(grown, PasswordMatch::Right { outdated: true });
         assert_eq!(shrunk, PasswordMatch::Right { outdated: false });
+    }
+
+    #[tokio::test]
+    async fn a_hash_from_cheaper_times_takes_no_less_time_to_compare() {
+        let cost = |p| Cost { log_n: 10, r: 8, p };
+        let (before, now) = (hasher_at(cost(1)), hasher_at(cost(32)));
+        let cheap = before.hash(password("correct horse")).await.unwrap();
+        // The least of a few, so that what else the machine does counts for little.
+        let time = async |hash: Option<PasswordHash>| {
+            let mut least = Duration::MAX;
+            for _ in 0..5 {
+                let started = Instant::now();
+                let compared = now.verify("battery staple".into(), hash.clone()).await;
+                assert_eq!(compared.unwrap(), PasswordMatch::Wrong);
+                least = least.min(started.elapsed());
+            }
+            least
+        };
+
+        let (known, unknown) = (time(Some(cheap)).await, time(None).await);
+
+        assert!(known * 4 > unknown, "{known:?}, {unknown:?}");
     }
 
     #[tokio::test]

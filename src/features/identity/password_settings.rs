@@ -61,11 +61,26 @@ impl Cost {
         128 * (1 << self.log_n) * u64::from(self.r)
     }
 
+    /// How long a hash takes, in no unit: N · r · p, by which the number of its steps grows.
+    fn work(self) -> u64 {
+        self.memory() * u64::from(self.p)
+    }
+
     /// Whether a hash of this cost is easier to guess against than one of the other.
     #[must_use]
     pub fn is_below(self, other: Self) -> bool {
-        let work = |cost: Self| cost.memory() * u64::from(cost.p);
-        self.memory() < other.memory() || work(self) < work(other)
+        self.memory() < other.memory() || self.work() < other.work()
+    }
+
+    /// What a hash of this cost takes less than one of the other, as a cost: so many more rounds at this one's N and r.
+    ///
+    /// `None` when it is nothing.
+    #[must_use]
+    pub fn shortfall(self, other: Self) -> Option<Self> {
+        let missing = other.work().saturating_sub(self.work());
+        let rounds = (missing + self.memory() / 2) / self.memory();
+        let p = u32::try_from(rounds).ok().filter(|rounds| *rounds > 0)?;
+        Some(Self { p, ..self })
     }
 
     fn meets_owasp(self) -> bool {
@@ -115,6 +130,16 @@ mod tests {
     #[test]
     fn the_default_needs_sixteen_mebibytes() {
         assert_eq!(read(&[]).unwrap().cost.memory(), 16 * 1024 * 1024);
+    }
+
+    #[test]
+    fn what_a_cheaper_hash_takes_less_is_told_in_rounds_of_its_own_size() {
+        let cost = |log_n, p| Cost { log_n, r: 8, p };
+
+        assert_eq!(cost(14, 1).shortfall(cost(14, 5)), Some(cost(14, 4)));
+        assert_eq!(cost(14, 5).shortfall(cost(17, 1)), Some(cost(14, 3)));
+        assert_eq!(cost(14, 5).shortfall(cost(13, 10)), None);
+        assert_eq!(cost(17, 1).shortfall(cost(14, 5)), None);
     }
 
     #[test]
