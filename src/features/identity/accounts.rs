@@ -191,15 +191,17 @@ impl Auth {
     ///
     /// # Errors
     ///
-    /// [`Error::NotFound`] when there is no such account.
+    /// [`Error::NotFound`] when there is no such account; [`Error::NewPassword`] when the password does not suit the
+    /// address that it has by now.
     pub async fn set_password(&self, id: UserId, new: Password) -> Result<(), Error> {
-        let hash = self.hasher().hash(new).await?;
+        let hash = self.hasher().hash(new.clone()).await?;
         let mut transaction = self.begin_for_operator(Some(id), Locks::Account).await?;
-        transaction.locked(id).ok_or(Error::NotFound)?;
+        let locked = transaction.locked(id).ok_or(Error::NotFound)?;
+        new.check_for(&locked.user.email)?;
         let (now, reason) = (self.now(), Revocation::Operator);
         tables::users::update_hash(&transaction, id, &hash, now).await?;
-        tables::auth_networks::forget_all(&transaction, id).await?;
         tables::sessions::revoke_all(&transaction, id, None, now, reason).await?;
+        tables::auth_networks::forget_all(&transaction, id).await?;
         let change = Change::PasswordChanged {
             user: id,
             session: None,

@@ -65,6 +65,7 @@ fn reason_of(error: &Error) -> &'static str {
         Error::Denied(Denied::AboveOwnLevel) => "above_own_level",
         Error::Denied(Denied::LastOwner) => "last_owner",
         Error::WrongPassword => "wrong_password",
+        Error::NewPassword(_) => "new_password",
         Error::Limits(limits::Error::Source(_)) => "source_limit",
         Error::Limits(limits::Error::Account(_)) => "account_limit",
         Error::Limits(limits::Error::Uncounted(_)) => "not_counted",

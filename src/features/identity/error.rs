@@ -2,7 +2,7 @@
 
 use chassis_postgres::DatabaseError;
 
-use super::{Role, hasher::HashError, policy::Denied};
+use super::{PasswordError, Role, hasher::HashError, policy::Denied};
 use crate::features::limits;
 
 /// What can go wrong with accounts and sessions.
@@ -38,6 +38,9 @@ pub enum Error {
     /// The current password that was sent with a change is wrong.
     #[error("the current password is wrong")]
     WrongPassword,
+    /// The new password does not suit the address that the account has by now.
+    #[error(transparent)]
+    NewPassword(#[from] PasswordError),
     /// There were too many attempts.
     #[error(transparent)]
     Limits(#[from] limits::Error),

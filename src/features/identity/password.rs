@@ -95,6 +95,12 @@ impl Password {
         Ok(())
     }
 
+    /// Refuses it for the account of another address than the one it was parsed for: the address may have been changed
+    /// since.
+    pub fn check_for(&self, email: &Email) -> Result<(), PasswordError> {
+        Self::check_against_address(&self.0, email)
+    }
+
     /// A password that was just verified: the policy of the day it was chosen applies.
     #[must_use]
     pub fn proven(text: SecretString) -> Self {

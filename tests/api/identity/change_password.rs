@@ -2,8 +2,10 @@
 
 use futures_util::future::join_all;
 use serde_json::{Value, json};
-use warp_skeleton::features::identity::Role;
+use tokio_postgres::types::ToSql;
+use warp_skeleton::features::identity::{Email, Error, Password, PasswordError, Role};
 
+use super::recheck::wait_until_one_waits;
 use crate::support::{Answer, TestApp, TestUser};
 
 const NEW: &str = "marked-password-new";
@@ -185,4 +187,54 @@ async fn of_two_changes_at_once_the_winner_keeps_its_session() {
             me.assert_status(expected);
         }
     }
+}
+
+/// Waits until a change of a user's password wants the lock, and lets the user have another address by then.
+async fn move_under_lock(app: &TestApp, user: &TestUser, email: &str, changed: impl Future) {
+    let mut database = app.database().await;
+    let transaction = database.transaction().await.unwrap();
+    let sql = "UPDATE users SET email = $2 WHERE id = $1";
+    let parameters: [&(dyn ToSql + Sync); 2] = [user.id.as_uuid(), &email];
+    transaction.execute(sql, &parameters).await.unwrap();
+    let release = async {
+        wait_until_one_waits(app).await;
+        transaction.commit().await.unwrap();
+    };
+    tokio::join!(changed, release);
+}
+
+#[tokio::test]
+async fn a_password_is_no_address_that_the_account_was_given_meanwhile() {
+    let app = TestApp::start().await;
+    let (user, token) = app.signed_in(Role::Viewer).await;
+    let before = app.password_hash_of(&user).await;
+    let changed = async {
+        let answer = change(&app, &token, &to("Marked-Moved", &user)).await;
+        answer.assert_invalid(&["/new_password own_address"]);
+    };
+
+    move_under_lock(&app, &user, "marked-moved@marked.example", changed).await;
+
+    assert_eq!(app.password_hash_of(&user).await, before);
+}
+
+#[tokio::test]
+async fn nor_is_one_that_an_operator_sets() {
+    let app = TestApp::start().await;
+    let (user, _) = app.signed_in(Role::Viewer).await;
+    let before = app.password_hash_of(&user).await;
+    let email = Email::parse(&user.email).unwrap();
+    let new = Password::parse(&"marked-moved".into(), &email, app.auth.policy()).unwrap();
+    let changed = async {
+        let refused = app.auth.set_password(user.id, new).await.unwrap_err();
+        assert!(matches!(
+            refused,
+            Error::NewPassword(PasswordError::OwnAddress)
+        ));
+    };
+
+    move_under_lock(&app, &user, "marked-moved@marked.example", changed).await;
+
+    assert_eq!(app.password_hash_of(&user).await, before);
+    assert_eq!(app.sessions_of(&user).await, ["live"]);
 }

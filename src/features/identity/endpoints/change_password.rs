@@ -60,18 +60,20 @@ async fn change_password(
     let verified = auth
         .verify_current_password(&caller, current_password)
         .await?;
-    let hash = auth.hasher().hash(new).await?;
+    let hash = auth.hasher().hash(new.clone()).await?;
     let network = caller.client().network();
     let (principal, mut transaction) = caller.begin(Locks::Account).await?;
     verified.check_under_lock(&transaction).await?;
+    // The address may have become another while the passwords were hashed.
+    new.check_for(&principal.user.email)?;
     let (id, session, now) = (principal.id(), principal.session_id(), auth.now());
     users::update_hash(&transaction, id, &hash, now).await?;
+    let reason = Revocation::PasswordChange;
+    sessions::revoke_all(&transaction, id, session, now, reason).await?;
     // Others may have signed in from so many networks since that this one was forgotten; the password was just proven.
     if let Some(network) = network.map(networks::octets) {
         auth_networks::remember(&transaction, id, &network, now, networks::MOST).await?;
     }
-    let reason = Revocation::PasswordChange;
-    sessions::revoke_all(&transaction, id, session, now, reason).await?;
     let change = Change::PasswordChanged { user: id, session };
     transaction.emit(change).await?;
     transaction.commit().await

@@ -20,7 +20,7 @@ mod token_form;
 mod tokens_view;
 mod user_view;
 
-use chassis_http::{Feature, Problem};
+use chassis_http::{Feature, Problem, ValidationErrors};
 
 pub use self::user_view::{UserView, role_schema};
 use super::{
@@ -84,6 +84,11 @@ impl From<Error> for Problem {
                 Problem::new(&LAST_OWNER, denied.to_string())
             }
             Error::WrongPassword => Problem::new(&WRONG_PASSWORD, "the current password is wrong"),
+            Error::NewPassword(error) => {
+                let mut errors = ValidationErrors::new();
+                errors.check("/new_password", Err::<(), _>(error));
+                errors.into()
+            }
             Error::Limits(error) => error.into(),
             Error::Hash(error @ HashError::Busy) => Problem::unavailable(error),
             Error::Hash(error @ HashError::Failed(_)) => Problem::internal(error),
