@@ -10,8 +10,10 @@
 //! # What is remembered
 //!
 //! An IPv4 address, or 64 bits of an IPv6 address, as the limits count: hashed together with the account's id, [`MOST`]
-//! an account, for [`KEPT`] after their last use: a sign-in or a change of the password. That outlasts most sessions,
-//! because whoever has none any more is the one who has to sign in again. The hash has no secret in it: one that is changed would make everything forgotten at once, perhaps during an attack.
+//! an account, for [`KEPT`] after their last use: a sign-in, a change of the password, or a refresh, which is noted once a
+//! day. That outlasts most sessions, because whoever has none any more is the one who has to sign in again. Only a sign-in or
+//! a change of the password makes a network familiar: a stolen refresh token does not. The hash has no secret in it: one
+//! that is changed would make everything forgotten at once, perhaps during an attack.
 //!
 //! A password that an operator sets makes an account forget its networks, as it ends its sessions: it may have been
 //! somebody else who signed in from there. A password that the user changes does not, or the user would have to sign in
@@ -41,8 +43,11 @@ use crate::shared::clock::Clock;
 /// How many networks of an account are remembered. Beyond it the one that was not used for longest is forgotten.
 pub(super) const MOST: u32 = 20;
 
-/// How long a network is remembered after the account last signed in from it.
+/// How long a network is remembered after the account last used it.
 const KEPT: time::Duration = time::Duration::days(90);
+
+/// How much later than its last use a network is noted as used again by a refresh.
+const RENEWED_EVERY: time::Duration = time::Duration::days(1);
 
 /// The time between two runs of [`forget_unused_networks`].
 pub const NETWORK_SWEEP_INTERVAL: Duration = Duration::from_hours(1);
@@ -53,6 +58,11 @@ const BATCH: u32 = 500;
 /// A network that was last used then, or before, is forgotten.
 pub(super) fn forgotten_since(now: OffsetDateTime) -> OffsetDateTime {
     now - KEPT
+}
+
+/// A familiar network that was last used then, or before, is noted as used again by a refresh.
+pub(super) fn renewed_since(now: OffsetDateTime) -> OffsetDateTime {
+    now - RENEWED_EVERY
 }
 
 /// The bytes of its address, which are hashed.

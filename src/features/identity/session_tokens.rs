@@ -113,19 +113,24 @@ impl Auth {
     /// Exchanges a refresh token for the next pair.
     ///
     /// Nearly every token is presented once, and takes one statement, which checks token, session and
-    /// user as it writes. A token that this statement does not take is looked up and decided about: what it says about a
+    /// user as it writes, and notes that the network it comes from is used. A token that this statement does not take is looked up and decided about: what it says about a
     /// used token does not change any more, but for the end of the window, so that takes no lock.
     ///
     /// # Errors
     ///
     /// [`Error::InvalidRefreshToken`], whatever is wrong with it; [`Error::Limits`] when it comes too often.
-    pub async fn refresh(&self, token: &str) -> Result<TokenPair, Error> {
+    pub async fn refresh(
+        &self,
+        token: &str,
+        network: Option<ClientNetwork>,
+    ) -> Result<TokenPair, Error> {
         let Some(token) = RefreshToken::parse(token) else {
             return self.refuse_refresh(None, Error::InvalidRefreshToken);
         };
         let (hash, next) = (token.hash(), RefreshToken::generate());
         let statement = SingleStatement::for_rotation(self.database()).await?;
         let (now, idle) = (self.now(), self.lifetimes().idle);
+        let network = network.map(networks::octets);
         let rotation = Rotation {
             token: hash,
             successor: next.hash(),
@@ -134,6 +139,9 @@ impl Auth {
             expires_at: now + idle,
             forget_before: now - idle,
             quota: self.limits().rotations(),
+            network: network.as_deref(),
+            forgotten_since: networks::forgotten_since(now),
+            renew_since: networks::renewed_since(now),
         };
         if let Some(session) = tables::refresh_tokens::rotate(&statement, &rotation).await? {
             self.note_refreshed(refreshed(&session));

@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc};
 
-use chassis_http::{Problem, RateLimitClass, RateLimiter, RequestContext, context};
+use chassis_http::{ClientNetwork, Problem, RateLimitClass, RateLimiter, RequestContext, context};
 use warp::{Filter, Rejection, filters::BoxedFilter};
 
 use super::{error::Error, service::Limits};
@@ -69,6 +69,12 @@ pub struct SourceAttempt {
 }
 
 impl SourceAttempt {
+    /// The network that it comes from; `None` over a unix socket.
+    #[must_use]
+    pub fn network(&self) -> Option<ClientNetwork> {
+        self.context.client_ip.map(ClientNetwork::of)
+    }
+
     /// Counts it.
     ///
     /// # Errors

@@ -383,6 +383,36 @@ async fn one_token_is_looked_up_sixty_times_and_then_once_a_second() {
 }
 
 #[tokio::test]
+async fn a_token_that_is_presented_too_often_is_refused_before_the_database_is_asked() {
+    let app = TestApp::start().await;
+    let (_, tokens) = signed_in(&app).await;
+    let limited = app.replica_with(&[("RATE_LIMIT", "on")]);
+    for _ in 0..60 {
+        refreshed(&limited, &tokens.refresh).await;
+    }
+    app.advance(Duration::minutes(-10));
+    let before = limited.statements();
+
+    let refused = limited.try_refresh(&tokens.refresh).await;
+
+    refused.assert_problem(429, "too_many_requests");
+    assert_eq!(limited.statements(), before);
+}
+
+#[tokio::test]
+async fn a_refresh_is_one_statement_and_a_look_at_the_limit() {
+    let app = TestApp::start().await;
+    let (_, tokens) = signed_in(&app).await;
+    let limited = app.replica_with(&[("RATE_LIMIT", "on")]);
+    app.advance(Duration::days(2));
+    let before = limited.statements();
+
+    refreshed(&limited, &tokens.refresh).await;
+
+    assert_eq!(limited.statements(), before + 2);
+}
+
+#[tokio::test]
 async fn a_rotation_forgets_a_hundred_tokens_that_were_used_too_long_ago() {
     let app = TestApp::with(&[("REFRESH_TOKEN_EXPIRE_DAYS", "14")]).await;
     let (user, first) = signed_in(&app).await;

@@ -3,7 +3,7 @@
 use http::{Request, header};
 use http_body_util::Full;
 use serde_json::json;
-use time::Duration;
+use time::{Duration, OffsetDateTime};
 use tokio_util::sync::CancellationToken;
 use warp_skeleton::features::identity::{Email, Password, forget_unused_networks};
 
@@ -184,6 +184,99 @@ async fn after_ninety_days_it_is_strange_again_and_its_row_goes() {
     let swept = forget_unused_networks(database, &app.clock, &stop).await;
     assert_eq!(swept.unwrap(), 2);
     assert_eq!(app.count(REMEMBERED).await, 0);
+}
+
+/// How the last use of the networks lies behind the service's clock, in whole days, the latest first.
+async fn days_since_last_use(app: &TestApp) -> Vec<i64> {
+    let sql = "SELECT last_used_at FROM auth_networks ORDER BY last_used_at DESC";
+    let rows = app.database().await.query(sql, &[]).await.unwrap();
+    let used = rows.iter().map(|row| row.get::<_, OffsetDateTime>(0));
+    used.map(|used| (app.now() - used).whole_days()).collect()
+}
+
+async fn refresh_from(app: &TestApp, ip: &str, token: &str) -> Tokens {
+    let body = json!({"refresh_token": token});
+    let call = app.post("/auth/refresh").json(&body).from(ip);
+    Tokens::of(&call.send().await)
+}
+
+#[tokio::test]
+async fn a_session_that_is_refreshed_keeps_its_network_familiar() {
+    let app = limited(&[
+        ("RATE_LIMIT_ACCOUNT_BURST", "2"),
+        ("SESSION_MAX_DAYS", "365"),
+    ])
+    .await;
+    let user = app.user().create().await;
+    let mut tokens = sign_in_from(&app, HOME, &user).await;
+    for _ in 0..8 {
+        app.advance(Duration::days(13));
+        tokens = refresh_from(&app, HOME, &tokens.refresh).await;
+    }
+
+    besiege(&app, &user.email).await;
+
+    assert_eq!(status_from(&app, HOME, &user).await, 200);
+    assert_eq!(status_from(&app, "203.0.113.2", &user).await, 429);
+}
+
+#[tokio::test]
+async fn a_use_is_noted_once_a_day_where_the_account_signed_in_before_and_nowhere_else() {
+    let app = limited(&[]).await;
+    let user = app.user().create().await;
+    let mut tokens = sign_in_from(&app, HOME, &user).await;
+    sign_in_from(&app, "203.0.113.2", &user).await;
+
+    app.advance(Duration::days(10));
+    tokens = refresh_from(&app, HOME, &tokens.refresh).await;
+    assert_eq!(days_since_last_use(&app).await, [0, 10]);
+    tokens = refresh_from(&app, "198.51.100.1", &tokens.refresh).await;
+    assert_eq!(days_since_last_use(&app).await, [0, 10]);
+
+    app.advance(Duration::days(1) - Duration::minutes(5));
+    let written = "SELECT xmin::text::bigint FROM auth_networks ORDER BY last_used_at DESC LIMIT 1";
+    let before = app.count(written).await;
+    tokens = refresh_from(&app, HOME, &tokens.refresh).await;
+    assert_eq!(app.count(written).await, before);
+    app.advance(Duration::minutes(5));
+    refresh_from(&app, HOME, &tokens.refresh).await;
+    assert_ne!(app.count(written).await, before);
+    assert_eq!(days_since_last_use(&app).await, [0, 11]);
+}
+
+#[tokio::test]
+async fn a_refresh_makes_no_network_familiar_again_that_was_forgotten() {
+    let app = limited(&[
+        ("RATE_LIMIT_ACCOUNT_BURST", "2"),
+        ("SESSION_MAX_DAYS", "365"),
+        ("REFRESH_TOKEN_EXPIRE_DAYS", "100"),
+    ])
+    .await;
+    let user = app.user().create().await;
+    let tokens = sign_in_from(&app, HOME, &user).await;
+    app.advance(Duration::days(90));
+
+    refresh_from(&app, HOME, &tokens.refresh).await;
+
+    besiege(&app, &user.email).await;
+    assert_eq!(status_from(&app, HOME, &user).await, 429);
+}
+
+#[tokio::test]
+async fn a_refresh_waits_for_nobody_who_has_locked_the_network() {
+    let app = limited(&[]).await;
+    let user = app.user().create().await;
+    let tokens = sign_in_from(&app, HOME, &user).await;
+    app.advance(Duration::days(10));
+    let mut database = app.database().await;
+    let transaction = database.transaction().await.unwrap();
+    let lock = "SELECT FROM auth_networks FOR UPDATE";
+    assert_eq!(transaction.execute(lock, &[]).await.unwrap(), 1);
+
+    refresh_from(&app, HOME, &tokens.refresh).await;
+
+    drop(transaction);
+    assert_eq!(days_since_last_use(&app).await, [10]);
 }
 
 #[tokio::test]

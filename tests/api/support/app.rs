@@ -157,6 +157,16 @@ impl TestApp {
             .get(0)
     }
 
+    /// How many statements this replica has sent.
+    pub fn statements(&self) -> u64 {
+        let metrics = self.app.operations.metrics().unwrap();
+        let counts = metrics
+            .lines()
+            .filter(|line| line.starts_with("db_query_duration_seconds_count{"))
+            .filter_map(|line| line.rsplit_once(' '));
+        counts.map(|(_, count)| count.parse::<u64>().unwrap()).sum()
+    }
+
     /// The document that `/openapi.json` serves.
     pub fn openapi(&self) -> &Value {
         &self.openapi

@@ -53,7 +53,7 @@ pub(super) async fn refresh(
 ) -> Result<TokenPair, Error> {
     auth.note_presented(token)?;
     attempt.peek().await?;
-    let exchanged = auth.refresh(token).await;
+    let exchanged = auth.refresh(token, attempt.network()).await;
     if let Err(Error::InvalidRefreshToken) = exchanged {
         attempt.count().await?;
     }

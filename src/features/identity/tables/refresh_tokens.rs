@@ -50,6 +50,16 @@ WITH held AS (
     SET masked_successor = NULL
     WHERE session_id = (SELECT session_id FROM used)
       AND masked_successor IS NOT NULL AND masked_until <= now()
+), familiar AS (
+    UPDATE auth_networks
+    SET last_used_at = $4
+    WHERE (user_id, network) = (
+        SELECT user_id, network
+        FROM auth_networks
+        WHERE user_id = (SELECT user_id FROM held) AND network = sha256(uuid_send(user_id) || $10)
+          AND last_used_at > $11 AND last_used_at <= $12
+        FOR NO KEY UPDATE SKIP LOCKED
+    )
 ), forgotten AS (
     DELETE FROM refresh_tokens
     WHERE hash = ANY(ARRAY(
@@ -74,6 +84,9 @@ JOIN successor ON successor.session_id = held.id",
         Type::FLOAT8,
         Type::FLOAT8,
         Type::FLOAT8,
+        Type::BYTEA,
+        Type::TIMESTAMPTZ,
+        Type::TIMESTAMPTZ,
     ],
 );
 
@@ -90,6 +103,12 @@ pub(in crate::features::identity) struct Rotation<'a> {
     pub(in crate::features::identity) forget_before: OffsetDateTime,
     /// How often a session may do this. `None`: as often as it likes.
     pub(in crate::features::identity) quota: Option<&'a Quota>,
+    /// The address of the network that the token comes from.
+    pub(in crate::features::identity) network: Option<&'a [u8]>,
+    /// A network that the user last used then, or before, is forgotten, and stays so.
+    pub(in crate::features::identity) forgotten_since: OffsetDateTime,
+    /// A network that the user last used then, or before, is noted as used again.
+    pub(in crate::features::identity) renew_since: OffsetDateTime,
 }
 
 /// Uses a refresh token for the first time: notes it, hands out its successor, moves the session's end.
@@ -105,6 +124,10 @@ pub(in crate::features::identity) struct Rotation<'a> {
 ///
 /// It also cleans up behind the session: masks that are past, and up to 100 tokens that nobody needs to know any more.
 /// One is added each time, so they never pile up; and younger ones stay, because they prove a reuse.
+///
+/// And it notes that the network is used, if the user signed in from there before; no other network is made familiar by
+/// a token. A row that another transaction has locked is left to it: transactions that remember or forget networks lock
+/// sessions, too, and in either order nobody waits for this statement in a circle.
 pub(in crate::features::identity) async fn rotate(
     db: &impl Writer,
     rotation: &Rotation<'_>,
@@ -114,7 +137,7 @@ pub(in crate::features::identity) async fn rotate(
     let (interval, bucket) = rotation.quota.map_or((0.0, 86_400.0), |quota| {
         (quota.interval().as_secs_f64(), quota.window().as_secs_f64())
     });
-    let parameters: [&(dyn ToSql + Sync); 9] = [
+    let parameters: [&(dyn ToSql + Sync); 12] = [
         &rotation.token.as_bytes(),
         &rotation.successor.as_bytes(),
         &rotation.masked.as_bytes(),
@@ -124,6 +147,9 @@ pub(in crate::features::identity) async fn rotate(
         &window,
         &interval,
         &bucket,
+        &rotation.network,
+        &rotation.forgotten_since,
+        &rotation.renew_since,
     ];
     let row = db.returning_optional(&ROTATE, &parameters).await?;
     row.as_ref().map(Session::try_from).transpose()
