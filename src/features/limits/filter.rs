@@ -84,10 +84,24 @@ impl SourceAttempt {
         count(&self.limits, &self.context).await
     }
 
+    /// Counts it without a word to the client: for what was found to be wrong, where the answer must not tell that.
+    ///
+    /// Whether the network had an attempt left is for its next one to find out.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be counted.
+    pub async fn count_silently(&self) -> Result<(), Error> {
+        match self.limits.take_source(self.context.client_ip).await {
+            Ok(_) | Err(Error::Source(_)) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Looks whether the network has attempts left, and counts nothing.
     ///
-    /// For what counts only when it turns out to have been wrong, by [`SourceAttempt::count`]: many clients behind one
-    /// address may present a valid token each.
+    /// For what counts only when it turns out to have been wrong, by [`SourceAttempt::count`] or
+    /// [`SourceAttempt::count_silently`]: many clients behind one address may present a valid token each.
     ///
     /// # Errors
     ///

@@ -132,6 +132,30 @@ async fn whatever_the_token_is_the_answer_is_the_same() {
 }
 
 #[tokio::test]
+async fn with_limits_its_headers_are_the_same_too() {
+    let app = TestApp::start().await;
+    let limited = app.replica_with(&[
+        ("RATE_LIMIT", "on"),
+        ("RATE_LIMIT_AUTH_PER_MINUTE", "1"),
+        ("RATE_LIMIT_AUTH_BURST", "2"),
+    ]);
+    let (_, tokens) = signed_in(&app).await;
+    let attempt = async |token: &str| {
+        let call = limited.post("/auth/revoke").form(&[("token", token)]);
+        call.header("x-correlation-id", "the-same").send().await
+    };
+
+    let known = attempt(&tokens.refresh).await;
+    let unknown = attempt("nonsense").await;
+
+    assert_done(&unknown);
+    assert_eq!(unknown.headers, known.headers);
+    // It counted.
+    attempt("nonsense").await.assert_status(200);
+    attempt("nonsense").await.assert_status(429);
+}
+
+#[tokio::test]
 async fn the_form_is_read_as_the_rfc_says() {
     let app = TestApp::start().await;
     let (user, tokens) = signed_in(&app).await;
@@ -253,4 +277,20 @@ async fn a_token_of_a_session_that_has_ended_is_no_way_past_the_limits() {
         let answer = revoke(&limited, token).await;
         answer.assert_problem(429, "too_many_requests");
     }
+}
+
+#[tokio::test]
+async fn a_token_that_is_presented_too_often_is_refused_before_the_database_is_asked() {
+    let app = TestApp::start().await;
+    let limited = app.replica_with(&[("RATE_LIMIT", "on")]);
+    let (_, tokens) = signed_in(&app).await;
+    for _ in 0..60 {
+        assert_done(&revoke(&limited, &tokens.refresh).await);
+    }
+    app.advance(Duration::minutes(-10));
+    let before = limited.statements();
+
+    revoke(&limited, &tokens.refresh).await.assert_status(429);
+
+    assert_eq!(limited.statements(), before);
 }

@@ -97,8 +97,9 @@ async fn handle(
     attempt.peek().await?;
     match revoke(&auth, token.expose_secret(), client).await {
         Ok(()) => {}
-        // A client could do nothing about it, so it is told nothing (section 2.2). A guess counts all the same.
-        Err(Error::InvalidToken) => attempt.count().await?,
+        // A client could do nothing about it, so it is told nothing (section 2.2), nor by a header. A guess counts all
+        // the same.
+        Err(Error::InvalidToken) => attempt.count_silently().await?,
         Err(error) => return Err(error.into()),
     }
     Ok(StatusCode::OK.into_response())
