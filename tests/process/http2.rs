@@ -7,6 +7,7 @@ use std::{
 
 use super::support::connect;
 
+pub const DATA: u8 = 0;
 pub const HEADERS: u8 = 1;
 pub const RST_STREAM: u8 = 3;
 pub const SETTINGS: u8 = 4;
@@ -47,6 +48,16 @@ impl Http2 {
     /// Asks for this path.
     pub fn get(&mut self, stream: u32, path: &str) {
         self.send(HEADERS, WHOLE, stream, &head(path)).unwrap();
+    }
+
+    /// Begins to post JSON to this path.
+    pub fn post_json(&mut self, stream: u32, path: &str) {
+        let mut head = head(path);
+        // POST instead of GET, both of the static table.
+        head[0] = 0x83;
+        // A field that is indexed by its name, `content-type`, and has a literal value.
+        head.extend(b"\x0f\x10\x10application/json");
+        self.send(HEADERS, 0x4, stream, &head).unwrap();
     }
 
     /// The next frame of this kind; `None` when the connection ends before.

@@ -10,7 +10,9 @@ use std::{
 
 use super::{Case, Replica, Replicas, raw_verdict, verdict};
 use crate::{
-    http2::{CONTINUATION, GOAWAY, HEADERS, Http2, PING, RST_STREAM, SETTINGS, WHOLE, frame, head},
+    http2::{
+        CONTINUATION, DATA, GOAWAY, HEADERS, Http2, PING, RST_STREAM, SETTINGS, WHOLE, frame, head,
+    },
     support::{connect, eventually, rest_of},
 };
 
@@ -206,4 +208,33 @@ async fn h02_floods_of_frames_end_their_connection_and_others_are_served() {
     // Its acknowledgements are not read, so that in the end none can be written.
     while client.0.write_all(&settings).is_ok() {}
     case.expect("another user", "200", verdict(&one.service.get("/live")));
+}
+
+#[tokio::test]
+async fn h06_bodies_that_never_end_are_refused_once_a_connection_has_many() {
+    let case = Case::begin();
+    let replicas = Replicas::start().await;
+    let one = &replicas.one;
+    let mut client = Http2::connect(one.port, 1 << 20);
+    let length = 60_000;
+
+    for stream in [1, 3, 5, 7, 9, 11] {
+        client.post_json(stream, "/auth/token");
+        for part in vec![b' '; length].chunks(10_000) {
+            client.send(DATA, 0, stream, part).unwrap();
+            // So that the service has read what came before, and the window is open.
+            client.send(PING, 0, 0, &[0; 8]).unwrap();
+            client.next_of(PING).unwrap();
+        }
+    }
+
+    let refused = "request_count{method=\"POST\",path=\"/auth/token\",status_code=\"429\"}";
+    let seen = eventually("429", || {
+        let seen = one.metric(refused);
+        (seen >= 2.0).then_some(seen)
+    });
+    case.expect("of six bodies of 60 000 bytes", 2.0, seen);
+    client.get(13, "/live");
+    let answered = std::iter::from_fn(|| client.next_of(HEADERS)).any(|frame| frame.stream == 13);
+    case.expect("another request meanwhile", true, answered);
 }
