@@ -1,12 +1,15 @@
 """The release build of this checkout over a throw-away PostgreSQL, for whatever measures it."""
 
 import asyncio
+import atexit
+import contextlib
 import json
 import math
 import os
 import re
 import resource
 import secrets
+import signal
 import socket
 import subprocess
 import sys
@@ -17,6 +20,28 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 TICKS = os.sysconf("SC_CLK_TCK")
+STARTED = []
+
+
+def start(command, **options):
+    """A process that ends with this one, whatever ends this one: a failure, Ctrl-C, or a signal that asks for it."""
+    STARTED.append(subprocess.Popen(command, **options))
+    return STARTED[-1]
+
+
+@atexit.register
+def end_all():
+    for process in STARTED:
+        process.terminate()
+    for process in STARTED:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(40)
+        process.kill()
+        process.wait()
+
+
+for number in (signal.SIGTERM, signal.SIGHUP):
+    signal.signal(number, lambda received, _: sys.exit(128 + received))
 
 
 def build(*arguments, profile="release"):
@@ -40,7 +65,7 @@ class Database:
 
     def __init__(self):
         command = [ROOT / "scripts/postgres", "throwaway"]
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.process = start(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.url = self.process.stdout.readline().strip()
         if not self.url:
             raise SystemExit("PostgreSQL could not be started")
@@ -88,7 +113,7 @@ class Process:
     """Something that serves, and what it has used so far."""
 
     def __init__(self, command, env=None, cwd=None, log=subprocess.DEVNULL):
-        self.process = subprocess.Popen(command, env=env, cwd=cwd, stdout=log, stderr=log)
+        self.process = start(command, env=env, cwd=cwd, stdout=log, stderr=log)
 
     def status(self, field):
         for line in Path(f"/proc/{self.process.pid}/status").read_text().splitlines():

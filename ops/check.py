@@ -2,7 +2,8 @@
 """What scripts/check-observability runs beside promtool.
 
 check.py files            dashboards are whole, alerts have runbooks, runbooks have alerts
-check.py live PROGRAM     every expression returns data from a real Prometheus, and the
+check.py live PROGRAM     every expression returns data from a real Prometheus, a sign-in's
+                          trace is found in a real Jaeger (when one is on PATH), and the
                           database alert fires when PostgreSQL stops
 
 Nothing but Python's own library. Everything listens on loopback and ends with this process.
@@ -16,6 +17,8 @@ import os
 import pathlib
 import re
 import secrets
+import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -155,6 +158,30 @@ class Prometheus:
         return any(sample["value"][1] != "NaN" for sample in self.query(expr))
 
 
+class Jaeger:
+    """The one of development, asked as Grafana's data source asks it. Held against 2.13."""
+
+    def __init__(self, spawn, program, folder):
+        self.port, grpc, self.otlp = free_port(), free_port(), free_port()
+        ports = {"JAEGER_PORT": str(self.port), "JAEGER_GRPC_PORT": str(grpc), "OTLP_PORT": str(self.otlp)}
+        log = open(f"{folder}/jaeger.log", "w")
+        # As scripts/jaeger starts it.
+        settings = {**os.environ, **ports, "OTEL_TRACES_SAMPLER": "always_off"}
+        spawn(program, "--config", f"file:{OPS}/jaeger/dev.yml", env=settings, stdout=log, stderr=log)
+        eventually("Jaeger", lambda: answers(self.port, "/"), 60)
+
+    def ask(self, path, **query):
+        url = f"http://127.0.0.1:{self.port}/api/{path}?{urllib.parse.urlencode(query)}"
+        with urllib.request.urlopen(url, timeout=10) as reply:
+            return json.load(reply)["data"]
+
+    def has_sign_in(self):
+        """Whether a trace of a sign-in is there, down to the statement that opens its session."""
+        found = self.ask("traces", service="warp-skeleton", operation="POST /auth/token", limit=50)
+        names = [{span["operationName"] for span in trace["spans"]} for trace in found]
+        return any({"password_hash", "sessions_open", "commit"} <= each for each in names)
+
+
 def every_expression(prometheus):
     """What has to return data: dashboards as they are, alerts with each comparison made a value."""
     for name, dashboard in dashboards():
@@ -192,19 +219,23 @@ def check_live(program):
         folder = stack.enter_context(tempfile.TemporaryDirectory())
 
         def spawn(*command, **more):
-            child = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, **more)
+            child = subprocess.Popen(command, **{"stdout": subprocess.PIPE, "text": True, **more})
 
             def end():
                 child.terminate()
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     child.wait(20)
                 child.kill()
+                child.wait()
 
             stack.callback(end)
             return child
 
         database = spawn(str(ROOT / "scripts/postgres"), "throwaway", stdin=subprocess.PIPE)
         url = database.stdout.readline().strip()
+        program_of_jaeger = shutil.which("jaeger")
+        jaeger = Jaeger(spawn, program_of_jaeger, folder) if program_of_jaeger else None
+        exporter = {"OTLP_ENDPOINT": f"http://127.0.0.1:{jaeger.otlp}"} if jaeger else {}
         ports = [free_port(), free_port()]
         for port in ports:
             settings = {
@@ -221,10 +252,10 @@ def check_live(program):
                 "RATE_LIMIT_AUTH_BURST": "1000000",
                 "RATE_LIMIT_API_PER_MINUTE": "1000000",
                 "RATE_LIMIT_API_BURST": "1000000",
+                **exporter,
             }
             log = stack.enter_context(open(f"{folder}/{port}.log", "w"))
-            child = subprocess.Popen([program, "serve", "--migrate"], env=settings, stdout=log, cwd=folder)
-            stack.callback(child.kill)
+            spawn(program, "serve", "--migrate", env=settings, stdout=log, cwd=folder)
             eventually("a replica", lambda: answers(port, "/ready"), 60)
 
         own = free_port()
@@ -252,6 +283,15 @@ def check_live(program):
                 missing[name, expr] = None
         print(f"{len(expressions)} expressions, {len(expressions) - len(missing)} return data while all is well")
 
+        if jaeger:
+            eventually("the trace of a sign-in in Jaeger", jaeger.has_sign_in, 30)
+            services = jaeger.ask("services")
+            if services != ["warp-skeleton"]:
+                sys.exit(f"Jaeger has traces of {services}")
+            print("the trace of a sign-in is in Jaeger")
+        else:
+            print("SKIPPED: the trace of a sign-in in a real Jaeger: jaeger is not installed")
+
         database.stdin.close()
         stopped = time.monotonic()
         print("PostgreSQL is stopped")
@@ -268,6 +308,9 @@ def check_live(program):
 
 
 if __name__ == "__main__":
+    # As Ctrl-C does: everything that was started ends before this process.
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda received, _: sys.exit(128 + received))
     if sys.argv[1:] == ["files"]:
         check_files()
     else:

@@ -211,13 +211,15 @@ random_hex() {
   fi
 }
 
+sha256_of() {
+  if has sha256sum; then sha256sum "$1"; else shasum -a 256 "$1"; fi | cut -d ' ' -f 1
+}
+
 # Whether something listens on this port of the loopback address.
 port_taken() { (exec 7<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
 
-# Whether as_root would work: directly, or through sudo, which may ask on a terminal.
-can_be_root() {
-  [ "$(id -u)" = 0 ] || { has sudo && { sudo -n true 2>/dev/null || [ -t 0 ]; }; }
-}
+# Whether as_root would work without asking: directly, or through sudo.
+may_be_root() { [ "$(id -u)" = 0 ] || { has sudo && sudo -n true 2>/dev/null; }; }
 
 as_root() {
   if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-from service import ROOT, Process  # noqa: E402
+from service import ROOT, Process, start  # noqa: E402
 
 CONNECTIONS = 32
 
@@ -29,9 +29,7 @@ class Bare(Process):
 
     def __init__(self, *arguments, **env):
         command = [ROOT / "target/release/bare", *arguments]
-        self.process = subprocess.Popen(
-            command, env={"PATH": os.environ["PATH"], **env}, stdout=subprocess.PIPE, text=True
-        )
+        self.process = start(command, env={"PATH": os.environ["PATH"], **env}, stdout=subprocess.PIPE, text=True)
         self.port = int(self.process.stdout.readline())
 
 
