@@ -4,6 +4,8 @@
 # (no shell, no root, certificates, a health check), on a base that somebody else maintains.
 
 FROM rust:1.95.0-slim-bookworm AS build
+# The allocator is built by its own Makefile; the slim image has a C compiler, and no make.
+RUN apt-get update && apt-get install -y --no-install-recommends make && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
 COPY Cargo.toml Cargo.lock build.rs ./
 COPY migrations migrations
