@@ -160,8 +160,14 @@ in
 
   budget = budget "budget" [ package.program ] 60;
 
-  # Evaluated and written out: that the stack's configuration is what process-compose reads.
-  stack = services.config.outputs.settingsFile;
+  # By process-compose itself, which refuses what it does not know.
+  stack = pkgs.runCommand "stack" { nativeBuildInputs = [ pkgs.process-compose ]; } ''
+    export HOME=$TMPDIR PROC_COMP_CONFIG=$TMPDIR PC_LOG_FILE=$TMPDIR/log
+    process-compose --dry-run --config ${services.config.outputs.settingsFile} > $out || {
+      cat $TMPDIR/log >&2
+      exit 1
+    }
+  '';
 }
 // lib.optionalAttrs isLinux {
   budget-image = budget "budget-image" docker.contents 60;
