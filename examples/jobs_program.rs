@@ -85,6 +85,10 @@ kind!(
     Slow, "test.slow"
 );
 kind!(
+    /// Leaves a row, and ends after six seconds without having asked the database for anything.
+    Quiet, "test.quiet"
+);
+kind!(
     /// Leaves a row and fails.
     Fail, "test.fail", MAX_ATTEMPTS: u32 = 3
 );
@@ -138,6 +142,14 @@ fn register(app: &mut App) {
         |job: &Sleep| &job.key,
         |_, _, _, _| async {
             tokio::time::sleep(Duration::from_hours(1)).await;
+            Ok(())
+        },
+    );
+    after_effect(
+        app,
+        |job: &Quiet| &job.key,
+        |_, _, _, _| async {
+            tokio::time::sleep(Duration::from_secs(6)).await;
             Ok(())
         },
     );

@@ -11,7 +11,7 @@
 //!
 //! - after a heartbeat of its own succeeded, not longer ago than two intervals: one that was stopped or cut off sees first what became of its own leases;
 //! - and when none failed within the last interval: those of others get time to come through. A heartbeat that failed is
-//!   repeated each second, so they need less.
+//!   repeated each second, or several times an interval where that is shorter, so they need less.
 //!
 //! So every process sends heartbeats, whether it runs anything or not.
 
@@ -110,7 +110,7 @@ impl Leases {
             }
             is_failing = outcome.is_err();
             let pause = if is_failing {
-                interval.min(AGAIN)
+                AGAIN.min(interval / 5)
             } else {
                 interval
             };

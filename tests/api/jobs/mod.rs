@@ -1,5 +1,6 @@
 //! Jobs, in process: what is enqueued, run, put back and repeated. `tests/process/jobs/` kills whole processes.
 
+mod claims;
 mod enqueue;
 mod leases;
 mod runs;

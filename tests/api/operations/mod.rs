@@ -6,7 +6,7 @@ mod info;
 mod lists;
 mod metrics;
 mod probes;
-mod statements;
+pub mod statements;
 
 use tokio::net::TcpListener;
 

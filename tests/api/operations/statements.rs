@@ -7,8 +7,8 @@ use tokio_postgres::Client;
 use crate::support::TestApp;
 
 /// A statement as it stands in the source.
-pub(super) struct Statement {
-    pub(super) name: String,
+pub struct Statement {
+    pub name: String,
     sql: String,
     /// What SQL calls the types of its parameters.
     types: Vec<String>,
@@ -52,7 +52,7 @@ fn collect(folder: &Path, found: &mut Vec<Statement>) {
 }
 
 /// Every statement of the features.
-pub(super) fn statements() -> Vec<Statement> {
+pub fn statements() -> Vec<Statement> {
     let mut found = Vec::new();
     let features = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/features");
     collect(&features, &mut found);
@@ -60,7 +60,7 @@ pub(super) fn statements() -> Vec<Statement> {
     found
 }
 
-pub(super) async fn prepare(database: &Client, statement: &Statement) {
+pub async fn prepare(database: &Client, statement: &Statement) {
     let types = match statement.types.as_slice() {
         [] => String::new(),
         types => format!("({})", types.join(", ")),

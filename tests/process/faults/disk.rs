@@ -62,7 +62,7 @@ async fn f05_on_a_full_disk_writes_are_refused_whole_and_go_on_when_there_is_roo
 }
 
 /// Fills the disk. Returns the file that holds it.
-async fn fill(database: &Client) -> PathBuf {
+pub async fn fill(database: &Client) -> PathBuf {
     let row = database
         .query_one("SHOW data_directory", &[])
         .await

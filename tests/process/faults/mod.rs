@@ -10,7 +10,10 @@ mod rolling;
 
 use serde_json::{Value, json};
 
-pub(super) use self::postgres::Server;
+pub(super) use self::{
+    disk::fill,
+    postgres::{DURABLE, Server},
+};
 
 use super::{
     case::{Case, verdict},

@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// What was committed survives a kill; the tests that look at it afterwards rely on that.
-pub(super) const DURABLE: &str = "synchronous_commit=on";
+pub const DURABLE: &str = "synchronous_commit=on";
 
 /// A server of the test's own. It goes when this does.
 pub struct Server {

@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use super::{Queue, ends_of};
 use crate::{
-    faults::Server,
-    support::{Service, eventually},
+    faults::{DURABLE, Server, fill},
+    support::{Service, eventually, printed, run},
 };
 
 /// Lease and poll of these tests, and time for a busy machine.
@@ -147,34 +147,86 @@ async fn a_job_that_ends_its_process_is_dead_after_its_losses() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_restart_of_postgresql_loses_nothing_and_takes_nothing_from_those_who_live() {
+async fn an_outage_longer_than_a_lease_takes_nothing_from_those_who_live() {
     let mut server = Server::start();
     let queue = Queue::at(server.url.clone()).await;
     let services = [queue.serve(), queue.serve()];
-    let slow: Vec<_> = (0..6).map(|number| format!("slow {number}")).collect();
-    let slow: Vec<_> = slow.iter().map(String::as_str).collect();
-    queue.add("test.slow", &slow).await;
-    queue.until("begun", "SELECT count(*) FROM effects", 6);
+    let keys: Vec<_> = (0..8).map(|number| format!("quiet {number}")).collect();
+    let keys: Vec<_> = keys.iter().map(String::as_str).collect();
+    queue.add("test.quiet", &keys).await;
+    queue.until(
+        "begun",
+        "SELECT count(*) FROM effects WHERE key <> 'tick'",
+        8,
+    );
 
     server.order("kill");
-    // Longer than a lease.
+    // The leases are over before it is back.
     std::thread::sleep(Duration::from_secs(3));
     for service in &services {
+        service.await_line("job_heartbeat_failed");
         assert_eq!(service.get("/live").status, 200);
     }
     server.order("start");
 
-    let database = crate::cluster::connect(&server.url).await;
-    let queue = Queue {
-        url: server.url.clone(),
-        database,
-    };
+    let queue = queue.again().await;
     queue.add_one("test.effect", "afterwards").await;
     queue.until_done();
-    assert_eq!(queue.effects("afterwards").await, 1);
-    for key in slow {
-        assert!(queue.effects(key).await >= 1, "{key}");
+    for key in keys.iter().chain(&["afterwards"]) {
+        assert_eq!(queue.effects(key).await, 1, "{key}");
     }
+    for service in &services {
+        let lines = service.lines();
+        let taken = lines
+            .iter()
+            .filter(|line| line["message"] == "job_lease_expired");
+        assert_eq!(taken.count(), 0, "{lines:#?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn on_a_full_disk_jobs_wait_and_the_service_answers() {
+    let small = [
+        "--size",
+        "160m",
+        "min_wal_size=32MB",
+        "max_wal_size=32MB",
+        DURABLE,
+    ];
+    let Some(mut server) = Server::with(&small) else {
+        println!("SKIPPED: a disk of its own for PostgreSQL takes root on Linux");
+        return;
+    };
+    printed(&run(&server.url, &[], &["migrate", "up"], ""));
+    let queue = Queue::at(server.url.clone()).await;
+    let service = queue.serve();
+    let filler = fill(&queue.database).await;
+    // Until the room that was left is used up.
+    let keys: Vec<_> = (0..500).map(|number| format!("full {number}")).collect();
+    let keys: Vec<_> = keys.iter().map(String::as_str).collect();
+    let mut added = 0;
+    while queue.try_add("test.effect", &keys).await.is_ok() {
+        added += 1;
+        assert!(added < 1000, "the disk does not fill");
+    }
+
+    eventually("its complaint", || {
+        let lines = service.lines();
+        let said = ["job_queue_unavailable", "job_completed"];
+        lines
+            .iter()
+            .any(|line| line["message"] == said[0] || line["outcome"] == "failed")
+            .then_some(())
+    });
+    assert_eq!(service.get("/live").status, 200);
+    std::fs::remove_file(filler).unwrap();
+    // PostgreSQL may have ended, because it could not write its log.
+    server.order("start");
+
+    let queue = queue.again().await;
+    queue.add_one("test.effect", "afterwards").await;
+    queue.until_effects("afterwards", 1);
+    assert_eq!(service.get("/live").status, 200);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -12,7 +12,7 @@ use std::{
     sync::OnceLock,
 };
 
-use tokio_postgres::Client;
+use tokio_postgres::{Client, Error};
 use uuid::Uuid;
 
 use super::{
@@ -75,13 +75,23 @@ CREATE TABLE effects (
 
     /// Adds jobs with these keys.
     async fn add(&self, kind: &str, keys: &[&str]) -> Vec<Uuid> {
+        self.try_add(kind, keys).await.unwrap()
+    }
+
+    async fn try_add(&self, kind: &str, keys: &[&str]) -> Result<Vec<Uuid>, Error> {
         let sql = "
 INSERT INTO jobs (id, kind, payload, run_at, priority, state, attempt, max_attempts, losses, claim, created_at)
 SELECT gen_random_uuid(), $1, jsonb_build_object('key', key), now(), 1, 'queued', 0, 3, 0, 0, now()
 FROM unnest($2::text[]) AS key
 RETURNING id";
-        let rows = self.database.query(sql, &[&kind, &keys]).await.unwrap();
-        rows.iter().map(|row| row.get(0)).collect()
+        let rows = self.database.query(sql, &[&kind, &keys]).await?;
+        Ok(rows.iter().map(|row| row.get(0)).collect())
+    }
+
+    /// The same on a new connection.
+    async fn again(self) -> Self {
+        let database = cluster::connect(&self.url).await;
+        Self { database, ..self }
     }
 
     async fn add_one(&self, kind: &str, key: &str) -> Uuid {
