@@ -125,3 +125,27 @@ impl Leases {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn leases_of_others_are_taken_by_who_is_in_touch_and_was_so_for_a_while() {
+        let interval = Duration::from_secs(10);
+        let may = |success: Option<u64>, failure: Option<u64>| {
+            let ago = |seconds| Instant::now().checked_sub(Duration::from_secs(seconds));
+            let leases = Leases::default();
+            leases.state().last_success = success.and_then(ago);
+            leases.state().last_failure = failure.and_then(ago);
+            leases.may_take_expired(interval)
+        };
+
+        assert!(may(Some(1), None));
+        assert!(may(Some(19), Some(30)));
+        assert!(!may(None, None), "it has not been in touch yet");
+        assert!(!may(Some(21), None), "it was stopped or is cut off");
+        assert!(!may(Some(1), Some(9)), "others were cut off as well");
+        assert!(may(Some(1), Some(11)));
+    }
+}

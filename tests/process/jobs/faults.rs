@@ -37,14 +37,14 @@ async fn what_a_stopped_process_ends_too_late_is_refused() {
 
     first.signal("STOP");
     let second = queue.serve();
-    queue.until_effects("end of stopped", 1);
-    eventually("its end", || {
-        (ends_of(&second, id) == ["succeeded"]).then_some(())
-    });
+    queue.until_effects("stopped", 2);
     first.signal("CONT");
 
     eventually("the refusal", || {
         (ends_of(&first, id) == ["lost"]).then_some(())
+    });
+    eventually("its end", || {
+        (ends_of(&second, id) == ["succeeded"]).then_some(())
     });
     assert_eq!(queue.state(id).await, "gone");
 }
