@@ -219,7 +219,7 @@ fn handlers(jobs: &Jobs) -> Handlers {
 /// Who is told what happens to accounts and sessions.
 fn subscribers(events: AuthEvents) -> Subscribers {
     Subscribers {
-        observe,
+        observe: Arc::new(observe),
         committed: Arc::new(move |event| events.committed(event)),
     }
 }

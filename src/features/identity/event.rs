@@ -241,8 +241,12 @@ impl Attempt {
     }
 }
 
-/// Runs inside the transaction of each event: see the module.
-pub type Observer = for<'a> fn(&'a WriteTransaction, &'a Event) -> BoxFuture<'a, Result<(), Error>>;
+/// Runs inside the transaction of each event: see the module. It may hold what its sinks need, such as the queue of jobs.
+pub type Observer = Arc<
+    dyn for<'a> Fn(&'a WriteTransaction, &'a Event) -> BoxFuture<'a, Result<(), Error>>
+        + Send
+        + Sync,
+>;
 
 /// Runs after the commit of each event: see the module.
 pub type Hook = Arc<dyn Fn(&Event) + Send + Sync>;

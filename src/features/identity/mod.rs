@@ -54,7 +54,7 @@ pub use self::{
     email_cursor::{EmailCursor, UnknownEmailCursor},
     endpoints::{UserView, endpoints, role_schema},
     error::Error,
-    event::{Change, Event, Subscribers},
+    event::{Change, Event, Observer, Subscribers},
     guard::{caller, caller_with, require, signed_in},
     hasher::{HashError, HashMetrics, Hasher},
     mask_sweep::{MASK_SWEEP_INTERVAL, sweep_masks},

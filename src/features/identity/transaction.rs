@@ -30,6 +30,8 @@
 //! read as it was before the statement waited. `FOR NO KEY UPDATE` on the caller where `FOR SHARE`
 //! would do makes the writes of one account wait for each other.
 
+use std::sync::Arc;
+
 use chassis_postgres::{
     Connection, Database, DatabaseError, Parameters, ReadExecutor, ReadQuery, Transaction,
     WriteExecutor, WriteQuery,
@@ -98,7 +100,7 @@ impl WriteTransaction {
             client: self.client.clone(),
             change,
         };
-        let observe = self.subscribers.observe;
+        let observe = Arc::clone(&self.subscribers.observe);
         observe(self, &event).await?;
         self.events.push(event);
         Ok(())

@@ -6,8 +6,8 @@ use futures_util::{FutureExt, future::ready};
 use prometheus::Registry;
 use warp_skeleton::{
     features::identity::{
-        self, AccessTokens, Auth, AuthEvents, Change, Email, Error, HashMetrics, Hasher, Password,
-        PasswordPolicy, Role, SessionLifetimes, Subscribers, UserChange,
+        self, AccessTokens, Auth, AuthEvents, Change, Email, Error, HashMetrics, Hasher, Observer,
+        Password, PasswordPolicy, Role, SessionLifetimes, Subscribers, UserChange,
     },
     settings::{self, Settings},
 };
@@ -15,7 +15,7 @@ use warp_skeleton::{
 use crate::support::TestApp;
 
 /// The feature over the database of this app, with subscribers of the test's own.
-fn with_subscribers(app: &TestApp, subscribers: Subscribers) -> Auth {
+pub fn with_subscribers(app: &TestApp, subscribers: Subscribers) -> Auth {
     let pairs = [
         ("APP_ENV", "test"),
         ("SCRYPT_LOG_N", "1"),
@@ -38,7 +38,7 @@ fn with_subscribers(app: &TestApp, subscribers: Subscribers) -> Auth {
 }
 
 /// Subscribers of which the hook collects what it gets.
-fn collecting(observe: identity::event::Observer) -> (Subscribers, Arc<Mutex<Vec<Change>>>) {
+fn collecting(observe: Observer) -> (Subscribers, Arc<Mutex<Vec<Change>>>) {
     let seen = Arc::new(Mutex::new(Vec::new()));
     let collected = Arc::clone(&seen);
     let subscribers = Subscribers {
@@ -48,7 +48,7 @@ fn collecting(observe: identity::event::Observer) -> (Subscribers, Arc<Mutex<Vec
     (subscribers, seen)
 }
 
-async fn create(auth: &Auth) -> Result<identity::User, Error> {
+pub async fn create(auth: &Auth) -> Result<identity::User, Error> {
     let email = Email::parse("ada@marked.example").unwrap();
     let text = "marked-password-1".to_owned();
     let password = Password::parse(&text.into(), &email, auth.policy()).unwrap();
@@ -58,7 +58,7 @@ async fn create(auth: &Auth) -> Result<identity::User, Error> {
 #[tokio::test]
 async fn each_change_is_told_once_and_a_refusal_is_not() {
     let app = TestApp::start().await;
-    let (subscribers, seen) = collecting(|_, _| ready(Ok(())).boxed());
+    let (subscribers, seen) = collecting(Arc::new(|_, _| ready(Ok(())).boxed()));
     let auth = with_subscribers(&app, subscribers);
 
     let user = create(&auth).await.unwrap();
@@ -94,7 +94,7 @@ async fn each_change_is_told_once_and_a_refusal_is_not() {
 #[tokio::test]
 async fn when_an_observer_fails_nothing_is_changed_and_no_hook_runs() {
     let app = TestApp::start().await;
-    let (subscribers, seen) = collecting(|_, _| ready(Err(Error::NotFound)).boxed());
+    let (subscribers, seen) = collecting(Arc::new(|_, _| ready(Err(Error::NotFound)).boxed()));
     let auth = with_subscribers(&app, subscribers);
 
     let outcome = create(&auth).await;

@@ -5,7 +5,7 @@ mod change_password;
 mod change_user;
 mod cleanup;
 mod delete_user;
-mod events;
+pub mod events;
 mod guard;
 mod list_sessions;
 mod list_users;
