@@ -16,12 +16,13 @@ use crate::settings::Settings;
 const PATIENCE: Duration = Duration::from_secs(3);
 
 pub(super) async fn run(settings: &Settings) -> anyhow::Result<ExitCode> {
-    let answer = ask(
-        &Tracing::new(&settings.telemetry),
-        &settings.server.listen,
-        "/live",
-    )
-    .await?;
+    let tracing = Tracing::new(&settings.telemetry);
+    let mut asked = ask(&tracing, &settings.server.listen, "/live").await;
+    if let (Err(_), Some(admin)) = (&asked, &settings.service.admin) {
+        // A worker has no other listener.
+        asked = ask(&tracing, admin, "/live").await;
+    }
+    let answer = asked?;
     anyhow::ensure!(
         answer.status == StatusCode::OK,
         "/live answered {}",

@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::{Queue, ends_of};
 use crate::{
     collector::Collector,
-    support::{Service, ask, eventually, run},
+    support::{Service, ask, eventually, printed, run},
 };
 
 #[tokio::test(flavor = "multi_thread")]
@@ -22,6 +22,10 @@ async fn a_worker_runs_jobs_and_answers_operators_and_nobody_else() {
     for path in ["/live", "/ready", "/health", "/metrics"] {
         assert_eq!(ask(port, "GET", path, &[], "").status, 200, "{path}");
     }
+    let admin = port.to_string();
+    let settings = [("PORT", "1"), ("ADMIN_PORT", admin.as_str())];
+    let alive = run(&queue.url, &settings, &["healthcheck"], "");
+    assert_eq!(printed(&alive), "alive\n");
     for path in ["/auth/me", "/openapi.json"] {
         assert_eq!(ask(port, "GET", path, &[], "").status, 404, "{path}");
     }
