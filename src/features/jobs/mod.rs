@@ -58,5 +58,5 @@ pub use self::{
     run::Outcome,
     schedule::Rule,
     settings::JobSettings,
-    worker::Worker,
+    worker::{Finished, Worker},
 };

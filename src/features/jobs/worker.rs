@@ -32,6 +32,9 @@ const EXPIRED: u32 = 100;
 /// The longest pause after a failed turn.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
+/// A run whose end was written: the job, its kind, and how it ended.
+pub type Finished = (JobId, &'static str, Outcome);
+
 /// Runs jobs of the kinds that it was given.
 pub struct Worker {
     jobs: Jobs,
@@ -85,7 +88,7 @@ impl Worker {
     /// Runs every job that is due, and those that they enqueue, until none is left: for tests, which move the clock first.
     ///
     /// Returns what was run, in the order in which it ended.
-    pub async fn run_due(&mut self) -> Result<Vec<(JobId, Outcome)>, DatabaseError> {
+    pub async fn run_due(&mut self) -> Result<Vec<Finished>, DatabaseError> {
         let mut all = Vec::new();
         self.leases.renew(&self.jobs).await?;
         self.poll().await?;
@@ -237,7 +240,7 @@ impl Worker {
     /// Writes the ends of runs, as far as it comes. Those that could not be written are kept.
     ///
     /// A cancelled run is put back like one that is released: where the lease was lost, that changes nothing.
-    async fn write(&mut self) -> Result<Vec<(JobId, Outcome)>, DatabaseError> {
+    async fn write(&mut self) -> Result<Vec<Finished>, DatabaseError> {
         let mut written = Vec::new();
         if self.ended.is_empty() {
             return Ok(written);
@@ -264,7 +267,7 @@ impl Worker {
     }
 
     /// Forgets these runs, counts them, and writes their lines.
-    fn close(&mut self, leases: &[Lease], held: &HashSet<Lease>) -> Vec<(JobId, Outcome)> {
+    fn close(&mut self, leases: &[Lease], held: &HashSet<Lease>) -> Vec<Finished> {
         let (closed, open): (Vec<_>, Vec<_>) = std::mem::take(&mut self.ended)
             .into_iter()
             .partition(|run| leases.contains(&run.job.lease));
@@ -284,7 +287,7 @@ impl Worker {
                 .metrics
                 .finished(kind, outcome, run.duration);
             run.log(outcome);
-            (lease.id, outcome)
+            (lease.id, kind, outcome)
         };
         closed.into_iter().map(finish).collect()
     }

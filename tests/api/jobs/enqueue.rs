@@ -6,12 +6,19 @@ use std::sync::{
 };
 
 use chassis_telemetry::Incoming;
+use futures_util::FutureExt;
 use time::Duration;
 use tracing::Instrument;
-use warp_skeleton::features::jobs::{EnqueueError, Outcome};
+use warp_skeleton::features::{
+    identity::{Error, Observer, Subscribers},
+    jobs::{EnqueueError, Outcome},
+};
 
 use super::{Note, enqueue, enqueue_in, state_of};
-use crate::support::TestApp;
+use crate::{
+    identity::events::{create, with_subscribers},
+    support::TestApp,
+};
 
 /// A service that counts the notes it was given.
 async fn counting() -> (TestApp, Arc<AtomicU32>) {
@@ -109,6 +116,39 @@ async fn a_payload_is_8_kib_at_most_and_the_error_names_the_kind() {
         assert!(matches!(error, EnqueueError::TooLong { .. }), "{error:?}");
         assert!(error.to_string().contains("test.note"));
     }
+}
+
+/// What is enqueued for each new account, inside its transaction, which then fails or does not.
+fn subscribers(app: &TestApp, fails: bool) -> Subscribers {
+    let (jobs, woken) = (app.app.jobs.clone(), app.app.jobs.clone());
+    let observe: Observer = Arc::new(move |transaction, event| {
+        let jobs = jobs.clone();
+        async move {
+            let note = Note::saying(&event.change.user().to_string());
+            let enqueued = jobs.enqueue(transaction, &note).await;
+            assert!(enqueued.unwrap().is_some());
+            if fails { Err(Error::NotFound) } else { Ok(()) }
+        }
+        .boxed()
+    });
+    Subscribers {
+        observe,
+        committed: Arc::new(move |_| woken.wake()),
+    }
+}
+
+#[tokio::test]
+async fn an_observer_of_events_enqueues_in_the_transaction_of_what_happened() {
+    let (app, count) = counting().await;
+
+    let failing = with_subscribers(&app, subscribers(&app, true));
+    assert!(create(&failing).await.is_err());
+    assert!(app.run_due_jobs().await.is_empty());
+
+    let working = with_subscribers(&app, subscribers(&app, false));
+    create(&working).await.unwrap();
+    assert_eq!(app.run_due_jobs().await, [Outcome::Succeeded]);
+    assert_eq!(count.load(Ordering::Relaxed), 1);
 }
 
 #[tokio::test]

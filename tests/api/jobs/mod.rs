@@ -3,6 +3,7 @@
 mod claims;
 mod enqueue;
 mod leases;
+mod metrics;
 mod runs;
 mod schedules;
 
