@@ -459,11 +459,10 @@ mod tests {
         result.decision == SamplingDecision::RecordAndSample
     }
 
-    /// What a span inside a request with this correlation id says of where its work comes from.
-    fn origin_in(ratio: f64, format: LogFormat, correlation_id: &str) -> Origin {
-        let mut options = TelemetryOptions::new("notes");
-        options.trace_console = true;
-        options.sampler.ratio = ratio;
+    /// What a request with this correlation id says of the work that it causes. Nothing is exported: subscribers of tests
+    /// that run at once share what they know of each span.
+    fn origin_in(format: LogFormat, correlation_id: &str) -> Origin {
+        let options = TelemetryOptions::new("notes");
         let tracing = Tracing::new(&options);
         let now = || OffsetDateTime::UNIX_EPOCH;
         let parts = subscriber(PROGRAM, &options, now, format, io::sink).unwrap();
@@ -476,24 +475,20 @@ mod tests {
                 client_ip: None,
                 head: &head,
             });
-            let _entered = request.enter();
-            let _inner = tracing::info_span!(target: "note_taker", "sql").entered();
-            tracing.origin()
+            request.in_scope(|| tracing.origin())
         })
     }
 
     #[test]
-    fn work_for_later_knows_the_request_it_comes_from_recorded_or_not() {
-        for (ratio, flags) in [(1.0, "01"), (0.0, "00")] {
-            for format in [LogFormat::Json, LogFormat::Pretty] {
-                let origin = origin_in(ratio, format, "a.b_c-1");
+    fn work_for_later_knows_the_request_it_comes_from() {
+        for format in [LogFormat::Json, LogFormat::Pretty] {
+            let origin = origin_in(format, "a.b_c-1");
 
-                assert_eq!(origin.correlation_id.as_deref(), Some("a.b_c-1"));
-                let traceparent = origin.traceparent.as_deref().unwrap();
-                assert!(traceparent.ends_with(&format!("-{flags}")), "{traceparent}");
-                assert_eq!(origin.trace_id().map(str::len), Some(32));
-                assert!(origin.span_context().is_valid());
-            }
+            assert_eq!(origin.correlation_id.as_deref(), Some("a.b_c-1"));
+            let traceparent = origin.traceparent.as_deref().unwrap();
+            assert!(traceparent.ends_with("-00"), "{traceparent}");
+            assert_eq!(origin.trace_id().map(str::len), Some(32));
+            assert!(origin.span_context().is_valid());
         }
     }
 
