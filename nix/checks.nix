@@ -144,7 +144,10 @@ in
 
   scripts = look "scripts" [ pkgs.shellcheck ] "shellcheck scripts/* tests/scripts/* .ci/run";
 
-  fly = look "fly" [ pkgs.jq ] "bash tests/scripts/fly";
+  fly = look "fly" [
+    pkgs.jq
+    pkgs.openssl
+  ] "bash tests/scripts/fly";
 
   workflows = look "workflows" [
     pkgs.actionlint
