@@ -139,10 +139,9 @@ async fn a_login_is_a_trace_that_continues_the_callers() {
             attribute(&span.attributes, "db.system.name").unwrap(),
             "postgresql"
         );
-        assert!(
-            !attribute(&span.attributes, "db.operation.name")
-                .unwrap()
-                .is_empty()
+        assert_ne!(
+            attribute(&span.attributes, "db.operation.name").unwrap(),
+            ""
         );
     }
     let named_statements = statements
@@ -218,7 +217,7 @@ async fn with_a_ratio_of_nothing_only_callers_have_traces() {
     service.ended();
 
     let spans = collector.spans();
-    assert!(!spans.is_empty());
+    assert_ne!(spans.len(), 0);
     assert!(
         spans.iter().all(|span| hex(&span.trace_id) == TRACE),
         "{spans:#?}"

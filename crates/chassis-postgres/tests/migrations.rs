@@ -16,12 +16,9 @@ async fn up_applies_and_down_undoes_newest_first() {
         MIGRATIONS.up(&mut client, &Grants::none()).await.unwrap(),
         ALL
     );
-    assert!(
-        MIGRATIONS
-            .up(&mut client, &Grants::none())
-            .await
-            .unwrap()
-            .is_empty()
+    assert_eq!(
+        MIGRATIONS.up(&mut client, &Grants::none()).await.unwrap(),
+        [""; 0]
     );
     assert_eq!(MIGRATIONS.down(&mut client, 1).await.unwrap(), [ALL[1]]);
     assert_eq!(MIGRATIONS.status(&client).await.unwrap().pending, [ALL[1]]);

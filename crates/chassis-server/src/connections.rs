@@ -600,12 +600,14 @@ mod tests {
 
     #[tokio::test]
     async fn the_waker_of_a_closed_connection_is_dropped() {
-        struct Task;
+        struct Task(AtomicBool);
         impl Wake for Task {
-            fn wake(self: Arc<Self>) {}
+            fn wake(self: Arc<Self>) {
+                self.0.store(true, Ordering::Relaxed);
+            }
         }
         let handle = admit(&table(1, 1)).await;
-        let (activity, task) = (handle.activity(), Arc::new(Task));
+        let (activity, task) = (handle.activity(), Arc::new(Task(AtomicBool::new(false))));
         let waker = Waker::from(Arc::clone(&task));
         let polled = pin!(handle.next_command(ConnectionCommand::Serve))
             .poll(&mut Context::from_waker(&waker));

@@ -201,8 +201,8 @@ async fn every_operation_has_a_name_of_its_own_and_says_what_it_is_for() {
         for operation in item.as_object().unwrap().values() {
             count += 1;
             names.insert(operation["operationId"].as_str().unwrap());
-            assert!(!operation["summary"].as_str().unwrap().is_empty());
-            assert!(!operation["tags"].as_array().unwrap().is_empty());
+            assert_ne!(operation["summary"].as_str().unwrap(), "");
+            assert!(operation["tags"][0].is_string());
         }
     }
     assert_eq!(names.len(), count);

@@ -299,7 +299,7 @@ async fn a_response_of_many_parts_arrives_whole_in_either_protocol() {
     client.get(1).await;
 
     assert!(answer.ends_with(&large()));
-    assert!(client.body().await == large());
+    assert_eq!(client.body().await, large());
 }
 
 #[tokio::test]
