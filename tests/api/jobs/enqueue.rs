@@ -42,7 +42,7 @@ async fn what_is_committed_runs_once_and_is_gone() {
 
     assert_eq!(count.load(Ordering::Relaxed), 1);
     assert_eq!(state_of(&app, id).await, "gone");
-    assert!(app.run_due_jobs().await.is_empty());
+    assert_eq!(app.run_due_jobs().await.len(), 0);
 }
 
 #[tokio::test]
@@ -58,7 +58,7 @@ async fn what_is_rolled_back_was_never_there() {
 
     transaction.rollback().await.unwrap();
 
-    assert!(app.run_due_jobs().await.is_empty());
+    assert_eq!(app.run_due_jobs().await.len(), 0);
     assert_eq!(count.load(Ordering::Relaxed), 0);
     assert_eq!(app.count("SELECT count(*) FROM jobs").await, 0);
 }
@@ -76,7 +76,7 @@ async fn a_delayed_job_waits_for_its_time() {
     assert!(id.unwrap().is_some());
 
     app.advance(Duration::minutes(9));
-    assert!(app.run_due_jobs().await.is_empty());
+    assert_eq!(app.run_due_jobs().await.len(), 0);
 
     app.advance(Duration::minutes(2));
     assert_eq!(app.run_due_jobs().await, [Outcome::Succeeded]);
@@ -143,7 +143,7 @@ async fn an_observer_of_events_enqueues_in_the_transaction_of_what_happened() {
 
     let failing = with_subscribers(&app, subscribers(&app, true));
     assert!(create(&failing).await.is_err());
-    assert!(app.run_due_jobs().await.is_empty());
+    assert_eq!(app.run_due_jobs().await.len(), 0);
 
     let working = with_subscribers(&app, subscribers(&app, false));
     create(&working).await.unwrap();

@@ -36,11 +36,11 @@ async fn a_failure_is_tried_again_later_each_time_and_is_dead_after_its_attempts
     assert_eq!(last_error(&app).await, "the printer is out of paper");
     // 5 s and then 10 s, a fifth less or more.
     app.advance(Duration::milliseconds(3_500));
-    assert!(app.run_due_jobs().await.is_empty());
+    assert_eq!(app.run_due_jobs().await.len(), 0);
     app.advance(Duration::milliseconds(2_600));
     assert_eq!(app.run_due_jobs().await, [Outcome::Failed]);
     app.advance(Duration::milliseconds(7_500));
-    assert!(app.run_due_jobs().await.is_empty());
+    assert_eq!(app.run_due_jobs().await.len(), 0);
     app.advance(Duration::milliseconds(4_600));
     assert_eq!(app.run_due_jobs().await, [Outcome::Dead]);
 
@@ -137,7 +137,7 @@ async fn a_kind_that_is_not_known_is_left_alone() {
     let mut app = TestApp::start().await;
     let id = enqueue(&app, &Note::saying("a")).await;
 
-    assert!(app.run_due_jobs().await.is_empty());
+    assert_eq!(app.run_due_jobs().await.len(), 0);
 
     assert_eq!(state_of(&app, id).await, "queued 0/0");
     app.app.handlers.register(|_: Note, _| async { Ok(()) });

@@ -67,7 +67,7 @@ async fn with_a_concurrency_of_zero_nothing_runs_and_a_worker_refuses() {
     eventually("its end", || {
         (ends_of(&other, id) == ["succeeded"]).then_some(())
     });
-    assert!(ends_of(&service, id).is_empty());
+    assert_eq!(ends_of(&service, id).len(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -149,18 +149,18 @@ async fn a_run_is_a_trace_of_its_own_that_links_to_the_one_it_comes_from() {
     };
     let (parent, child) = (span_of("test.parent"), span_of("test.effect"));
 
-    assert!(parent.links.is_empty());
+    assert_eq!(parent.links.len(), 0);
     assert_eq!(child.links.len(), 1);
     let link = &child.links[0];
     assert_eq!(link.trace_id, parent.trace_id);
     assert_ne!(child.trace_id, parent.trace_id);
-    assert!(child.parent_span_id.is_empty());
+    assert_eq!(child.parent_span_id.len(), 0);
     // It was enqueued inside the parent, by a statement of it or in its own span.
     let inside = collector.spans().into_iter();
     let mut inside = inside.filter(|span| span.trace_id == parent.trace_id);
     assert!(inside.any(|span| span.span_id == link.span_id));
     let traced: Vec<_> = service.lines().into_iter().filter(is_run).collect();
-    assert!(!traced.is_empty());
+    assert_ne!(traced.len(), 0);
 }
 
 fn is_run(line: &Value) -> bool {
@@ -182,5 +182,5 @@ async fn a_kind_that_a_process_does_not_know_waits_for_one_that_does() {
     eventually("its end", || {
         (ends_of(&new, id) == ["succeeded"]).then_some(())
     });
-    assert!(ends_of(&old, id).is_empty());
+    assert_eq!(ends_of(&old, id).len(), 0);
 }
