@@ -5,6 +5,7 @@
 mod endpoints;
 mod health;
 mod lifecycle;
+mod shared_check;
 mod state;
 
 pub use self::{

@@ -4,14 +4,16 @@ use chassis_postgres::Database;
 use prometheus::{Registry, TextEncoder};
 use time::OffsetDateTime;
 
-use super::{health::HealthCheck, lifecycle::Lifecycle};
+use super::{health::Health, lifecycle::Lifecycle, shared_check::SharedCheck};
 use crate::shared::clock::Clock;
 
 /// Access to the state of this replica; clones share it.
 #[derive(Clone)]
 pub struct Operations {
     pub(super) database: Database,
-    pub(super) health: HealthCheck,
+    pub(super) health: SharedCheck<Health>,
+    /// Whether the database answers.
+    pub(super) ping: SharedCheck<bool>,
     pub(super) lifecycle: Lifecycle,
     registry: Registry,
     pub(super) clock: Clock,
@@ -31,7 +33,8 @@ impl Operations {
     ) -> Self {
         let started_at = clock.now();
         Self {
-            health: HealthCheck::new(database.clone()),
+            health: SharedCheck::default(),
+            ping: SharedCheck::default(),
             database,
             lifecycle,
             registry,

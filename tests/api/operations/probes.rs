@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use futures_util::future::join_all;
 use serde_json::json;
 
 use super::{CLOSED, mute_database};
@@ -18,6 +19,20 @@ async fn a_service_is_alive_and_ready() {
     assert_eq!(live.json(), json!({"status": "ok"}));
     ready.assert_status(200);
     assert_eq!(ready.json(), json!({"status": "ready"}));
+}
+
+#[tokio::test]
+async fn however_many_ask_at_once_the_database_is_asked_once() {
+    let app = TestApp::start().await;
+    for (path, statements) in [("/ready", 1), ("/health", 5)] {
+        let before = app.statements();
+
+        let answers = join_all((0..100).map(|_| app.get(path).send())).await;
+
+        assert!(answers.iter().all(|answer| answer.status == 200), "{path}");
+        let asked = app.statements() - before;
+        assert!(asked <= statements, "{path}: {asked} statements");
+    }
 }
 
 #[tokio::test]

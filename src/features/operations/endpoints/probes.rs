@@ -101,8 +101,11 @@ async fn is_ready(operations: &Operations) -> bool {
     if !operations.lifecycle.is_serving() {
         return false;
     }
-    let ping = tokio::time::timeout(DATABASE_TIMEOUT, operations.database.ping());
-    matches!(ping.await, Ok(Ok(_)))
+    let database = operations.database.clone();
+    let ping = operations
+        .ping
+        .run(async move { database.ping().await.is_ok() });
+    tokio::time::timeout(DATABASE_TIMEOUT, ping).await == Ok(true)
 }
 
 pub(super) fn health(operations: &Operations) -> Endpoint {
@@ -116,7 +119,10 @@ pub(super) fn health(operations: &Operations) -> Endpoint {
 }
 
 async fn handle_health(operations: Operations) -> Response {
-    let check = tokio::time::timeout(DATABASE_TIMEOUT, operations.health.run());
+    let check = operations
+        .health
+        .run(Health::of(operations.database.clone()));
+    let check = tokio::time::timeout(DATABASE_TIMEOUT, check);
     let health = check.await.unwrap_or_default();
     let code = if health.is_good() {
         StatusCode::OK
