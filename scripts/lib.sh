@@ -114,7 +114,8 @@ read_toml_value() {
   *)
     meaning=${text%%[!0-9A-Za-z._+-]*}
     text=${text#"$meaning"}
-    [ -n "$meaning" ] || return 1
+    # Other numbers are written in more than one way: the service may see 31 where 0x1F stands.
+    case $meaning in true | false) ;; '' | *[!0-9_]*) return 1 ;; esac
     meaning=${meaning//_/}
     ;;
   esac

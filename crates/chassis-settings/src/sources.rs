@@ -183,6 +183,11 @@ fn read_toml(catalogue: &Catalogue, path: &str) -> Result<Texts, SettingError> {
             let expected = "a setting of this service";
             return Err(SettingError::new(name, &origin, expected));
         }
+        let declaration = catalogue.find(&name);
+        if declaration.is_some_and(|declaration| declaration.secret) && !is_text(&value) {
+            // The password 1e3 would be 1000.
+            return Err(SettingError::new(name, &origin, "a text in quotes"));
+        }
         match as_text(&value) {
             Some(text) => Ok((name, text)),
             None => Err(SettingError::new(
@@ -202,6 +207,15 @@ fn place_in(complaint: &str) -> String {
     place.map_or(String::new(), |place| {
         format!(": there is a mistake at {place}")
     })
+}
+
+/// Whether a value is text, or a list of texts: what it is in the file, it stays.
+fn is_text(value: &Figs) -> bool {
+    match value {
+        Figs::String(..) => true,
+        Figs::Array(_, items) => items.iter().all(is_text),
+        _ => false,
+    }
 }
 
 fn as_text(value: &Figs) -> Option<String> {
@@ -453,6 +467,17 @@ mod tests {
             error.ends_with("): expected a single value, or a list whose items hold no comma"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn a_secret_in_toml_is_text() {
+        let folder = Folder::new();
+        for value in ["7", "0x1F", "1e3", "1.50", "1_000", "true", "[7]"] {
+            let toml = folder.write("settings.toml", &format!("KEY = {value}\n"));
+            let error = complaint(load(&[("CONFIG_FILE", &toml)], None));
+            assert!(error.starts_with("KEY (from the file "), "{error}");
+            assert!(error.ends_with("expected a text in quotes"), "{error}");
+        }
     }
 
     #[test]
