@@ -5,6 +5,7 @@
 mod endpoints;
 mod health;
 mod lifecycle;
+mod metrics_text;
 mod shared_check;
 mod state;
 

@@ -1,10 +1,13 @@
 //! What the endpoints of this feature share.
 
+use bytes::Bytes;
 use chassis_postgres::Database;
 use prometheus::{Registry, TextEncoder};
 use time::OffsetDateTime;
 
-use super::{health::Health, lifecycle::Lifecycle, shared_check::SharedCheck};
+use super::{
+    health::Health, lifecycle::Lifecycle, metrics_text::MetricsText, shared_check::SharedCheck,
+};
 use crate::shared::clock::Clock;
 
 /// Access to the state of this replica; clones share it.
@@ -16,6 +19,7 @@ pub struct Operations {
     pub(super) ping: SharedCheck<bool>,
     pub(super) lifecycle: Lifecycle,
     registry: Registry,
+    metrics_text: MetricsText,
     pub(super) clock: Clock,
     pub(super) service_name: String,
     pub(super) started_at: OffsetDateTime,
@@ -38,10 +42,16 @@ impl Operations {
             database,
             lifecycle,
             registry,
+            metrics_text: MetricsText::default(),
             clock,
             service_name,
             started_at,
         }
+    }
+
+    /// The same as [`Operations::metrics`], for clients that may not take it: see `metrics_text.rs`.
+    pub(super) fn metrics_text(&self) -> Result<Bytes, prometheus::Error> {
+        self.metrics_text.get(|| self.metrics())
     }
 
     /// All metrics in Prometheus' text format, with the state of the connection pool at this moment.

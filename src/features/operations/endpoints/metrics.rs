@@ -20,7 +20,7 @@ pub fn metrics(operations: &Operations) -> Endpoint {
 }
 
 async fn handle(operations: Operations) -> Result<Response, Problem> {
-    let text = operations.metrics().map_err(Problem::internal)?;
+    let text = operations.metrics_text().map_err(Problem::internal)?;
     let mut response = Response::new(text.into());
     let media_type = HeaderValue::from_static(TEXT_FORMAT);
     response
