@@ -2,6 +2,8 @@
 """A collector for measurements: takes OTLP over HTTP, counts bytes, keeps nothing.
 
 usage: collector.py PORT
+
+It answers an export, and one of another media type, as Jaeger 2.13 does (asked by curl). It takes gzip, and unpacks nothing.
 """
 
 import http.server
@@ -14,15 +16,20 @@ class Handler(http.server.BaseHTTPRequestHandler):
     received = 0
 
     def do_POST(self):
-        Handler.received += len(self.rfile.read(int(self.headers["Content-Length"])))
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        if self.headers["Content-Type"] != "application/x-protobuf":
+            return self.reply(b"", 415)
+        Handler.received += len(body)
         Handler.exports += 1
-        self.reply(b"")
+        # An ExportTraceServiceResponse whose partial success is empty.
+        self.reply(b"\x0a\x00", kind="application/x-protobuf")
 
     def do_GET(self):
         self.reply(f"{Handler.exports} exports, {Handler.received} bytes\n".encode())
 
-    def reply(self, body):
-        self.send_response(200)
+    def reply(self, body, status=200, kind="text/plain"):
+        self.send_response(status)
+        self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
