@@ -24,14 +24,11 @@ fn dump(url: &str) -> String {
     lines.collect::<Vec<_>>().join("\n")
 }
 
-/// On PATH, or where Debian puts the newest.
+/// Beside the server's own programs: an older one refuses a newer server.
 fn pg_dump() -> PathBuf {
-    if Command::new("pg_dump").arg("--version").output().is_ok() {
-        return "pg_dump".into();
-    }
-    let versions = fs::read_dir("/usr/lib/postgresql").expect("PostgreSQL is installed");
-    let newest = versions.map(|entry| entry.unwrap().path()).max().unwrap();
-    newest.join("bin/pg_dump")
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/postgres");
+    let folder = printed(&Command::new(script).arg("bin").output().unwrap());
+    Path::new(folder.trim_end()).join("pg_dump")
 }
 
 /// The names of all migrations, oldest first.

@@ -42,8 +42,11 @@ fn labels(metrics: &str) -> BTreeMap<String, BTreeSet<String>> {
 
 #[tokio::test]
 async fn the_metrics_have_the_names_and_labels_that_dashboards_know() {
-    let app =
-        TestApp::with_endpoints(&[("DB_POOL_TIMEOUT_MS", "50")], vec![panicking_endpoint()]).await;
+    let app = TestApp::with_endpoints(
+        &[("DB_POOL_TIMEOUT_MS", "1000")],
+        vec![panicking_endpoint()],
+    )
+    .await;
     app.signed_in(Role::Member).await;
     app.get("/panic").send().await.assert_status(500);
     let mut held = Vec::new();
