@@ -39,12 +39,14 @@ pub struct App {
     pub auth: Auth,
     /// How often one may try.
     pub limits: Limits,
+    /// Probes, version and metrics.
+    pub operations: Operations,
+    // jobs: begin
     /// Enqueues work that outlives a request.
     pub jobs: Jobs,
     /// What runs it, by kind.
     pub handlers: Handlers,
-    /// Probes, version and metrics.
-    pub operations: Operations,
+    // jobs: end
     /// The OpenAPI document and the types of problems.
     pub documentation: Documentation,
     /// Whether this replica accepts traffic.
@@ -99,6 +101,7 @@ impl App {
             lifetimes: SessionLifetimes::from(&settings.auth),
         });
         let tracing = Tracing::new(&settings.telemetry);
+        // jobs: begin
         let jobs = Jobs::new(jobs::Parts {
             settings: settings.jobs.clone(),
             database: database.clone(),
@@ -108,6 +111,7 @@ impl App {
             tracing: tracing.clone(),
             clock: clock.clone(),
         })?;
+        // jobs: end
         let lifecycle = Lifecycle::default();
         let operations = Operations::new(
             database.clone(),
@@ -124,8 +128,10 @@ impl App {
             public_url: settings.service.public_url.clone(),
             separate_metrics: settings.service.admin.is_some(),
             documentation: Documentation::default(),
+            // jobs: begin
             handlers: handlers(&jobs),
             jobs,
+            // jobs: end
             database,
             auth,
             limits,
@@ -162,10 +168,12 @@ impl App {
         })
     }
 
+    // jobs: begin
     /// Starts what a process does that only runs jobs.
     pub fn start_worker(self, tracker: &TaskTracker, stop: &CancellationToken) {
         self.jobs.start(self.handlers, tracker, stop);
     }
+    // jobs: end
 
     /// Starts the background tasks, which run until they are stopped.
     pub fn start_tasks(self, tracker: &TaskTracker, stop: &CancellationToken) {
@@ -209,12 +217,14 @@ impl App {
     }
 }
 
+// jobs: begin
 /// What runs each kind of job, and when schedules enqueue some.
 fn handlers(jobs: &Jobs) -> Handlers {
     let mut handlers = Handlers::default();
     jobs::register(&mut handlers, jobs);
     handlers
 }
+// jobs: end
 
 /// Who is told what happens to accounts and sessions.
 fn subscribers(events: AuthEvents) -> Subscribers {

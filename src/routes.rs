@@ -41,6 +41,7 @@ pub fn admin(app: &App) -> Vec<Endpoint> {
     vec![features::operations::metrics(&app.operations)]
 }
 
+// jobs: begin
 /// The endpoints of a process that only runs jobs, on `ADMIN_PORT`: probes, version and metrics.
 #[must_use]
 pub fn worker_router(app: &App) -> Arc<Router> {
@@ -48,6 +49,7 @@ pub fn worker_router(app: &App) -> Arc<Router> {
     endpoints.extend(admin(app));
     app.serve(endpoints)
 }
+// jobs: end
 
 /// The introduction of the OpenAPI document.
 const INTRODUCTION: &str = "\

@@ -40,8 +40,10 @@ pub struct Settings {
     pub passwords: PasswordSettings,
     /// How many requests are allowed in which time.
     pub limits: LimitSettings,
+    // jobs: begin
     /// Work that outlives a request.
     pub jobs: JobSettings,
+    // jobs: end
     /// Logs and traces.
     pub telemetry: TelemetryOptions,
 }

@@ -57,11 +57,13 @@ const VERSION_AND_REVISION: &str =
 enum Command {
     /// Run the service
     Serve(serve::Serve),
+    // jobs: begin
     /// Run jobs and nothing else
     Worker,
     /// Look at jobs, try them again, or remove them
     #[command(subcommand)]
     Jobs(jobs::Jobs),
+    // jobs: end
     /// Apply, undo, list or create migrations
     #[command(subcommand)]
     Migrate(migrate::Migrate),

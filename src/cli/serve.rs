@@ -37,12 +37,15 @@ pub(super) struct Serve {
     /// Apply pending migrations first
     #[arg(long)]
     migrate: bool,
+    // jobs: begin
     /// Whether it only runs jobs.
     #[arg(skip)]
     is_worker: bool,
+    // jobs: end
 }
 
 impl Serve {
+    // jobs: begin
     /// The command `worker`.
     pub(super) fn worker() -> Self {
         Self {
@@ -50,6 +53,7 @@ impl Serve {
             is_worker: true,
         }
     }
+    // jobs: end
 
     pub(super) async fn run(
         self,
@@ -171,8 +175,10 @@ async fn finish(
             tracing::warn!(connections = cut, "connections_cut");
         }
     }
+    // jobs: begin
     // What still runs then is put back.
     let _ = tokio::time::timeout_at(last_request, jobs.drained()).await;
+    // jobs: end
     stop.cancel();
     tasks.close();
     if tokio::time::timeout_at(deadline, tasks.wait())
@@ -200,6 +206,7 @@ async fn listen(
     Ok(start(open, options, app))
 }
 
+// jobs: begin
 /// Opens the listener on `ADMIN_PORT`, if it is set.
 async fn listen_for_operators(
     settings: &Settings,
@@ -216,6 +223,7 @@ async fn listen_for_operators(
     }
     Ok(start(open, options, app))
 }
+// jobs: end
 
 fn start(
     open: Vec<(Listener, Arc<Router>, &'static str)>,

@@ -32,6 +32,8 @@
 //! Nothing here is waited for by a request, and the service runs without it: with no table, no worker, no room on
 //! the disk. The worker logs `job_queue_unavailable`, and looks again a little later each time.
 //!
+//! No other feature depends on this one. Elsewhere its lines name it, or `Worker`, or stand between `jobs: begin` and `jobs: end`.
+//!
 //! All times are PostgreSQL's, so that the clocks of replicas may differ, plus an offset that is zero outside tests.
 
 mod backoff;

@@ -26,8 +26,8 @@ use super::{
     tables::claims::{self, Lease},
 };
 
-/// The number of expired leases that one statement takes.
-const EXPIRED: u32 = 100;
+/// The number of expired leases that one poll takes: as many as a process can have.
+const EXPIRED: u32 = 1000;
 
 /// The longest pause after a failed turn.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
