@@ -1,6 +1,6 @@
 //! The connection to PostgreSQL, encrypted and not.
 
-use std::path::Path;
+use std::{path::Path, time::Duration};
 
 use super::{
     cluster,
@@ -13,16 +13,23 @@ const ENCRYPTED: &str = "SELECT bool_and(s.ssl) FROM pg_stat_ssl AS s
     JOIN pg_stat_activity AS a USING (pid)
     WHERE a.backend_type = 'client backend' AND pid <> pg_backend_pid()";
 
-async fn is_encrypted(url: &str) -> bool {
+/// Waits until they are so. There may be none yet, and those of a service that was killed may not have noticed it yet.
+async fn await_encryption(url: &str, encrypted: bool) {
     let database = cluster::connect(url).await;
-    loop {
-        // None while there is no session to look at.
-        let row = database.query_one(ENCRYPTED, &[]).await.unwrap();
-        if let Some(encrypted) = row.get(0) {
-            return encrypted;
+    let seen = async {
+        loop {
+            let row = database.query_one(ENCRYPTED, &[]).await.unwrap();
+            if row.get::<_, Option<bool>>(0) == Some(encrypted) {
+                return;
+            }
+            tokio::task::yield_now().await;
         }
-        tokio::task::yield_now().await;
-    }
+    };
+    let seen = tokio::time::timeout(Duration::from_secs(30), seen).await;
+    assert!(
+        seen.is_ok(),
+        "the sessions never were encrypted: {encrypted}"
+    );
 }
 
 /// Whether the PostgreSQL of these tests was built with TLS, which what `scripts/postgres` fetches is not.
@@ -55,11 +62,11 @@ async fn it_is_encrypted_and_verified_as_it_was_asked_to_be() {
     for (mode, encrypted) in [("disable", false), ("prefer", true), ("require", true)] {
         let service = Service::start(plain, &[("DB_SSLMODE", mode)]);
         assert_eq!(service.get("/ready").status, 200);
-        assert_eq!(is_encrypted(plain).await, encrypted, "{mode}");
+        await_encryption(plain, encrypted).await;
     }
     let verified = ("DB_SSLMODE", "verify-full");
     let service = Service::start(&by_name, &[verified, known]);
-    assert!(is_encrypted(plain).await);
+    await_encryption(plain, true).await;
     drop(service);
     let by_url = format!("{by_name}?sslmode=verify-full&sslrootcert={authority}");
     printed(&run(&by_url, &[], &["migrate", "status"], ""));
