@@ -120,7 +120,7 @@ impl App {
             clock.clone(),
             settings.telemetry.service_name.clone(),
         );
-        Ok(Self {
+        let mut app = Self {
             http_metrics: HttpMetrics::new(&registry),
             server_metrics: ServerMetrics::new(&registry),
             tracing,
@@ -129,7 +129,7 @@ impl App {
             separate_metrics: settings.service.admin.is_some(),
             documentation: Documentation::default(),
             // jobs: begin
-            handlers: handlers(&jobs),
+            handlers: Handlers::default(),
             jobs,
             // jobs: end
             database,
@@ -140,7 +140,11 @@ impl App {
             clock,
             activity,
             registry,
-        })
+        };
+        // jobs: begin
+        app.handlers = handlers(&app);
+        // jobs: end
+        Ok(app)
     }
 
     /// A router over these endpoints, with the options, metrics, spans and rate limit of this service.
@@ -218,10 +222,10 @@ impl App {
 }
 
 // jobs: begin
-/// What runs each kind of job, and when schedules enqueue some.
-fn handlers(jobs: &Jobs) -> Handlers {
+/// What runs each kind of job, and when schedules enqueue some. Handlers may use every part.
+fn handlers(app: &App) -> Handlers {
     let mut handlers = Handlers::default();
-    jobs::register(&mut handlers, jobs);
+    jobs::register(&mut handlers, &app.jobs);
     handlers
 }
 // jobs: end

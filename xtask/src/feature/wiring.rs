@@ -58,7 +58,7 @@ fn lines(names: &Names) -> Vec<Line> {
             "src/app.rs",
             format!("            {plural}: {plural}::{kind}::new(&database, &clock),"),
             Side::Below,
-            "        Ok(Self {",
+            "        let mut app = Self {",
         ),
         line(
             "src/routes.rs",
@@ -171,9 +171,9 @@ pub struct App {
     pub operations: Operations,
 }
 fn build() {
-        Ok(Self {
+        let mut app = Self {
             auth,
-        })
+        };
 }
 ";
 
@@ -191,7 +191,7 @@ fn build() {
             "{notes}"
         );
         assert!(
-            both.contains("        Ok(Self {\n            tasks: tasks::Tasks::new("),
+            both.contains("        let mut app = Self {\n            tasks: tasks::Tasks::new("),
             "{both}"
         );
         let rest = unwire("src/app.rs", &both, &names("notes")).unwrap();
