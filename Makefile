@@ -133,10 +133,14 @@ init: ## give a fresh copy its own name: NAME=acme-orders OWNER=acme LICENSE=MIT
 	@cargo run -q --locked -p xtask -- init "$(NAME)" \
 	  $(if $(OWNER),--owner "$(OWNER)") $(if $(LICENSE),--license "$(LICENSE)")
 
-# A new feature, in the style of the others
+# A new feature, in the style of the others, and a new job of one
 
-.PHONY: feature
+.PHONY: feature job
 feature: ## write a feature: NAME=notes FIELDS="title:text! body:text? pinned:bool"; DESTROY=1 takes it back
 	@$(if $(NAME),,$(error NAME is missing: make feature NAME=notes FIELDS="title:text! body:text? pinned:bool"))\
 	cargo run -q --locked -p xtask -- $(if $(DESTROY),destroy '$(NAME)',feature '$(NAME)' \
 	$(foreach field,$(FIELDS),'$(field)') $(if $(SINGULAR),--singular '$(SINGULAR)'))
+
+job: ## write a kind of job of a feature, with its test: NAME=notes.remind
+	@$(if $(NAME),,$(error NAME is missing: make job NAME=notes.remind))\
+	cargo run -q --locked -p xtask -- job '$(NAME)'

@@ -25,6 +25,8 @@ enum Command {
     Init(init::Arguments),
     /// Write the files of a new feature.
     Feature(feature::Arguments),
+    /// Write a kind of job of a feature, with its test.
+    Job(feature::JobArguments),
     /// Take back a feature that was written and not changed since.
     Destroy(feature::DestroyArguments),
 }
@@ -44,6 +46,7 @@ fn run(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Init(arguments) => init::run(&arguments),
         Command::Feature(arguments) => feature::write(&arguments),
+        Command::Job(arguments) => feature::write_job(&arguments),
         Command::Destroy(arguments) => feature::destroy(&arguments),
     }
 }

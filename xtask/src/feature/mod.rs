@@ -1,4 +1,4 @@
-//! `feature` and `destroy`: the files of a new feature, written and taken back.
+//! `feature` and `destroy`: the files of a new feature, written and taken back; and `job`, for one of its jobs.
 //!
 //! Everything is rendered and checked before anything is written, and written whole or not at all. Which files a
 //! feature has follows from its name and fields, and those are read again from what was written, so no record of it is
@@ -8,6 +8,7 @@ mod checkout;
 mod collisions;
 mod feature_files;
 mod fields;
+mod job;
 mod names;
 mod refused_words;
 mod sql_words;
@@ -15,6 +16,7 @@ mod wiring;
 
 use anyhow::{Context, bail, ensure};
 
+pub(crate) use self::job::{JobArguments, write_job};
 use self::{
     checkout::{Checkout, Migration, formatted},
     feature_files::File,
