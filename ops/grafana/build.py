@@ -186,6 +186,42 @@ DASHBOARDS = {
             ],
         ],
     },
+    "jobs": {
+        "title": "Jobs",
+        "about": "Background jobs: what waits, what fails, how long they take.",
+        "rows": [
+            [
+                ("Runs", "ops", [(rate("jobs_total", "kind, outcome"), "{{kind}} {{outcome}}")]),
+                (
+                    "Jobs in the table",
+                    "short",
+                    [(f"max by (state) (jobs_pending{{{WHERE}}})", "{{state}}")],
+                ),
+                (
+                    "Due for the longest",
+                    "s",
+                    [(f"max(jobs_oldest_due_seconds{{{WHERE}}})", "oldest job")],
+                ),
+            ],
+            [
+                (
+                    "95th percentile of a run",
+                    "s",
+                    [(quantile(0.95, "job_duration_seconds", "kind"), "{{kind}}")],
+                ),
+                (
+                    "95th percentile of the wait",
+                    "s",
+                    [(quantile(0.95, "job_wait_seconds", "kind"), "{{kind}}")],
+                ),
+                (
+                    "Died in the last hour",
+                    "short",
+                    [(f'sum by (kind) (increase(jobs_total{{{WHERE},outcome="dead"}}[1h]))', "{{kind}}")],
+                ),
+            ],
+        ],
+    },
     "runtime": {
         "title": "Runtime",
         "about": "The process and its threads.",
