@@ -29,7 +29,11 @@ pub(super) enum Jobs {
     /// Make a dead or waiting job due now, with all its attempts
     Retry {
         /// Its id
-        id: JobId,
+        #[arg(required_unless_present = "kind")]
+        id: Option<JobId>,
+        /// Instead: every dead job of this kind
+        #[arg(long, conflicts_with = "id")]
+        kind: Option<String>,
     },
     /// Remove a job in any state; one that runs is cut off
     Cancel {
@@ -61,7 +65,8 @@ impl Jobs {
                     say!("{name:14} {}", printable(&value));
                 }
             }
-            Self::Retry { id } => retry(&jobs, id).await?,
+            Self::Retry { id: Some(id), .. } => retry(&jobs, id).await?,
+            Self::Retry { kind, .. } => retry_dead(&jobs, &kind.unwrap_or_default()).await?,
             Self::Cancel { id } => {
                 anyhow::ensure!(jobs.cancel(id).await?, "{}", unknown(id));
                 say!("removed {id}");
@@ -93,6 +98,15 @@ async fn retry(jobs: &jobs::Jobs, id: JobId) -> anyhow::Result<()> {
         ),
     }
     say!("{id} is due");
+    Ok(())
+}
+
+async fn retry_dead(jobs: &jobs::Jobs, kind: &str) -> anyhow::Result<()> {
+    let (due, kept) = jobs.retry_dead(kind).await?;
+    say!("{due} jobs of the kind {kind} are due");
+    if kept > 0 {
+        say!("{kept} stay dead, because another with their key waits or runs");
+    }
     Ok(())
 }
 

@@ -6,7 +6,7 @@ use chassis_postgres::DatabaseError;
 
 use super::{JobId, Jobs, tables::jobs};
 
-/// The number of dead jobs that one statement removes.
+/// The number of dead jobs that one statement finds or removes.
 const BATCH: u32 = 1000;
 
 impl Jobs {
@@ -47,6 +47,27 @@ impl Jobs {
             id,
         )
         .await
+    }
+
+    /// Makes every dead job of a kind due now, with all its attempts. Returns how many, and how many stay dead because
+    /// another with their key waits or runs.
+    pub async fn retry_dead(&self, kind: &str) -> Result<(usize, usize), DatabaseError> {
+        let (mut due, mut kept, mut last) = (0, 0, None);
+        loop {
+            let reader = self.inner().database.reader();
+            let dead = jobs::find_dead(&reader, kind, last, BATCH).await?;
+            let Some(newest) = dead.last().copied() else {
+                return Ok((due, kept));
+            };
+            for id in dead {
+                match self.retry(id).await {
+                    Ok(is_due) => due += usize::from(is_due),
+                    Err(error) if error.violates("jobs_unique_key") => kept += 1,
+                    Err(error) => return Err(error),
+                }
+            }
+            last = Some(newest);
+        }
     }
 
     /// Removes a job. One that runs is cancelled at the next heartbeat of its worker. Returns whether there was one.

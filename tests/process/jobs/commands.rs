@@ -104,6 +104,30 @@ FROM generate_series(0, 3999) AS number";
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_dead_of_a_kind_are_tried_again_together() {
+    let queue = Queue::new().await;
+    let sql = "
+INSERT INTO jobs (
+    id, kind, payload, run_at, priority, state, attempt, max_attempts, losses, claim, unique_key, created_at, died_at
+)
+SELECT gen_random_uuid(), 'kind' || number % 2, '{}', now(), 1, 'dead', 3, 3, 1, 3,
+       CASE WHEN number < 4 THEN 'key' END, now(), now()
+FROM generate_series(0, 2999) AS number";
+    queue.database.execute(sql, &[]).await.unwrap();
+
+    let said = queue.command(&["retry", "--kind", "kind0"]);
+
+    // Two of them have one key.
+    let expected = "1499 jobs of the kind kind0 are due\n\
+        1 stay dead, because another with their key waits or runs\n";
+    assert_eq!(said, expected);
+    let due = "SELECT count(*) FROM jobs WHERE state = 'queued' AND kind = 'kind0' AND attempt = 0";
+    assert_eq!(queue.count(due).await, 1499);
+    let dead = "SELECT count(*) FROM jobs WHERE state = 'dead' AND kind = 'kind1'";
+    assert_eq!(queue.count(dead).await, 1500);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_job_that_is_cancelled_while_it_runs_is_cut_off() {
     let queue = Queue::new().await;
     let service = queue.serve();

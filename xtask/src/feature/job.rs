@@ -56,8 +56,8 @@ fn files(checkout: &Checkout, name: &str) -> anyhow::Result<Vec<(String, String)
         "there is no feature {feature}, to which the job would belong: make feature NAME={feature} writes one"
     );
     let code = format!("{folder}/{job}.rs");
-    let test = format!("tests/api/{feature}/{job}.rs");
-    for path in [&code, &test] {
+    let spec = format!("tests/api/{feature}/{job}.rs");
+    for path in [&code, &spec] {
         let module = path.trim_end_matches(".rs");
         for taken in [path.clone(), format!("{module}/mod.rs")] {
             ensure!(
@@ -80,7 +80,7 @@ fn files(checkout: &Checkout, name: &str) -> anyhow::Result<Vec<(String, String)
     };
     let mut all = vec![
         render(&code, include_str!("../../templates/job/job.rs.j2"))?,
-        render(&test, include_str!("../../templates/job/test.rs.j2"))?,
+        render(&spec, include_str!("../../templates/job/test.rs.j2"))?,
     ];
     let register =
         format!("    crate::features::{feature}::{job}::register(&mut handlers, &app.database);");

@@ -5,6 +5,7 @@ use std::time::Duration;
 use chassis_postgres::{
     DatabaseError, ReadExecutor, ReadQuery, Row, Type, WriteExecutor, WriteQuery,
 };
+use uuid::Uuid;
 
 use crate::features::jobs::{JobId, handlers::NewJob};
 
@@ -210,6 +211,35 @@ pub(in crate::features::jobs) async fn retry(
     id: JobId,
 ) -> Result<bool, DatabaseError> {
     Ok(db.execute(&RETRY, &[&offset, id.as_uuid()]).await? > 0)
+}
+
+static FIND_DEAD: ReadQuery = ReadQuery::new(
+    "jobs_find_dead",
+    "
+SELECT id
+FROM jobs
+WHERE state = 'dead' AND kind = $1 AND ($2::uuid IS NULL OR id > $2)
+ORDER BY id
+LIMIT $3",
+    &[Type::TEXT, Type::UUID, Type::INT8],
+);
+
+/// The dead of a kind, in the order of their ids, behind this one.
+pub(in crate::features::jobs) async fn find_dead(
+    db: &impl ReadExecutor,
+    kind: &str,
+    behind: Option<JobId>,
+    limit: u32,
+) -> Result<Vec<JobId>, DatabaseError> {
+    let behind = behind.map(|id| *id.as_uuid());
+    let rows = db
+        .rows(&FIND_DEAD, &[&kind, &behind, &i64::from(limit)])
+        .await?;
+    let read = |row: &Row| {
+        let id: Uuid = row.try_get("id")?;
+        Ok(id.into())
+    };
+    rows.iter().map(read).collect()
 }
 
 static DELETE: WriteQuery = WriteQuery::delete(
