@@ -20,8 +20,8 @@ import time
 from pathlib import Path
 
 PR_SET_CHILD_SUBREAPER = 36
-# A throw-away PostgreSQL is tidied away by a process that outlives its script for a moment.
-GRACE_SECONDS = 20
+# A throw-away PostgreSQL is tidied away by a process that outlives its script for a moment; a slow disk needs a while.
+GRACE_SECONDS = 60
 
 
 def descendants():
