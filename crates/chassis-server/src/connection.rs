@@ -16,7 +16,7 @@ use tokio::time::Instant;
 
 use crate::{
     close_policy::{ClosePolicy, Next},
-    connections::ConnectionHandle,
+    connection_handle::ConnectionHandle,
     listener::Stream,
     metrics::CloseReason,
     options::ServerOptions,

@@ -43,12 +43,10 @@
 
 use std::{
     collections::{HashMap, HashSet, VecDeque},
-    future::{Future, poll_fn},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
-    task::Poll,
     time::Duration,
 };
 
@@ -56,9 +54,10 @@ use tokio::{sync::Notify, time::Instant};
 
 use crate::{
     client::ClientNetwork,
+    connection_handle::ConnectionHandle,
     metrics::{CloseReason, ServerMetrics},
     options::ServerOptions,
-    state::{Activity, ConnectionState, Graces, Phase},
+    state::{ConnectionState, Graces},
 };
 
 /// How many of the connections that have waited longest one scan of the table finds.
@@ -127,9 +126,6 @@ enum Full {
     /// All connections of this client are in use.
     Client,
 }
-
-/// A counted connection, held by the task that drives it. Dropping it removes the connection from the table.
-pub(crate) struct ConnectionHandle(Arc<ConnectionState>);
 
 impl Connections {
     /// An empty table with these caps.
@@ -306,6 +302,11 @@ impl Connections {
     }
 
     /// A poisoned lock is used all the same: no change to the table can panic halfway.
+    /// Forgets a connection that has ended.
+    pub(crate) fn remove(&self, state: &ConnectionState) {
+        self.table().remove(state);
+    }
+
     fn table(&self) -> MutexGuard<'_, Table> {
         self.0.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -348,59 +349,6 @@ impl Table {
                 self.by_client.remove(&client);
             }
         }
-    }
-}
-
-impl ConnectionHandle {
-    /// Resolves when the command is another than the one followed so far.
-    ///
-    /// It is polled whenever the connection is, so it costs a few instructions and takes no lock.
-    pub(crate) fn next_command(
-        &self,
-        followed: ConnectionCommand,
-    ) -> impl Future<Output = ConnectionCommand> {
-        poll_fn(move |cx| {
-            self.0.task.register(cx.waker());
-            match self.0.command() {
-                same if same == followed => Poll::Pending,
-                other => Poll::Ready(other),
-            }
-        })
-    }
-
-    /// Whether a request ever arrived.
-    pub(crate) fn had_request(&self) -> bool {
-        self.0.had_request()
-    }
-
-    /// What the connection waits for, and how long it has.
-    pub(crate) fn phase(&self) -> (Phase, Duration) {
-        self.0.phase()
-    }
-
-    /// The client that it counts for.
-    pub(crate) fn client(&self) -> Option<ClientNetwork> {
-        self.0.client
-    }
-
-    /// Counts why the connection ended.
-    pub(crate) fn closed(&self, reason: CloseReason) {
-        self.0.connections.metrics().closed(reason);
-    }
-
-    /// What the service and the socket report through.
-    pub(crate) fn activity(&self) -> Activity {
-        Activity(Arc::clone(&self.0))
-    }
-}
-
-impl Drop for ConnectionHandle {
-    fn drop(&mut self) {
-        let connections = &self.0.connections;
-        connections.table().remove(&self.0);
-        // The waker owns the task's memory, and an eviction candidate or a response body may keep the state for long.
-        drop(self.0.task.take());
-        connections.wake_admit();
     }
 }
 

@@ -85,6 +85,7 @@
 mod client;
 mod close_policy;
 mod connection;
+mod connection_handle;
 mod connections;
 mod listener;
 mod metrics;

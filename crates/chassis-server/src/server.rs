@@ -10,7 +10,8 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     client::ClientNetwork,
     connection::serve_connection,
-    connections::{ConnectionCommand, ConnectionHandle, Connections},
+    connection_handle::ConnectionHandle,
+    connections::{ConnectionCommand, Connections},
     listener::{Listener, Peer, Stream},
     metrics::ServerMetrics,
     options::ServerOptions,

@@ -11,6 +11,7 @@ mod line;
 mod logs;
 mod metrics;
 mod options;
+mod origin;
 #[cfg(feature = "settings")]
 mod otel_env;
 mod panics;
@@ -44,8 +45,9 @@ pub use self::{
     options::{
         Batches, Build, LogFormat, LogStream, Otlp, Program, Propagator, Sampler, TelemetryOptions,
     },
+    origin::Origin,
     panics::{log_panics, log_panics_beside},
-    spans::{Incoming, Origin, Tracing, end_request_span, fail, record_user},
+    spans::{Incoming, Tracing, end_request_span, fail, record_user},
     writer::{LogWriter, WriterThread, writer_thread},
 };
 

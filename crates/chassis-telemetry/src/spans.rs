@@ -10,7 +10,6 @@
 //! ever be exported for them to be children of. Without a caller they get the ids of our log lines.
 
 use std::{
-    collections::HashMap,
     fmt,
     net::{IpAddr, Ipv6Addr},
     sync::Arc,
@@ -40,7 +39,7 @@ use tracing_subscriber::{
     registry::{ExtensionsMut, LookupSpan},
 };
 
-use super::{Propagator, Sampler, TelemetryOptions, logs::SpanFields};
+use super::{Origin, Propagator, Sampler, TelemetryOptions, logs::SpanFields};
 
 /// The target of spans that begin a recorded trace.
 pub(super) const RECORDED: &str = concat!(env!("CARGO_CRATE_NAME"), "::recorded");
@@ -48,7 +47,7 @@ pub(super) const RECORDED: &str = concat!(env!("CARGO_CRATE_NAME"), "::recorded"
 /// The target of spans that begin one that is not.
 pub(super) const UNRECORDED: &str = concat!(env!("CARGO_CRATE_NAME"), "::unrecorded");
 
-const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+pub(super) const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 const BAGGAGE: HeaderName = HeaderName::from_static("baggage");
 
 /// Begins traces; clones share the options.
@@ -83,31 +82,6 @@ impl fmt::Display for ClientNetwork {
                 write!(f, "{network}/64")
             }
         }
-    }
-}
-
-/// The trace and the request that caused work which is done later, in a trace of its own: texts that can be kept in a table.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Origin {
-    /// The span, as [W3C Trace Context](https://www.w3.org/TR/trace-context/#traceparent-header) writes it.
-    pub traceparent: Option<String>,
-    /// `correlation_id` of the request's log lines.
-    pub correlation_id: Option<String>,
-}
-
-impl Origin {
-    /// The id of the trace, 32 hexadecimal digits.
-    #[must_use]
-    pub fn trace_id(&self) -> Option<&str> {
-        self.traceparent.as_deref()?.split('-').nth(1)
-    }
-
-    fn span_context(&self) -> SpanContext {
-        let name = TRACEPARENT.as_str().to_owned();
-        let traceparent = self.traceparent.clone();
-        let carrier: HashMap<_, _> = traceparent.map(|text| (name, text)).into_iter().collect();
-        let context = TraceContextPropagator::new().extract_with_context(&Context::new(), &carrier);
-        context.span().span_context().clone()
     }
 }
 
@@ -226,17 +200,6 @@ impl Tracing {
         span
     }
 
-    /// Where work comes from that the current span causes and that is done later: for [`Tracing::task_from`].
-    #[must_use]
-    pub fn origin(&self) -> Origin {
-        let mut carrier = HashMap::new();
-        TraceContextPropagator::new().inject_context(&current_context(), &mut carrier);
-        Origin {
-            traceparent: carrier.remove(TRACEPARENT.as_str()),
-            correlation_id: current_correlation_id(),
-        }
-    }
-
     /// Writes the context of the current span into the headers of a call to another service.
     pub fn propagate(&self, headers: &mut HeaderMap) {
         let context = current_context();
@@ -318,7 +281,7 @@ struct Unrecorded {
 }
 
 /// The context of the current span, recorded or not.
-fn current_context() -> Context {
+pub(super) fn current_context() -> Context {
     let span = Span::current();
     let recorded = span.context();
     if recorded.span().span_context().is_valid() {
@@ -338,25 +301,6 @@ fn current_context() -> Context {
     found.unwrap_or_default()
 }
 
-/// The correlation id on the log lines of the current span.
-fn current_correlation_id() -> Option<String> {
-    let mut found = None;
-    with_registry(&Span::current(), |registry, id| {
-        let scope = registry.span(id).into_iter().flat_map(|span| span.scope());
-        for span in scope {
-            let extensions = span.extensions();
-            let fields = extensions.get::<SpanFields>();
-            found = fields
-                .and_then(SpanFields::correlation_id)
-                .map(str::to_owned);
-            if found.is_some() {
-                return;
-            }
-        }
-    });
-    found
-}
-
 /// Starts a recorded span and gives its ids to the log lines inside it.
 fn begin(span: &Span, caller: Option<Context>) {
     // It fails only when no layer records spans, and then there is no parent to set.
@@ -372,7 +316,7 @@ fn carry_ids(extensions: &mut ExtensionsMut<'_>, ids: &SpanContext) {
     }
 }
 
-fn with_registry(span: &Span, work: impl FnOnce(&Registry, &tracing::Id)) {
+pub(super) fn with_registry(span: &Span, work: impl FnOnce(&Registry, &tracing::Id)) {
     span.with_subscriber(|(id, dispatch)| {
         if let Some(registry) = dispatch.downcast_ref::<Registry>() {
             work(registry, id);
@@ -441,13 +385,7 @@ fn user_agent(headers: &HeaderMap) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use std::io;
-
-    use time::OffsetDateTime;
-    use tracing::subscriber::with_default;
-
     use super::*;
-    use crate::{LogFormat, subscriber, tests::PROGRAM};
 
     fn takes(ratio: f64, low: u64) -> bool {
         let sampler = sampler(Sampler {
@@ -457,47 +395,6 @@ mod tests {
         let id = TraceId::from(u128::from(low));
         let result = sampler.should_sample(None, id, "", &SpanKind::Server, &[], &[]);
         result.decision == SamplingDecision::RecordAndSample
-    }
-
-    /// What a request with this correlation id says of the work that it causes. Nothing is exported: subscribers of tests
-    /// that run at once share what they know of each span.
-    fn origin_in(format: LogFormat, correlation_id: &str) -> Origin {
-        let options = TelemetryOptions::new("notes");
-        let tracing = Tracing::new(&options);
-        let now = || OffsetDateTime::UNIX_EPOCH;
-        let parts = subscriber(PROGRAM, &options, now, format, io::sink).unwrap();
-        with_default(parts.0, || {
-            let head = http::Request::new(()).into_parts().0;
-            let request = tracing.request(Incoming {
-                method: "POST",
-                template: "/notes",
-                correlation_id,
-                client_ip: None,
-                head: &head,
-            });
-            request.in_scope(|| tracing.origin())
-        })
-    }
-
-    #[test]
-    fn work_for_later_knows_the_request_it_comes_from() {
-        for format in [LogFormat::Json, LogFormat::Pretty] {
-            let origin = origin_in(format, "a.b_c-1");
-
-            assert_eq!(origin.correlation_id.as_deref(), Some("a.b_c-1"));
-            let traceparent = origin.traceparent.as_deref().unwrap();
-            assert!(traceparent.ends_with("-00"), "{traceparent}");
-            assert_eq!(origin.trace_id().map(str::len), Some(32));
-            assert!(origin.span_context().is_valid());
-        }
-    }
-
-    #[test]
-    fn outside_of_any_request_work_comes_from_nowhere() {
-        let tracing = Tracing::new(&TelemetryOptions::new("notes"));
-
-        assert_eq!(tracing.origin(), Origin::default());
-        assert!(!Origin::default().span_context().is_valid());
     }
 
     #[test]
