@@ -82,8 +82,7 @@ fn files(checkout: &Checkout, name: &str) -> anyhow::Result<Vec<(String, String)
         render(&code, include_str!("../../templates/job/job.rs.j2"))?,
         render(&spec, include_str!("../../templates/job/test.rs.j2"))?,
     ];
-    let register =
-        format!("    crate::features::{feature}::{job}::register(&mut handlers, &app.database);");
+    let register = registration(&checkout.read("src/app.rs")?, feature, job);
     for (path, line, anchor) in [
         (
             format!("{folder}/mod.rs"),
@@ -103,6 +102,15 @@ fn files(checkout: &Checkout, name: &str) -> anyhow::Result<Vec<(String, String)
         all.push((path.clone(), formatted(&path, &text)?));
     }
     Ok(all)
+}
+
+/// The line that registers the job: by the name under which the file knows the feature already, or by its whole path.
+fn registration(app: &str, feature: &str, job: &str) -> String {
+    let squeezed: String = app.split_whitespace().collect();
+    let is_imported = squeezed.contains(&format!("usecrate::features::{feature};"))
+        || squeezed.contains(&format!("{feature}::{{self,"));
+    let path = if is_imported { "" } else { "crate::features::" };
+    format!("    {path}{feature}::{job}::register(&mut handlers, &app.database);")
 }
 
 /// The text with this line below the first that begins with the anchor.
@@ -147,6 +155,22 @@ mod tests {
             files[4]
                 .1
                 .contains("identity::count_everybody::register(&mut handlers, &app.database);")
+        );
+    }
+
+    #[test]
+    fn a_feature_is_called_as_it_was_imported() {
+        let line = |app| registration(app, "notes", "remind");
+        let own = "    notes::remind::register(&mut handlers, &app.database);";
+
+        assert_eq!(line("use crate::features::notes;"), own);
+        assert_eq!(
+            line("use crate::{features::{notes::{\n    self, Notes}}};"),
+            own
+        );
+        assert!(
+            line("use crate::{features::{notes::Notes}};")
+                .contains(" crate::features::notes::remind")
         );
     }
 
