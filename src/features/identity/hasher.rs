@@ -111,9 +111,9 @@ impl Hasher {
 
     /// Compares a password with a hash. Without one it takes as long, and is wrong.
     ///
-    /// A hash that was made when hashes were cheaper takes as long as one of today, or the time would tell that there is
-    /// one: the work that is missing is done for nothing. Where the memory cost was changed, too, that is only nearly so,
-    /// because memory is faster where less of it is used. One that is dearer than today's takes longer, and nothing is done
+    /// A hash that was made when hashes were cheaper takes about as long as one of today, or the time would tell that there
+    /// is one: the work that is missing is done for nothing, in memory of its own, which costs some percent. Where the memory
+    /// cost was changed, too, it is further off, because memory is faster where less of it is used. One that is dearer than today's takes longer, and nothing is done
     /// about that: the time of an address that nobody has would have to follow the dearest hash that is stored.
     pub async fn verify(
         &self,
