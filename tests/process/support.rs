@@ -25,6 +25,9 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_warp-skeleton");
 /// How long anything may take before the test gives up.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// How long a program that ends by itself may take: more, because it may start a server or stop one.
+pub const PROGRAM_PATIENCE: Duration = Duration::from_mins(3);
+
 /// A folder of the test's own that nobody else enters, removed at the end.
 pub struct Folder(PathBuf);
 
@@ -119,7 +122,38 @@ pub fn run(url: &str, settings: &[(&str, &str)], arguments: &[&str], input: &str
         .unwrap();
     // A command that reads nothing may have ended already.
     let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
-    child.wait_with_output().unwrap()
+    let output = thread::spawn(read_whole(child.stdout.take().unwrap()));
+    let errors = thread::spawn(read_whole(child.stderr.take().unwrap()));
+    let status = end_of(&mut child, &arguments.join(" "));
+    Output {
+        status,
+        stdout: output.join().unwrap(),
+        stderr: errors.join().unwrap(),
+    }
+}
+
+fn read_whole(mut stream: impl Read + Send) -> impl FnOnce() -> Vec<u8> + Send {
+    move || {
+        let mut bytes = Vec::new();
+        stream.read_to_end(&mut bytes).unwrap();
+        bytes
+    }
+}
+
+/// Waits for the end of a program that ends by itself, and kills it when that takes too long.
+#[track_caller]
+pub fn end_of(child: &mut Child, what: &str) -> ExitStatus {
+    let deadline = Instant::now() + PROGRAM_PATIENCE;
+    loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            return status;
+        }
+        if Instant::now() >= deadline {
+            let _ = child.kill();
+            panic!("never ended: {what}");
+        }
+        thread::sleep(Duration::from_millis(5));
+    }
 }
 
 /// What a command printed, when it succeeded.

@@ -1,6 +1,6 @@
 //! PostgreSQL's disk is full.
 
-use std::{fs, path::PathBuf};
+use std::{fs, path::PathBuf, process::Command};
 
 use tokio_postgres::Client;
 
@@ -72,4 +72,27 @@ pub async fn fill(database: &Client) -> PathBuf {
     let block = vec![0; 1 << 16];
     while std::io::Write::write_all(&mut file, &block).is_ok() {}
     filler
+}
+
+#[tokio::test]
+async fn a_disk_that_is_in_use_for_a_moment_is_tidied_away_all_the_same() {
+    let Some(server) = Server::with(&["--size", "100m"]) else {
+        println!("SKIPPED: a disk of its own for PostgreSQL takes root on Linux");
+        return;
+    };
+    let client = cluster::connect(&server.url).await;
+    let row = client.query_one("SHOW data_directory", &[]).await.unwrap();
+    let data = PathBuf::from(row.get::<_, String>(0));
+    // As the last process of a server that is being stopped does.
+    let mut user = Command::new("sleep")
+        .arg("2")
+        .current_dir(&data)
+        .spawn()
+        .unwrap();
+
+    drop(server);
+
+    assert!(!data.exists());
+    let was_there_meanwhile = user.wait().unwrap().success();
+    assert!(was_there_meanwhile);
 }

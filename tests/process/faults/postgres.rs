@@ -2,10 +2,11 @@
 
 use std::{
     io::{BufRead, BufReader, Write},
-    process::{Child, ChildStdout, Command, Stdio},
+    process::{Child, Command, Stdio},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
+        mpsc::{Receiver, channel},
     },
     thread,
     time::{Duration, Instant},
@@ -16,7 +17,7 @@ use tokio_postgres::NoTls;
 use super::{IMPATIENT, Member, expect_out, expect_well};
 use crate::{
     case::Case,
-    support::{Service, eventually, printed, run},
+    support::{PROGRAM_PATIENCE, Service, end_of, eventually, printed, run},
 };
 
 /// What was committed survives a kill; the tests that look at it afterwards rely on that.
@@ -25,7 +26,7 @@ pub const DURABLE: &str = "synchronous_commit=on";
 /// A server of the test's own. It goes when this does.
 pub struct Server {
     child: Child,
-    answers: BufReader<ChildStdout>,
+    answers: Receiver<String>,
     pub url: String,
 }
 
@@ -47,14 +48,19 @@ impl Server {
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
-        let mut answers = BufReader::new(child.stdout.take().unwrap());
-        let mut url = String::new();
-        answers.read_line(&mut url).unwrap();
-        let url = url.trim().to_owned();
-        if url.is_empty() {
-            child.wait().unwrap();
+        let (sender, answers) = channel();
+        let output = BufReader::new(child.stdout.take().unwrap());
+        thread::spawn(move || {
+            for line in output.lines().map_while(Result::ok) {
+                // A test that failed takes no more answers.
+                let _ = sender.send(line);
+            }
+        });
+        // Nothing comes from one that ends instead.
+        let Ok(url) = answers.recv_timeout(PROGRAM_PATIENCE) else {
+            end_of(&mut child, "scripts/postgres throwaway");
             return None;
-        }
+        };
         Some(Self {
             child,
             answers,
@@ -67,9 +73,8 @@ impl Server {
     pub fn order(&mut self, what: &str) {
         let mut input = self.child.stdin.as_ref().unwrap();
         writeln!(input, "{what}").unwrap();
-        let mut answer = String::new();
-        self.answers.read_line(&mut answer).unwrap();
-        assert_eq!(answer.trim(), "done", "{what}");
+        let answer = self.answers.recv_timeout(PROGRAM_PATIENCE);
+        assert_eq!(answer.as_deref(), Ok("done"), "{what}");
     }
 }
 
@@ -77,7 +82,10 @@ impl Drop for Server {
     fn drop(&mut self) {
         drop(self.child.stdin.take());
         // The script stops the server and removes its files.
-        let _ = self.child.wait();
+        if thread::panicking() {
+            return;
+        }
+        end_of(&mut self.child, "scripts/postgres throwaway");
     }
 }
 
