@@ -1,7 +1,9 @@
 //! The table `jobs` as a worker uses it: claims, leases, and the ends of runs.
 //!
 //! Whatever concerns a run names the id and the claim, and requires that the job is running: a run whose lease was lost
-//! changes no row.
+//! changes no row. Such a statement finds its rows by their ids. That is why it names them twice, and asks for a `worker`,
+//! which exactly a running job has: by `state` PostgreSQL may read every job that runs anywhere, and hold each against each
+//! of these.
 
 use std::{collections::HashSet, time::Duration};
 
@@ -144,7 +146,7 @@ static RENEW: WriteQuery = WriteQuery::update(
 UPDATE jobs AS job
 SET lease_until = clock_timestamp() + make_interval(secs => $1)
 FROM unnest($2, $3) AS held (id, claim)
-WHERE job.id = held.id AND job.claim = held.claim AND job.state = 'running'
+WHERE job.id = ANY($2) AND (job.id, job.claim) = (held.id, held.claim) AND job.worker IS NOT NULL
 RETURNING job.id, job.claim",
     &[Type::FLOAT8, Type::UUID_ARRAY, Type::INT8_ARRAY],
 );
@@ -166,7 +168,7 @@ static FINISH: WriteQuery = WriteQuery::delete(
     "
 DELETE FROM jobs AS job
 USING unnest($1, $2) AS done (id, claim)
-WHERE job.id = done.id AND job.claim = done.claim AND job.state = 'running'
+WHERE job.id = ANY($1) AND (job.id, job.claim) = (done.id, done.claim) AND job.worker IS NOT NULL
 RETURNING job.id, job.claim",
     &[Type::UUID_ARRAY, Type::INT8_ARRAY],
 );
@@ -196,7 +198,7 @@ SET state = CASE WHEN ended.is_dead THEN 'dead' ELSE 'queued' END,
     worker = NULL,
     lease_until = NULL
 FROM unnest($2, $3, $4, $5, $6) AS ended (id, claim, error, delay, is_dead)
-WHERE job.id = ended.id AND job.claim = ended.claim AND job.state = 'running'
+WHERE job.id = ANY($2) AND (job.id, job.claim) = (ended.id, ended.claim) AND job.worker IS NOT NULL
 RETURNING job.id, job.claim",
     &[
         Type::FLOAT8,
