@@ -102,7 +102,7 @@ in
       "/benches/"
       "/docs/reference/"
       "/examples/"
-      "/templates/"
+      "/xtask/templates/"
       "/tests/"
     ]
   ) (map (lib.path.removePrefix ../.) (fileset.toList program));

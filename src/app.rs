@@ -23,6 +23,7 @@ use crate::{
         },
         jobs::{self, Handlers, Jobs},
         limits::{self, Limits},
+        mail::{self, Mail, Template},
         operations::{Lifecycle, Operations},
     },
     program::PROGRAM,
@@ -47,6 +48,10 @@ pub struct App {
     /// What runs it, by kind.
     pub handlers: Handlers,
     // jobs: end
+    // mail: begin
+    /// Sends mail.
+    pub mail: Mail,
+    // mail: end
     /// The OpenAPI document and the types of problems.
     pub documentation: Documentation,
     /// Whether this replica accepts traffic.
@@ -112,6 +117,14 @@ impl App {
             clock: clock.clone(),
         })?;
         // jobs: end
+        // mail: begin
+        let mail = Mail::new(mail::Parts {
+            settings: &settings.mail,
+            templates: TEMPLATES,
+            registry: &registry,
+            clock: clock.clone(),
+        })?;
+        // mail: end
         let lifecycle = Lifecycle::default();
         let operations = Operations::new(
             database.clone(),
@@ -132,6 +145,9 @@ impl App {
             handlers: Handlers::default(),
             jobs,
             // jobs: end
+            // mail: begin
+            mail,
+            // mail: end
             database,
             auth,
             limits,
@@ -230,6 +246,11 @@ fn handlers(app: &App) -> Handlers {
 }
 // jobs: end
 
+// mail: begin
+/// The templates of all features.
+pub(crate) const TEMPLATES: &[&Template] = &[&mail::MAIL_TEST];
+// mail: end
+
 /// Who is told what happens to accounts and sessions.
 fn subscribers(events: AuthEvents) -> Subscribers {
     Subscribers {
@@ -245,3 +266,38 @@ fn observe<'a>(
 ) -> BoxFuture<'a, Result<(), Error>> {
     ready(Ok(())).boxed()
 }
+
+// mail: begin
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_template_of_mail_renders_with_its_sample() {
+        let values = crate::settings::values([("APP_ENV", "test")]).unwrap();
+        let settings = Settings::read(&values).unwrap();
+        let mail = Mail::new(mail::Parts {
+            settings: &settings.mail,
+            templates: TEMPLATES,
+            registry: &Registry::new(),
+            clock: Clock::system(),
+        })
+        .unwrap();
+
+        for template in mail.templates() {
+            let rendered = mail.render(template, (template.sample)()).unwrap();
+
+            assert!(!rendered.subject.is_empty(), "{}", template.name);
+            // What a person reads without HTML has every link that the HTML has.
+            for link in rendered.html.split("href=\"").skip(1) {
+                let link = link.split('"').next().unwrap().replace("&#x2f;", "/");
+                assert!(
+                    rendered.text.contains(&link),
+                    "{} lacks {link}",
+                    template.name
+                );
+            }
+        }
+    }
+}
+// mail: end

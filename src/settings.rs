@@ -18,6 +18,7 @@ use crate::features::{
     identity::{AuthSettings, PasswordSettings},
     jobs::JobSettings,
     limits::LimitSettings,
+    mail::MailSettings,
 };
 use crate::shared::PublicUrl;
 
@@ -44,6 +45,10 @@ pub struct Settings {
     /// Work that outlives a request.
     pub jobs: JobSettings,
     // jobs: end
+    // mail: begin
+    /// Where mail goes.
+    pub mail: MailSettings,
+    // mail: end
     /// Logs and traces.
     pub telemetry: TelemetryOptions,
 }
@@ -64,6 +69,7 @@ impl Settings {
             passwords: PasswordSettings::read(values)?,
             limits: LimitSettings::read(values)?,
             jobs: JobSettings::read(values)?,
+            mail: MailSettings::read(values)?,
             telemetry: TelemetryOptions::read(values)?,
         })
     }
@@ -133,6 +139,7 @@ pub fn catalogue() -> Catalogue {
         .section::<PasswordSettings>()
         .section::<LimitSettings>()
         .section::<JobSettings>()
+        .section::<MailSettings>()
         .section::<TelemetryOptions>()
         .with_default(&chassis_postgres::DB_NAME, "warp_skeleton")
         .with_default(&chassis_postgres::DB_USER, "warp_skeleton")

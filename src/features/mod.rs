@@ -9,4 +9,5 @@ pub mod api_docs;
 pub mod identity;
 pub mod jobs;
 pub mod limits;
+pub mod mail;
 pub mod operations;

@@ -1,0 +1,177 @@
+//! SMTP (RFC 5321, RFC 6409) by lettre, with a few connections that are kept.
+//!
+//! Why not lettre's pool: it takes a connection back also when the future that used it was dropped in the middle of a
+//! message, as happens when a time limit passes or a job is cancelled. The next message is then written behind the first
+//! one, and answers are read for the wrong command: a message can reach the recipient of another. Here a connection is out of the
+//! list while it is used, and comes back only after a complete conversation. Nor has lettre a time limit on answers.
+
+use std::{
+    sync::{Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use lettre::{
+    address::Address,
+    transport::smtp::{
+        Error,
+        authentication::{Credentials, Mechanism},
+        client::{AsyncSmtpConnection, TlsParameters},
+        commands::{Data, Mail, Rcpt, Rset},
+        extension::ClientId,
+    },
+};
+use secrecy::ExposeSecret;
+
+use super::{
+    SendError,
+    error::Stage,
+    message::Envelope,
+    settings::{Security, Server},
+};
+
+/// How many connections are kept between messages.
+const MAX_IDLE: usize = 4;
+
+/// How long one is used again. Servers close it after 5 minutes at the earliest (RFC 5321, section 4.5.3.2.7).
+const IDLE_TIMEOUT: Duration = Duration::from_mins(1);
+
+/// A server, and the connections to it.
+pub(super) struct Smtp {
+    pub(super) server: Server,
+    hello: ClientId,
+    tls: TlsParameters,
+    idle: Mutex<Vec<Idle>>,
+}
+
+struct Idle {
+    connection: AsyncSmtpConnection,
+    since: Instant,
+}
+
+impl Smtp {
+    /// Reads the certificates to trust: the system's, or those of `SSL_CERT_FILE`. Connects to nothing.
+    pub(super) fn new(server: Server, from: &Address) -> anyhow::Result<Self> {
+        Ok(Self {
+            hello: ClientId::Domain(from.domain().to_owned()),
+            tls: TlsParameters::new(server.host.clone())?,
+            server,
+            idle: Mutex::default(),
+        })
+    }
+
+    /// Hands over a message, and returns what the server said.
+    pub(super) async fn send(&self, envelope: &Envelope) -> Result<String, SendError> {
+        let mut stage = Stage::Connect;
+        let conversation = self.converse(&mut stage, envelope);
+        match tokio::time::timeout(self.server.timeout, conversation).await {
+            Ok(Ok(reply)) => Ok(reply),
+            Ok(Err(error)) => Err(SendError::smtp(stage, error)),
+            Err(_) => Err(SendError::timed_out(stage)),
+        }
+    }
+
+    /// Connects, authenticates and says goodbye.
+    pub(super) async fn check(&self) -> Result<(), SendError> {
+        let mut stage = Stage::Connect;
+        let visit = async {
+            let mut connection = self.connect(&mut stage).await?;
+            connection.abort().await;
+            Ok(())
+        };
+        match tokio::time::timeout(self.server.timeout, visit).await {
+            Ok(outcome) => outcome.map_err(|error| SendError::smtp(stage, error)),
+            Err(_) => Err(SendError::timed_out(stage)),
+        }
+    }
+
+    async fn converse(&self, stage: &mut Stage, envelope: &Envelope) -> Result<String, Error> {
+        let mut connection = match self.idle_connection().await {
+            Some(connection) => connection,
+            None => self.connect(stage).await?,
+        };
+        let outcome = hand_over(&mut connection, stage, envelope).await;
+        match &outcome {
+            Ok(_) => self.keep(connection),
+            // The conversation is complete, and may begin anew.
+            Err(error) if error.status().is_some() && connection.command(Rset).await.is_ok() => {
+                self.keep(connection);
+            }
+            Err(_) => {}
+        }
+        outcome
+    }
+
+    async fn connect(&self, stage: &mut Stage) -> Result<AsyncSmtpConnection, Error> {
+        *stage = Stage::Connect;
+        let Server {
+            host,
+            port,
+            security,
+            credentials,
+            timeout,
+        } = &self.server;
+        let tls = (*security == Security::Tls).then(|| self.tls.clone());
+        let address = (host.as_str(), *port);
+        let mut connection =
+            AsyncSmtpConnection::connect_tokio1(address, Some(*timeout), &self.hello, tls, None)
+                .await?;
+        if *security == Security::StartTls {
+            connection.starttls(self.tls.clone(), &self.hello).await?;
+        }
+        if let Some(login) = credentials {
+            *stage = Stage::Authenticate;
+            let user = login.user.expose_secret().to_owned();
+            let password = login.password.expose_secret().to_owned();
+            let mechanisms = [Mechanism::Plain, Mechanism::Login];
+            connection
+                .auth(&mechanisms, &Credentials::new(user, password))
+                .await?;
+        }
+        Ok(connection)
+    }
+
+    /// A connection that was kept and still answers.
+    async fn idle_connection(&self) -> Option<AsyncSmtpConnection> {
+        loop {
+            let idle = self
+                .idle
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .pop()?;
+            let mut connection = idle.connection;
+            if idle.since.elapsed() < IDLE_TIMEOUT && connection.test_connected().await {
+                return Some(connection);
+            }
+        }
+    }
+
+    fn keep(&self, connection: AsyncSmtpConnection) {
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        if idle.len() < MAX_IDLE {
+            idle.push(Idle {
+                connection,
+                since: Instant::now(),
+            });
+        }
+    }
+}
+
+/// Says who sends what to whom. The commands are written out, and not lettre's `send`, to know which one was refused.
+async fn hand_over(
+    connection: &mut AsyncSmtpConnection,
+    stage: &mut Stage,
+    envelope: &Envelope,
+) -> Result<String, Error> {
+    *stage = Stage::Sender;
+    let sender = Mail::new(Some(envelope.from.clone()), Vec::new());
+    connection.command(sender).await?;
+    *stage = Stage::Recipient;
+    let recipient = Rcpt::new(envelope.to.clone(), Vec::new());
+    connection.command(recipient).await?;
+    *stage = Stage::Data;
+    connection.command(Data).await?;
+    *stage = Stage::Content;
+    let answer = connection.message(&envelope.bytes).await?;
+    let words: Vec<_> = answer.message().collect();
+    Ok(format!("{} {}", answer.code(), words.join(" ")))
+}
