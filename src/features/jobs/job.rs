@@ -35,16 +35,17 @@ pub trait Job: Serialize + DeserializeOwned + Send + Sync + 'static {
     }
 }
 
-/// Which of the jobs that are due come first.
+/// Which of the jobs that are due come first. The numbers are those of the table.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[repr(i16)]
 pub enum Priority {
     /// Before all others: a person waits for it.
-    High,
+    High = 0,
     /// In between.
     #[default]
-    Normal,
+    Normal = 1,
     /// After all others: nobody waits for it.
-    Low,
+    Low = 2,
 }
 
 impl Priority {
@@ -53,11 +54,7 @@ impl Priority {
 
     /// As the table knows it.
     pub(super) const fn number(self) -> i16 {
-        match self {
-            Self::High => 0,
-            Self::Normal => 1,
-            Self::Low => 2,
-        }
+        self as i16
     }
 }
 

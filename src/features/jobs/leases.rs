@@ -58,10 +58,8 @@ impl Leases {
 
     /// Cancels every run.
     pub(super) fn cancel_all(&self) {
-        self.state()
-            .held
-            .values()
-            .for_each(CancellationToken::cancel);
+        let state = self.state();
+        state.held.values().for_each(CancellationToken::cancel);
     }
 
     /// Whether this process may put back jobs of others, with heartbeats of this interval.
@@ -114,10 +112,7 @@ impl Leases {
             } else {
                 interval
             };
-            tokio::select! {
-                () = stop.cancelled() => {}
-                () = tokio::time::sleep(pause) => {}
-            }
+            stop.run_until_cancelled(tokio::time::sleep(pause)).await;
         }
     }
 

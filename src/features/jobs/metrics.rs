@@ -1,16 +1,15 @@
-//! The metrics of jobs, and the task that samples the gauges.
+//! The metrics of jobs, and what samples the gauges.
 
 use std::time::Duration;
 
 use chassis_postgres::DatabaseError;
 use chassis_telemetry::register;
 use prometheus::{Gauge, HistogramVec, IntCounterVec, IntGaugeVec, Registry, histogram_opts, opts};
-use tokio_util::sync::CancellationToken;
 
 use super::{Jobs, Outcome, tables};
 
 /// The time between two samples. Counting reads the table, so a scrape does not do it.
-const INTERVAL: Duration = Duration::from_secs(15);
+pub(super) const SAMPLE_INTERVAL: Duration = Duration::from_secs(15);
 
 /// Up to how many jobs of a state are counted.
 const MOST: u32 = 100_000;
@@ -93,33 +92,13 @@ impl JobMetrics {
     }
 }
 
-/// Samples the gauges until stopped. While the table cannot be read they keep the last sample.
-pub(super) async fn sample(jobs: Jobs, stop: CancellationToken) {
-    let mut tick = tokio::time::interval(INTERVAL);
-    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    loop {
-        tokio::select! {
-            () = stop.cancelled() => return,
-            _ = tick.tick() => {}
-        }
-        if let Err(error) = sample_once(&jobs).await {
-            let error = chassis_telemetry::chain(&error);
-            tracing::warn!(error, "job_sample_failed");
-        }
-    }
-}
-
-async fn sample_once(jobs: &Jobs) -> Result<(), DatabaseError> {
-    let inner = jobs.inner();
-    let reader = inner.database.reader();
+/// Samples the gauges. While the table cannot be read they keep the last sample.
+pub(super) async fn sample(jobs: &Jobs) -> Result<(), DatabaseError> {
+    let (reader, metrics) = (jobs.inner().database.reader(), &jobs.inner().metrics);
     let oldest = tables::jobs::oldest_due(&reader, jobs.offset()).await?;
-    inner.metrics.oldest_due.set(oldest);
+    metrics.oldest_due.set(oldest);
     for (state, count) in tables::jobs::count(&reader, MOST).await? {
-        inner
-            .metrics
-            .pending
-            .with_label_values(&[&state])
-            .set(count);
+        metrics.pending.with_label_values(&[&state]).set(count);
     }
     Ok(())
 }

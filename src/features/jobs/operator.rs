@@ -20,14 +20,8 @@ impl Jobs {
         kind: Option<&str>,
         limit: u32,
     ) -> Result<Vec<[Option<String>; 9]>, DatabaseError> {
-        jobs::list(
-            &self.inner().database.reader(),
-            self.offset(),
-            state,
-            kind,
-            limit,
-        )
-        .await
+        let reader = self.inner().database.reader();
+        jobs::list(&reader, self.offset(), state, kind, limit).await
     }
 
     /// What the table says of a job, as names and texts. Nothing when there is none.
@@ -41,12 +35,8 @@ impl Jobs {
     ///
     /// The constraint `jobs_unique_key` when another with its key waits or runs.
     pub async fn retry(&self, id: JobId) -> Result<bool, DatabaseError> {
-        jobs::retry(
-            &self.inner().database.connection().await?,
-            self.offset(),
-            id,
-        )
-        .await
+        let connection = self.inner().database.connection().await?;
+        jobs::retry(&connection, self.offset(), id).await
     }
 
     /// Makes every dead job of a kind due now, with all its attempts. Returns how many, and how many stay dead because

@@ -16,7 +16,7 @@ use super::{
     metrics::{self, JobMetrics},
     tables,
 };
-use crate::shared::clock::Clock;
+use crate::{shared::clock::Clock, tasks::Tasks};
 
 /// What the queue is made from.
 pub struct Parts<'a> {
@@ -150,7 +150,16 @@ impl Jobs {
     /// Starts what belongs to jobs in a process that serves: the worker, unless `JOBS_CONCURRENCY` is 0, and the samples of
     /// the gauges, which show what waits for workers elsewhere, too.
     pub fn start(&self, handlers: Handlers, tracker: &TaskTracker, stop: &CancellationToken) {
-        tracker.spawn(metrics::sample(self.clone(), stop.clone()));
+        let tasks = Tasks {
+            tracker,
+            tracing: self.0.tracing.clone(),
+            stop,
+        };
+        let handle = self.clone();
+        tasks.every(metrics::SAMPLE_INTERVAL, "job_sample", move |_| {
+            let jobs = handle.clone();
+            async move { metrics::sample(&jobs).await }
+        });
         if self.0.settings.concurrency > 0 {
             self.worker(handlers).start(tracker, stop);
         }

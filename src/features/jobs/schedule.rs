@@ -76,10 +76,8 @@ pub(super) async fn tick(
         let connection = database.connection().await?;
         schedules::find_due(&connection, jobs.offset(), &names).await?
     };
-    for schedule in all
-        .iter()
-        .filter(|schedule| due.iter().any(|name| name == schedule.name))
-    {
+    let is_due = |schedule: &&Schedule| due.iter().any(|name| name == schedule.name);
+    for schedule in all.iter().filter(is_due) {
         let span = jobs.inner().tracing.task("job_schedule");
         match tick_one(jobs, database, schedule).instrument(span).await {
             Ok(()) => {}

@@ -113,13 +113,11 @@ impl Worker {
                     let error = chassis_telemetry::chain(&error);
                     tracing::warn!(error, "job_queue_unavailable");
                 }
-                let pause =
-                    self.jobs.inner().settings.poll * 2_u32.saturating_pow(failures.min(10));
+                let poll = self.jobs.inner().settings.poll;
+                let pause = poll * 2_u32.saturating_pow(failures.min(10));
+                let pause = tokio::time::sleep(spread(pause.min(LONGEST_PAUSE)));
                 failures += 1;
-                tokio::select! {
-                    () = stop.cancelled() => {}
-                    () = tokio::time::sleep(spread(pause.min(LONGEST_PAUSE))) => {}
-                }
+                stop.run_until_cancelled(pause).await;
                 continue;
             }
             if failures > 0 {
@@ -139,14 +137,11 @@ impl Worker {
 
     /// How many more jobs it may run: none once the process drains.
     fn free(&self) -> usize {
-        if self.jobs.inner().draining.is_cancelled() {
+        let inner = self.jobs.inner();
+        if inner.draining.is_cancelled() {
             return 0;
         }
-        self.jobs
-            .inner()
-            .settings
-            .concurrency
-            .saturating_sub(self.busy)
+        inner.settings.concurrency.saturating_sub(self.busy)
     }
 
     async fn turn(&mut self) -> Result<(), DatabaseError> {
@@ -175,9 +170,8 @@ impl Worker {
         if self.leases.may_take_expired(inner.settings.heartbeat()) {
             let connection = inner.queue.connection().await?;
             let (offset, most) = (self.jobs.offset(), inner.settings.max_losses);
-            for (id, kind, is_dead) in
-                claims::take_expired(&connection, offset, most, EXPIRED).await?
-            {
+            let expired = claims::take_expired(&connection, offset, most, EXPIRED).await?;
+            for (id, kind, is_dead) in expired {
                 let kind = self.label(&kind);
                 inner.metrics.expired(kind, is_dead);
                 tracing::warn!(job_id = %id, kind, is_dead, "job_lease_expired");
@@ -191,8 +185,7 @@ impl Worker {
             schedule::put_all(&inner.queue, offset, all).await?;
             self.has_schedules = true;
         }
-        schedule::tick(&self.jobs, &inner.queue, all).await?;
-        Ok(())
+        schedule::tick(&self.jobs, &inner.queue, all).await
     }
 
     /// The label of a kind: one that this program knows, so that a table cannot make series.
@@ -247,12 +240,8 @@ impl Worker {
         }
         let connection = self.jobs.inner().queue.connection().await?;
         let succeeded = |run: &&EndedRun| run.outcome == Outcome::Succeeded;
-        let done: Vec<_> = self
-            .ended
-            .iter()
-            .filter(succeeded)
-            .map(|run| run.job.lease)
-            .collect();
+        let done = self.ended.iter().filter(succeeded);
+        let done: Vec<_> = done.map(|run| run.job.lease).collect();
         if !done.is_empty() {
             let held = claims::finish(&connection, &done).await?;
             written.extend(self.close(&done, &held));
@@ -268,10 +257,8 @@ impl Worker {
 
     /// Forgets these runs, counts them, and writes their lines.
     fn close(&mut self, leases: &[Lease], held: &HashSet<Lease>) -> Vec<Finished> {
-        let (closed, open): (Vec<_>, Vec<_>) = std::mem::take(&mut self.ended)
-            .into_iter()
-            .partition(|run| leases.contains(&run.job.lease));
-        self.ended = open;
+        let is_closed = |run: &mut EndedRun| leases.contains(&run.job.lease);
+        let closed: Vec<_> = self.ended.extract_if(.., is_closed).collect();
         self.busy -= closed.len();
         let finish = |run: EndedRun| {
             let lease = run.job.lease;
@@ -282,10 +269,8 @@ impl Worker {
             };
             self.leases.remove(&lease);
             let kind = self.label(&run.job.kind);
-            self.jobs
-                .inner()
-                .metrics
-                .finished(kind, outcome, run.duration);
+            let metrics = &self.jobs.inner().metrics;
+            metrics.finished(kind, outcome, run.duration);
             run.log(outcome);
             (lease.id, kind, outcome)
         };

@@ -110,9 +110,8 @@ async fn the_end_of_a_run_reads_the_rows_it_writes_however_many_others_run() {
         (
             "jobs_put_back",
             format!(
-                "(0, '{{{ids}}}', '{{{ones}}}', '{{{}}}', '{{{ones}}}', '{{{}}}')",
+                "(0, '{{{ids}}}', '{{{ones}}}', '{{{}}}', '{{{ones}}}')",
                 ["why"; 10].join(","),
-                ["f"; 10].join(",")
             ),
         ),
         ("jobs_finish", format!("('{{{ids}}}', '{{{ones}}}')")),

@@ -187,17 +187,17 @@ static PUT_BACK: WriteQuery = WriteQuery::update(
     "jobs_put_back",
     "
 UPDATE jobs AS job
-SET state = CASE WHEN ended.is_dead THEN 'dead' ELSE 'queued' END,
-    died_at = CASE WHEN ended.is_dead THEN clock_timestamp() + make_interval(secs => $1) END,
+SET state = CASE WHEN ended.delay IS NULL THEN 'dead' ELSE 'queued' END,
+    died_at = CASE WHEN ended.delay IS NULL THEN clock_timestamp() + make_interval(secs => $1) END,
     attempt = CASE WHEN ended.error IS NULL THEN job.attempt ELSE job.attempt + 1 END,
     run_at = CASE
         WHEN ended.error IS NULL THEN job.run_at
-        ELSE clock_timestamp() + make_interval(secs => $1 + ended.delay)
+        ELSE clock_timestamp() + make_interval(secs => $1 + COALESCE(ended.delay, 0))
     END,
     last_error = COALESCE(ended.error, job.last_error),
     worker = NULL,
     lease_until = NULL
-FROM unnest($2, $3, $4, $5, $6) AS ended (id, claim, error, delay, is_dead)
+FROM unnest($2, $3, $4, $5) AS ended (id, claim, error, delay)
 WHERE job.id = ANY($2) AND (job.id, job.claim) = (ended.id, ended.claim) AND job.worker IS NOT NULL
 RETURNING job.id, job.claim",
     &[
@@ -206,7 +206,6 @@ RETURNING job.id, job.claim",
         Type::INT8_ARRAY,
         Type::TEXT_ARRAY,
         Type::FLOAT8_ARRAY,
-        Type::BOOL_ARRAY,
     ],
 );
 
@@ -230,14 +229,10 @@ pub(in crate::features::jobs) async fn put_back(
     let errors: Vec<_> = runs.iter().map(|run| run.error).collect();
     let delays = runs
         .iter()
-        .map(|run| run.retry_in.unwrap_or_default().as_secs_f64());
+        .map(|run| run.retry_in.map(|delay| delay.as_secs_f64()));
     let delays: Vec<_> = delays.collect();
-    let dead: Vec<_> = runs.iter().map(|run| run.retry_in.is_none()).collect();
     let rows = db
-        .returning(
-            &PUT_BACK,
-            &[&offset, &ids, &claims, &errors, &delays, &dead],
-        )
+        .returning(&PUT_BACK, &[&offset, &ids, &claims, &errors, &delays])
         .await?;
     rows.iter().map(Lease::try_from).collect()
 }
