@@ -34,6 +34,8 @@ mod jaeger;
 mod jobs;
 #[path = "process/lifecycle.rs"]
 mod lifecycle;
+#[path = "process/mail/mod.rs"]
+mod mail;
 #[path = "api/support/marks.rs"]
 mod marks;
 #[path = "process/outage.rs"]

@@ -14,6 +14,8 @@ use tokio_postgres::Client;
 
 use super::{files::Files, healthcheck, listen::bind};
 use crate::{
+    app::TEMPLATES,
+    features::mail::{self, Mail},
     grants,
     migrations::{self, MIGRATIONS, advise},
     settings::Settings,
@@ -45,6 +47,7 @@ pub(super) async fn run(settings: &Settings) -> anyhow::Result<ExitCode> {
     findings.push(("files", files(settings)));
     findings.push(("limits", limits(settings)));
     findings.push(("traces", traces(settings).await));
+    findings.push(("mail", mail(settings).await?));
     let tracing = Tracing::new(&settings.telemetry);
     let public = listener(&tracing, &settings.server.listen, "/live");
     findings.push(("listener", public.await));
@@ -338,6 +341,30 @@ async fn traces(settings: &Settings) -> Finding {
         )),
     }
 }
+
+// mail: begin
+/// Whether the SMTP server takes connections, TLS and the password. Nothing is sent.
+async fn mail(settings: &Settings) -> anyhow::Result<Finding> {
+    let mail = Mail::new(mail::Parts {
+        settings: &settings.mail,
+        templates: TEMPLATES,
+        registry: &prometheus::Registry::new(),
+        clock: Clock::system(),
+    })?;
+    Ok(match (mail.check().await, mail.folder()) {
+        (Some((server, Ok(()))), _) => Fine(format!("{server} takes mail from this service")),
+        (Some((server, Err(error))), _) => Note(format!(
+            "{server}: {}; messages wait until it works",
+            chassis_telemetry::chain(&error)
+        )),
+        (None, Some(folder)) => Fine(format!(
+            "messages are files in {} (MAIL_URL is unset)",
+            folder.display()
+        )),
+        (None, None) => Note("off (MAIL_URL is unset)".to_owned()),
+    })
+}
+// mail: end
 
 /// The address has to be free, or held by this service already, which then answers this path.
 async fn listener(tracing: &Tracing, address: &ListenAddress, path: &str) -> Finding {

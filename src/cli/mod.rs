@@ -15,6 +15,7 @@ mod files;
 mod healthcheck;
 mod jobs;
 mod listen;
+mod mail;
 mod migrate;
 mod openapi;
 mod routes;
@@ -64,6 +65,11 @@ enum Command {
     #[command(subcommand)]
     Jobs(jobs::Jobs),
     // jobs: end
+    // mail: begin
+    /// Send a test, list messages of development, or preview templates
+    #[command(subcommand)]
+    Mail(mail::Mail),
+    // mail: end
     /// Apply, undo, list or create migrations
     #[command(subcommand)]
     Migrate(migrate::Migrate),
@@ -174,6 +180,7 @@ fn run(command: Command, extend: fn(&mut App)) -> anyhow::Result<ExitCode> {
         match command {
             Command::Serve(_) | Command::Worker => unreachable!("handled above"),
             Command::Jobs(jobs) => jobs.run(&settings).await,
+            Command::Mail(mail) => mail.run(&settings).await,
             Command::Migrate(migrate) => migrate.run(&settings).await,
             Command::Token(token) => token.run(&settings).await,
             Command::User(user) => user.run(&settings).await,

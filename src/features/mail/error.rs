@@ -110,13 +110,20 @@ impl SendError {
         Kind::Folder(error).into()
     }
 
+    pub(super) fn unreachable(error: io::Error) -> Self {
+        Kind::Unreachable(Some(error)).into()
+    }
+
     /// What lettre says, without its words: they repeat the server's, which can name the recipient.
     pub(super) fn smtp(stage: Stage, error: smtp::Error) -> Self {
         if let Some(code) = error.status() {
             return Self::refused(stage, u16::from(code), &error);
         }
-        let kind = if error.is_tls() {
-            Kind::Tls(io_error(&error))
+        let cause = io_error(&error);
+        // What rustls refuses comes as this kind of error.
+        let is_tls = |cause: &io::Error| cause.kind() == io::ErrorKind::InvalidData;
+        let kind = if error.is_tls() || cause.as_ref().is_some_and(is_tls) {
+            Kind::Tls(cause)
         } else if error.is_client() && stage == Stage::Connect {
             Kind::NoTls
         } else if error.is_client() && stage == Stage::Authenticate {
@@ -126,7 +133,7 @@ impl SendError {
         } else if error.is_timeout() {
             Kind::TimedOut(stage)
         } else if stage == Stage::Connect && !error.is_response() {
-            Kind::Unreachable(io_error(&error))
+            Kind::Unreachable(cause)
         } else {
             Kind::BrokeOff(stage)
         };

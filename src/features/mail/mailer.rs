@@ -1,6 +1,7 @@
 //! The handle that features send with.
 
 use std::{
+    io,
     path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, Instant},
@@ -15,8 +16,10 @@ use uuid::Uuid;
 use super::{
     MailSettings, Rendered, SendError, Template, folder, message,
     metrics::{MailMetrics, Outcome},
+    preview,
     settings::Route,
     smtp::Smtp,
+    stored::StoredMessage,
     template::Templates,
 };
 use crate::shared::clock::Clock;
@@ -68,6 +71,8 @@ pub struct Message<'a> {
 pub enum Receipt {
     /// The server took it.
     Taken {
+        /// Host and port.
+        server: String,
         /// What it said. That can name the recipient, so it is for the terminal of an operator, and not for logs.
         reply: String,
     },
@@ -114,6 +119,17 @@ impl Mail {
         }
     }
 
+    /// The newest messages in that folder, the newest first.
+    pub fn list(&self, limit: usize) -> io::Result<Vec<StoredMessage>> {
+        self.folder()
+            .map_or_else(|| Ok(Vec::new()), |folder| folder::list(folder, limit))
+    }
+
+    /// Writes every template, filled with its sample, into a folder with an `index.html`.
+    pub fn preview(&self, folder: &Path) -> anyhow::Result<()> {
+        preview::write(self, folder)
+    }
+
     /// Every template.
     #[must_use]
     pub fn templates(&self) -> &[&'static Template] {
@@ -154,10 +170,7 @@ impl Mail {
     /// Connects to the server and authenticates, without sending. `None` when there is no server.
     pub async fn check(&self) -> Option<(String, Result<(), SendError>)> {
         match &self.0.transport {
-            Transport::Smtp(smtp) => {
-                let address = format!("{}:{}", smtp.server.host, smtp.server.port);
-                Some((address, smtp.check().await))
-            }
+            Transport::Smtp(smtp) => Some((smtp.server.address(), smtp.check().await)),
             _ => None,
         }
     }
@@ -174,7 +187,8 @@ impl Mail {
             Transport::Off => Err(SendError::off()),
             Transport::Smtp(smtp) => {
                 let reply = smtp.send(&envelope).await?;
-                Ok(Receipt::Taken { reply })
+                let server = smtp.server.address();
+                Ok(Receipt::Taken { server, reply })
             }
             Transport::Folder(folder) => {
                 let written = folder::write(folder, now, template.name, id, &envelope.bytes);

@@ -29,14 +29,18 @@ mod folder;
 mod mailer;
 mod message;
 mod metrics;
+mod preview;
 mod settings;
 mod smtp;
+mod stored;
+mod stream;
 mod template;
 
 pub use self::{
     error::SendError,
     mailer::{Mail, Message, Parts, Receipt},
     settings::MailSettings,
+    stored::StoredMessage,
     template::{Rendered, Template},
 };
 

@@ -142,6 +142,16 @@ fn product_name(text: &str) -> Option<String> {
 }
 
 impl Server {
+    /// Host and port.
+    pub(super) fn address(&self) -> String {
+        let Self { host, port, .. } = self;
+        if host.contains(':') {
+            format!("[{host}]:{port}")
+        } else {
+            format!("{host}:{port}")
+        }
+    }
+
     fn parse(text: &str, timeout: Duration) -> Option<Self> {
         // A parser of URLs drops tabs and line ends, and so would take another password than the one that was written.
         if text.chars().any(|c| c.is_control() || c.is_whitespace()) {

@@ -21,12 +21,14 @@ use lettre::{
     },
 };
 use secrecy::ExposeSecret;
+use tokio::net::TcpStream;
 
 use super::{
     SendError,
     error::Stage,
     message::Envelope,
     settings::{Security, Server},
+    stream::PlainStream,
 };
 
 /// How many connections are kept between messages.
@@ -64,8 +66,7 @@ impl Smtp {
         let mut stage = Stage::Connect;
         let conversation = self.converse(&mut stage, envelope);
         match tokio::time::timeout(self.server.timeout, conversation).await {
-            Ok(Ok(reply)) => Ok(reply),
-            Ok(Err(error)) => Err(SendError::smtp(stage, error)),
+            Ok(outcome) => outcome,
             Err(_) => Err(SendError::timed_out(stage)),
         }
     }
@@ -79,12 +80,12 @@ impl Smtp {
             Ok(())
         };
         match tokio::time::timeout(self.server.timeout, visit).await {
-            Ok(outcome) => outcome.map_err(|error| SendError::smtp(stage, error)),
+            Ok(outcome) => outcome,
             Err(_) => Err(SendError::timed_out(stage)),
         }
     }
 
-    async fn converse(&self, stage: &mut Stage, envelope: &Envelope) -> Result<String, Error> {
+    async fn converse(&self, stage: &mut Stage, envelope: &Envelope) -> Result<String, SendError> {
         let mut connection = match self.idle_connection().await {
             Some(connection) => connection,
             None => self.connect(stage).await?,
@@ -98,36 +99,49 @@ impl Smtp {
             }
             Err(_) => {}
         }
-        outcome
+        outcome.map_err(|error| SendError::smtp(*stage, error))
     }
 
-    async fn connect(&self, stage: &mut Stage) -> Result<AsyncSmtpConnection, Error> {
+    async fn connect(&self, stage: &mut Stage) -> Result<AsyncSmtpConnection, SendError> {
         *stage = Stage::Connect;
+        let mut connection = self.greeted().await?;
+        if self.server.security == Security::StartTls {
+            let encrypted = connection.starttls(self.tls.clone(), &self.hello).await;
+            encrypted.map_err(|error| SendError::smtp(*stage, error))?;
+        }
+        if let Some(login) = &self.server.credentials {
+            *stage = Stage::Authenticate;
+            let user = login.user.expose_secret().to_owned();
+            let password = login.password.expose_secret().to_owned();
+            let credentials = Credentials::new(user, password);
+            let known = connection
+                .auth(&[Mechanism::Plain, Mechanism::Login], &credentials)
+                .await;
+            known.map_err(|error| SendError::smtp(*stage, error))?;
+        }
+        Ok(connection)
+    }
+
+    /// A connection whose server has said what it offers.
+    async fn greeted(&self) -> Result<AsyncSmtpConnection, SendError> {
         let Server {
             host,
             port,
             security,
-            credentials,
             timeout,
+            ..
         } = &self.server;
-        let tls = (*security == Security::Tls).then(|| self.tls.clone());
         let address = (host.as_str(), *port);
-        let mut connection =
+        let greeted = if *security == Security::Tls {
+            let tls = Some(self.tls.clone());
             AsyncSmtpConnection::connect_tokio1(address, Some(*timeout), &self.hello, tls, None)
-                .await?;
-        if *security == Security::StartTls {
-            connection.starttls(self.tls.clone(), &self.hello).await?;
-        }
-        if let Some(login) = credentials {
-            *stage = Stage::Authenticate;
-            let user = login.user.expose_secret().to_owned();
-            let password = login.password.expose_secret().to_owned();
-            let mechanisms = [Mechanism::Plain, Mechanism::Login];
-            connection
-                .auth(&mechanisms, &Credentials::new(user, password))
-                .await?;
-        }
-        Ok(connection)
+                .await
+        } else {
+            let stream = TcpStream::connect(address).await;
+            let stream = PlainStream::new(stream.map_err(SendError::unreachable)?);
+            AsyncSmtpConnection::connect_with_transport(Box::new(stream), &self.hello).await
+        };
+        greeted.map_err(|error| SendError::smtp(Stage::Connect, error))
     }
 
     /// A connection that was kept and still answers.
