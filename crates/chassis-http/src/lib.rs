@@ -99,7 +99,7 @@ pub use self::{
         Buckets, ClientNetwork, NetworkRateLimit, Quota, RateLimitClass, RateLimitMetrics,
         RateLimitStatus, RateLimited, RateLimiter, TakeResult,
     },
-    response::{created, json, no_content},
+    response::{accepted, created, json, no_content},
     router::{IncomingRequest, Router, default_span},
     validation::{ValidationError, ValidationErrors},
 };

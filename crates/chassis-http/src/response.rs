@@ -21,6 +21,12 @@ pub fn created<T: Serialize>(location: &str, view: &T) -> Response {
     response
 }
 
+/// A 202: the request was taken, what becomes of it is not known yet.
+#[must_use]
+pub fn accepted() -> Response {
+    StatusCode::ACCEPTED.into_response()
+}
+
 /// A 204: the request was carried out, and there is nothing to show.
 #[must_use]
 pub fn no_content() -> Response {

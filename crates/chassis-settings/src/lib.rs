@@ -18,7 +18,7 @@ pub use self::{
     catalogue::{Catalogue, CatalogueSection, Section},
     error::SettingError,
     reader::{
-        List, Number, OneOf, Optional, ParseWith, Reader, Span, days, list, millis, minutes,
+        List, Number, OneOf, Optional, ParseWith, Reader, Span, days, hours, list, millis, minutes,
         number, one_of, optional, parse_with, parsed, path, seconds, secret, switch, text,
     },
     setting::{Declaration, Setting, joined},

@@ -146,6 +146,15 @@ pub const fn minutes(range: RangeInclusive<u32>) -> Span {
     }
 }
 
+/// Hours within bounds. An unset setting is an error.
+#[must_use]
+pub const fn hours(range: RangeInclusive<u32>) -> Span {
+    Span {
+        count: number(range),
+        unit: Duration::from_hours(1),
+    }
+}
+
 /// Days of 24 hours within bounds. An unset setting is an error.
 #[must_use]
 pub const fn days(range: RangeInclusive<u32>) -> Span {
