@@ -4,8 +4,8 @@
 use chassis_postgres::DatabaseError;
 
 use super::{
-    Auth, ClientInfo, Email, EmailCursor, Error, Password, PasswordHash, Revocation, Role,
-    SessionId, User, UserChange, UserFilter, UserId,
+    Auth, ClientInfo, Email, EmailCursor, Error, Password, PasswordHash, Principal, Revocation,
+    Role, SessionId, User, UserChange, UserFilter, UserId,
     event::{Attempt, Change},
     policy::{self, Action, Target, may},
     tables,
@@ -61,6 +61,32 @@ impl Auth {
         hash: &PasswordHash,
         role: Role,
     ) -> Result<User, Error> {
+        let user = self.insert(&mut transaction, email, hash, role).await?;
+        transaction.commit().await?;
+        Ok(user)
+    }
+
+    /// Adds an account with the lowest role to a transaction, which is of no more use when it fails.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::EmailTaken`].
+    pub async fn add_registered(
+        &self,
+        transaction: &mut WriteTransaction,
+        email: Email,
+        hash: &PasswordHash,
+    ) -> Result<User, Error> {
+        self.insert(transaction, email, hash, Role::Viewer).await
+    }
+
+    async fn insert(
+        &self,
+        transaction: &mut WriteTransaction,
+        email: Email,
+        hash: &PasswordHash,
+        role: Role,
+    ) -> Result<User, Error> {
         let now = self.now();
         let user = User {
             id: UserId::generate(),
@@ -70,13 +96,12 @@ impl Auth {
             created_at: now,
             updated_at: now,
         };
-        tables::users::insert(&transaction, &user, hash).await?;
+        tables::users::insert(transaction, &user, hash).await?;
         let change = Change::UserCreated {
             user: user.id,
             role,
         };
         transaction.emit(change).await?;
-        transaction.commit().await?;
         Ok(user)
     }
 
@@ -194,20 +219,84 @@ impl Auth {
     /// [`Error::NotFound`] when there is no such account; [`Error::NewPassword`] when the password does not suit the
     /// address that it has by now.
     pub async fn set_password(&self, id: UserId, new: Password) -> Result<(), Error> {
-        let hash = self.hasher().hash(new.clone()).await?;
+        let hash = self.hash(new.clone()).await?;
         let mut transaction = self.begin_for_operator(Some(id), Locks::Account).await?;
         let locked = transaction.locked(id).ok_or(Error::NotFound)?;
         new.check_for(&locked.user.email)?;
-        let (now, reason) = (self.now(), Revocation::Operator);
-        tables::users::update_hash(&transaction, id, &hash, now).await?;
-        tables::sessions::revoke_all(&transaction, id, None, now, reason).await?;
-        tables::auth_networks::forget_all(&transaction, id).await?;
+        self.replace_password(&mut transaction, id, &hash, Revocation::Operator)
+            .await?;
+        transaction.commit().await
+    }
+
+    /// Hashes a new password: before a transaction begins, because none is open while a password is hashed.
+    ///
+    /// # Errors
+    ///
+    /// When too many others wait for that.
+    pub async fn hash(&self, password: Password) -> Result<PasswordHash, Error> {
+        Ok(self.hasher().hash(password).await?)
+    }
+
+    /// Gives an account, which the transaction has locked for [`Locks::Account`] or more, another password, ends all of
+    /// its sessions for this reason, and forgets its networks.
+    pub async fn replace_password(
+        &self,
+        transaction: &mut WriteTransaction,
+        id: UserId,
+        hash: &PasswordHash,
+        reason: Revocation,
+    ) -> Result<(), Error> {
+        let now = self.now();
+        tables::users::update_hash(transaction, id, hash, now).await?;
+        tables::sessions::revoke_all(transaction, id, None, now, reason).await?;
+        tables::auth_networks::forget_all(transaction, id).await?;
         let change = Change::PasswordChanged {
             user: id,
             session: None,
         };
+        transaction.emit(change).await
+    }
+
+    /// Gives an account, which the transaction has locked for [`Locks::Address`], another address.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::EmailTaken`].
+    pub async fn replace_email(
+        &self,
+        transaction: &mut WriteTransaction,
+        user: &User,
+        email: Email,
+        session: Option<SessionId>,
+    ) -> Result<User, Error> {
+        let changed = tables::users::update_email(transaction, user.id, &email, self.now()).await?;
+        let changed = changed.ok_or(Error::NotFound)?;
+        let change = Change::EmailChanged {
+            user: user.id,
+            session,
+            before: user.email.clone(),
+            after: email,
+        };
         transaction.emit(change).await?;
-        transaction.commit().await
+        Ok(changed)
+    }
+
+    /// Whether this principal may do this to an account that the transaction has locked ([`Locks::Change`]). Returns the
+    /// account.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFound`] when there is no such account, [`Error::Denied`].
+    pub fn permit(
+        &self,
+        transaction: &WriteTransaction,
+        principal: &Principal,
+        action: Action,
+        id: UserId,
+    ) -> Result<User, Error> {
+        let (user, target) = target(transaction, id)?;
+        may(principal.into(), action, target)?;
+        Ok(user)
     }
 
     /// Ends the sessions of an account on behalf of an operator. Returns how many.

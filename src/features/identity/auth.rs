@@ -7,7 +7,7 @@ use time::OffsetDateTime;
 
 use super::{
     AuthSettings, PasswordPolicy, access_token::AccessTokens, activity::Activity,
-    auth_events::AuthEvents, event::Subscribers, hasher::Hasher,
+    auth_events::AuthEvents, event::Subscribers, flows::Flows, hasher::Hasher,
 };
 use crate::{features::limits::Limits, shared::clock::Clock};
 
@@ -33,6 +33,8 @@ pub struct Parts {
     pub events: AuthEvents,
     /// Get the events of what changed.
     pub subscribers: Subscribers,
+    /// Where other features take part.
+    pub flows: Flows,
     /// The time.
     pub clock: Clock,
     /// How long sessions last, and how many a user may have.
@@ -101,6 +103,10 @@ impl Auth {
 
     pub(super) fn subscribers(&self) -> &Subscribers {
         &self.0.subscribers
+    }
+
+    pub(super) fn flows(&self) -> &Flows {
+        &self.0.flows
     }
 
     pub(super) fn lifetimes(&self) -> &SessionLifetimes {

@@ -43,9 +43,10 @@ impl Outcome {
     fn of(error: &Error) -> Self {
         match error {
             Error::Limits(limits::Error::Source(_) | limits::Error::Account(_)) => Self::Limited,
-            Error::Limits(limits::Error::Uncounted(_)) | Error::Hash(_) | Error::Database(_) => {
-                Self::Failed
-            }
+            Error::Limits(limits::Error::Uncounted(_))
+            | Error::Hash(_)
+            | Error::Failed(_)
+            | Error::Database(_) => Self::Failed,
             _ => Self::Refused,
         }
     }
@@ -60,6 +61,8 @@ fn reason_of(error: &Error) -> &'static str {
         Error::InvalidToken => "invalid_token",
         Error::SessionNotFound => "session_not_found",
         Error::EmailTaken => "email_taken",
+        Error::EmailUnverified => "email_unverified",
+        Error::RegistrationClosed => "registration_closed",
         Error::NotFound => "user_not_found",
         Error::InsufficientRole(_) => "insufficient_role",
         Error::Denied(Denied::AboveOwnLevel) => "above_own_level",
@@ -71,6 +74,7 @@ fn reason_of(error: &Error) -> &'static str {
         Error::Limits(limits::Error::Uncounted(_)) => "not_counted",
         Error::Hash(HashError::Busy) => "hashing_busy",
         Error::Hash(HashError::Failed(_)) => "hashing_failed",
+        Error::Failed(_) => "failed",
         Error::Database(_) => "database",
     }
 }

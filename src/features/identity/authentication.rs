@@ -74,10 +74,7 @@ impl VerifiedUser {
     /// # Errors
     ///
     /// [`Error::WrongPassword`] when it was changed in between.
-    pub(super) async fn check_under_lock(
-        &self,
-        transaction: &WriteTransaction,
-    ) -> Result<(), Error> {
+    pub async fn check_under_lock(&self, transaction: &WriteTransaction) -> Result<(), Error> {
         if self.is_current(transaction).await? {
             return Ok(());
         }
@@ -223,8 +220,24 @@ impl Auth {
         caller: &Caller,
         password: SecretString,
     ) -> Result<VerifiedUser, Error> {
-        let (id, limits) = (caller.user_id(), self.limits());
-        limits.take_source(caller.client().ip).await?;
+        self.limits().take_source(caller.client().ip).await?;
+        self.verify_password_of(caller.user_id(), caller.client(), password)
+            .await
+    }
+
+    /// Verifies the password of an account whose owner somebody says to be and has some proof of, as often as the limits
+    /// of sign-in allow. The attempt was counted against its source already.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::WrongPassword`]; [`Error::InvalidAccessToken`] when there is no such account.
+    pub async fn verify_password_of(
+        &self,
+        id: UserId,
+        client: &ClientInfo,
+        password: SecretString,
+    ) -> Result<VerifiedUser, Error> {
+        let limits = self.limits();
         limits.take(limit_keys::user(id)).await?;
         let found = tables::users::find_with_password(self.database().read_pool(), id).await?;
         let (user, current) = found.ok_or(Error::InvalidAccessToken)?;
@@ -232,7 +245,7 @@ impl Auth {
         let matched = self.hasher().verify(password, Some(hash.clone())).await?;
         if matched == PasswordMatch::Wrong {
             // Whether a token was left is for the next sign-in to find out.
-            let key = self.sign_in_key(caller).await?;
+            let key = self.sign_in_key(&user, client).await?;
             let _ = limits.take(key).await;
             return Err(Error::WrongPassword);
         }
@@ -244,15 +257,15 @@ impl Auth {
     }
 
     /// The bucket that a sign-in of this user from where it is would count in.
-    async fn sign_in_key(&self, caller: &Caller) -> Result<LimitKey, Error> {
-        if let Some(network) = caller.client().network() {
-            let (id, octets) = (caller.user_id(), networks::octets(network));
+    async fn sign_in_key(&self, user: &User, client: &ClientInfo) -> Result<LimitKey, Error> {
+        if let Some(network) = client.network() {
+            let (id, octets) = (user.id, networks::octets(network));
             let since = networks::forgotten_since(self.now());
             let reads = self.database().read_pool();
             if tables::auth_networks::is_familiar(reads, id, &octets, since).await? {
                 return Ok(limit_keys::familiar(id, network));
             }
         }
-        Ok(limit_keys::account(caller.email()))
+        Ok(limit_keys::account(&user.email))
     }
 }

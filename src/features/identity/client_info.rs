@@ -34,7 +34,8 @@ impl ClientInfo {
 }
 
 /// Extracts the client of a request.
-pub(super) fn client_info() -> BoxedFilter<(ClientInfo,)> {
+#[must_use]
+pub fn client_info() -> BoxedFilter<(ClientInfo,)> {
     describe().boxed()
 }
 

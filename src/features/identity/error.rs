@@ -26,6 +26,12 @@ pub enum Error {
     /// Another account has this address.
     #[error("the e-mail address is taken")]
     EmailTaken,
+    /// The account's address has to be confirmed first.
+    #[error("the e-mail address is not confirmed")]
+    EmailUnverified,
+    /// Accounts are made by administrators alone.
+    #[error("registration is closed")]
+    RegistrationClosed,
     /// There is no such user.
     #[error("there is no such user")]
     NotFound,
@@ -47,6 +53,9 @@ pub enum Error {
     /// Hashing failed, or had too much to do.
     #[error(transparent)]
     Hash(#[from] HashError),
+    /// A part that takes part in this feature's flows failed.
+    #[error("{0}")]
+    Failed(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The database failed.
     #[error(transparent)]
     Database(#[from] DatabaseError),

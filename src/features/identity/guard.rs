@@ -116,6 +116,26 @@ pub fn caller_with(role: Role, auth: &Auth) -> WriteGuard<BoxedFilter<(Caller,)>
     WriteGuard::new(access, &ROLE, calling(auth, Some(role)))
 }
 
+/// Who is calling, for an endpoint that writes and where nobody has to be signed in: `None` without a token. One that is not
+/// valid is refused.
+#[must_use]
+pub fn maybe_caller(auth: &Auth) -> BoxedFilter<(Option<Caller>,)> {
+    context()
+        .and(warp::header::headers_cloned())
+        .and(with(auth.clone()))
+        .and_then(
+            |context: Arc<RequestContext>, headers: HeaderMap, auth: Auth| async move {
+                if !headers.contains_key(header::AUTHORIZATION) {
+                    return Ok(None);
+                }
+                let principal = authenticate(&auth, &headers, None).await?;
+                let client = ClientInfo::of(&context, &headers);
+                Ok::<_, Rejection>(Some(Caller::new(principal, None, client, auth)))
+            },
+        )
+        .boxed()
+}
+
 fn authenticated(auth: &Auth, required: Option<Role>) -> BoxedFilter<(Principal,)> {
     warp::header::headers_cloned()
         .and(with(auth.clone()))

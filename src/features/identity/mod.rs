@@ -23,6 +23,7 @@ mod email_cursor;
 mod endpoints;
 mod error;
 pub mod event;
+mod flows;
 mod guard;
 mod hasher;
 mod limit_keys;
@@ -49,19 +50,21 @@ pub use self::{
     auth_events::AuthEvents,
     authentication::VerifiedUser,
     cleanup::{CLEANUP_INTERVAL, clean_up},
-    client_info::ClientInfo,
+    client_info::{ClientInfo, client_info},
     email::{Email, EmailError},
     email_cursor::{EmailCursor, UnknownEmailCursor},
-    endpoints::{UserView, endpoints, role_schema},
+    endpoints::{UserView, email_schema, endpoints, new_password_schema, role_schema},
     error::Error,
     event::{Change, Event, Observer, Subscribers},
-    guard::{caller, caller_with, require, signed_in},
+    flows::{Admit, ConfirmEmail, Flows, RegisterLater, Registration},
+    guard::{caller, caller_with, maybe_caller, require, signed_in},
     hasher::{HashError, HashMetrics, Hasher},
     mask_sweep::{MASK_SWEEP_INTERVAL, sweep_masks},
     networks::{NETWORK_SWEEP_INTERVAL, forget_unused_networks},
     password::{Password, PasswordError, PasswordHash, PasswordPolicy},
     password_settings::{Cost, PasswordSettings},
     principal::{Caller, Credential, Principal},
+    problems::{EMAIL_TAKEN, INSUFFICIENT_LEVEL, INVALID_TOKEN, WRONG_PASSWORD},
     refresh_token::{
         MaskedToken, Presented, REPLAY_WINDOW, RefreshToken, RefreshTokenHash, RotationDecision,
         Successor,

@@ -41,6 +41,8 @@ pub enum Action {
     },
     /// It is deleted.
     Delete,
+    /// It is sent a link to a new password.
+    SendReset,
 }
 
 /// The account that it is done to, as it is before.
@@ -74,10 +76,11 @@ pub fn may(actor: Actor, action: Action, target: Target) -> Result<(), Denied> {
     let keeps_owner = match action {
         Action::Change { role, is_active } => role == Role::Owner && is_active,
         Action::Delete => false,
+        Action::SendReset => true,
     };
     let highest = match action {
         Action::Change { role, .. } => role.max(target.role),
-        Action::Delete => target.role,
+        Action::Delete | Action::SendReset => target.role,
     };
     match actor {
         Actor::User { role, .. } if highest > role => Err(Denied::AboveOwnLevel),
@@ -92,12 +95,12 @@ pub fn may(actor: Actor, action: Action, target: Target) -> Result<(), Denied> {
 mod tests {
     use super::*;
 
-    /// Every action there is: each role with each state, and deletion.
+    /// Every action there is: each role with each state, deletion, and a link to a new password.
     fn actions() -> Vec<Action> {
         let changes = Role::ALL
             .into_iter()
             .flat_map(|role| [true, false].map(|is_active| Action::Change { role, is_active }));
-        changes.chain([Action::Delete]).collect()
+        changes.chain([Action::Delete, Action::SendReset]).collect()
     }
 
     /// Every target: each role, as the actor itself or another; owners also as the last one.
@@ -122,13 +125,13 @@ mod tests {
             role: Role::Owner,
             is_active: true,
         };
-        action != stays
+        action != stays && action != Action::SendReset
     }
 
     fn grants(action: Action) -> Option<Role> {
         match action {
             Action::Change { role, .. } => Some(role),
-            Action::Delete => None,
+            Action::Delete | Action::SendReset => None,
         }
     }
 

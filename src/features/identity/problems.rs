@@ -7,12 +7,28 @@ use http::StatusCode;
 
 use super::{EmailError, PasswordError, UnknownRole};
 
-pub(super) static EMAIL_TAKEN: ProblemType = ProblemType {
+/// Another account has the address.
+pub static EMAIL_TAKEN: ProblemType = ProblemType {
     code: "email_taken",
     status: StatusCode::CONFLICT,
     title: "E-mail address taken",
     about: "Another account has this e-mail address; addresses are compared without case. Sign in \
             instead, or use another one.",
+};
+
+pub(super) static EMAIL_UNVERIFIED: ProblemType = ProblemType {
+    code: "email_unverified",
+    status: StatusCode::FORBIDDEN,
+    title: "E-mail address not verified",
+    about: "The password is right, and the address of the account has to be verified before anyone signs in: \
+            open the link in the mail to it. A new password, set by a link in a mail, verifies it as well.",
+};
+
+pub(super) static REGISTRATION_CLOSED: ProblemType = ProblemType {
+    code: "registration_closed",
+    status: StatusCode::FORBIDDEN,
+    title: "Registration closed",
+    about: "Nobody registers here. Accounts are made by whoever runs the service.",
 };
 
 pub(super) static LAST_OWNER: ProblemType = ProblemType {
@@ -22,14 +38,16 @@ pub(super) static LAST_OWNER: ProblemType = ProblemType {
     about: "The last active OWNER cannot be demoted, disabled or deleted. Make another OWNER first.",
 };
 
-pub(super) static INSUFFICIENT_LEVEL: ProblemType = ProblemType {
+/// The account, or the role, is above the caller's.
+pub static INSUFFICIENT_LEVEL: ProblemType = ProblemType {
     code: "insufficient_level",
     status: StatusCode::FORBIDDEN,
     title: "Insufficient level",
     about: "Nobody edits an account above their own role, or grants a role above it.",
 };
 
-pub(super) static WRONG_PASSWORD: ProblemType = ProblemType {
+/// The current password is wrong.
+pub static WRONG_PASSWORD: ProblemType = ProblemType {
     code: "current_password_incorrect",
     status: StatusCode::UNPROCESSABLE_ENTITY,
     title: "Current password incorrect",
@@ -45,7 +63,8 @@ pub(super) static UNAUTHENTICATED: ProblemType = ProblemType {
             'Authorization: Bearer <token>'; nowhere else is it looked for.",
 };
 
-pub(super) static INVALID_TOKEN: ProblemType = ProblemType {
+/// The access token is not valid.
+pub static INVALID_TOKEN: ProblemType = ProblemType {
     code: "invalid_token",
     status: StatusCode::UNAUTHORIZED,
     title: "Invalid token",

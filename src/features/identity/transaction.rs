@@ -5,7 +5,7 @@
 //! A function that writes takes a [`Writer`]: a [`WriteTransaction`] or a [`SingleStatement`].
 //! A handler gets the former through [`Caller::begin`](super::Caller::begin), which checks the caller
 //! under lock. Code without a caller says so by the name of the function that it begins with:
-//! [`Auth::begin_registration`], [`Auth::begin_sign_in`], [`Auth::begin_revocation`],
+//! [`Auth::begin_registration`], [`Auth::begin_sign_in`], [`Auth::begin_for_proof`], [`Auth::begin_revocation`],
 //! [`Auth::begin_rehash`], [`Auth::begin_for_operator`], [`Auth::begin_again`], and the constructors of
 //! [`SingleStatement`].
 //!
@@ -272,11 +272,24 @@ impl Auth {
     }
 
     /// Begins the transaction that adds a new account, which has no caller yet.
-    pub(super) async fn begin_registration(
-        &self,
-        client: ClientInfo,
-    ) -> Result<WriteTransaction, Error> {
+    pub async fn begin_registration(&self, client: ClientInfo) -> Result<WriteTransaction, Error> {
         self.begin(Actor::Anonymous, client).await
+    }
+
+    /// Begins the transaction for somebody who holds a proof that was sent to the owner of this account, and locks the
+    /// account for [`Locks::Account`] or [`Locks::Address`]. What the proof says is to be checked again in it.
+    ///
+    /// `None` when there is no such account.
+    pub async fn begin_for_proof(
+        &self,
+        id: UserId,
+        locks: Locks,
+        client: ClientInfo,
+    ) -> Result<Option<(User, WriteTransaction)>, Error> {
+        let mut transaction = self.begin(Actor::Anonymous, client).await?;
+        transaction.lock_users(Some(id), locks).await?;
+        let user = transaction.locked(id).map(|locked| locked.user.clone());
+        Ok(user.map(|user| (user, transaction)))
     }
 
     /// Begins the transaction that opens a session for a user whose password was just verified.

@@ -22,12 +22,18 @@ mod user_view;
 
 use chassis_http::{Feature, Problem, ValidationErrors};
 
-pub use self::user_view::{UserView, role_schema};
+pub use self::{
+    schemas::{email_schema, new_password_schema},
+    user_view::{UserView, role_schema},
+};
 use super::{
     Auth, Error, HashError,
     guard::{insufficient_role, invalid_credentials, invalid_token},
     policy::Denied,
-    problems::{EMAIL_TAKEN, INSUFFICIENT_LEVEL, LAST_OWNER, WRONG_PASSWORD},
+    problems::{
+        EMAIL_TAKEN, EMAIL_UNVERIFIED, INSUFFICIENT_LEVEL, LAST_OWNER, REGISTRATION_CLOSED,
+        WRONG_PASSWORD,
+    },
 };
 use crate::shared::problems::database_problem;
 
@@ -77,6 +83,12 @@ impl From<Error> for Problem {
             Error::EmailTaken => {
                 Problem::new(&EMAIL_TAKEN, "another account has this e-mail address")
             }
+            Error::EmailUnverified => {
+                Problem::new(&EMAIL_UNVERIFIED, Error::EmailUnverified.to_string())
+            }
+            Error::RegistrationClosed => {
+                Problem::new(&REGISTRATION_CLOSED, Error::RegistrationClosed.to_string())
+            }
             Error::Denied(denied @ Denied::AboveOwnLevel) => {
                 Problem::new(&INSUFFICIENT_LEVEL, denied.to_string())
             }
@@ -92,6 +104,7 @@ impl From<Error> for Problem {
             Error::Limits(error) => error.into(),
             Error::Hash(error @ HashError::Busy) => Problem::unavailable(error),
             Error::Hash(error @ HashError::Failed(_)) => Problem::internal(error),
+            error @ Error::Failed(_) => Problem::internal(error),
             Error::Database(error) => database_problem(error),
         }
     }

@@ -1,6 +1,6 @@
-//! `POST /auth/register`: create an account, with the lowest role.
+//! `POST /auth/register`: create an account, with the lowest role, at once or later.
 
-use chassis_http::{Endpoint, Problem, ValidationErrors, created, post, public};
+use chassis_http::{Endpoint, Problem, ValidationErrors, accepted, created, post, public};
 use http::StatusCode;
 use secrecy::SecretString;
 use serde::Deserialize;
@@ -12,8 +12,11 @@ use super::{
     schemas::{email_schema, new_password_schema},
 };
 use crate::features::identity::{
-    Auth, ClientInfo, Email, Password, client_info::client_info, event::Attempt, limit_keys,
-    problems::EMAIL_TAKEN,
+    Auth, ClientInfo, Email, Error, Password, Registration,
+    client_info::client_info,
+    event::Attempt,
+    limit_keys,
+    problems::{EMAIL_TAKEN, REGISTRATION_CLOSED},
 };
 
 /// A new account.
@@ -32,7 +35,8 @@ pub(super) fn endpoint(auth: &Auth) -> Endpoint {
         .rate_limited(auth.limits().per_source())
         .body::<RegisterUser>()
         .responds::<UserView>(StatusCode::CREATED)
-        .problems(&[&EMAIL_TAKEN])
+        .responds_empty(StatusCode::ACCEPTED)
+        .problems(&[&EMAIL_TAKEN, &REGISTRATION_CLOSED])
         .extract(client_info())
         .with(auth.clone())
         .handler(handle)
@@ -43,6 +47,10 @@ async fn handle(
     client: ClientInfo,
     auth: Auth,
 ) -> Result<Response, Problem> {
+    if matches!(auth.flows().registration, Registration::Closed) {
+        let closed = Err(Error::RegistrationClosed);
+        return Ok(auth.note_refusal(Attempt::Register, None, None, closed)?);
+    }
     let mut errors = ValidationErrors::new();
     let email = errors.check("/email", Email::parse(&request.email));
     let password = email.as_ref().and_then(|email| {
@@ -54,6 +62,11 @@ async fn handle(
     };
     auth.count_attempt(Attempt::Register, limit_keys::account(&email))
         .await?;
+    if let Registration::Neutral(later) = &auth.flows().registration {
+        let hash = auth.hasher().hash(password).await.map_err(Error::from)?;
+        later(email, hash, client).await?;
+        return Ok(accepted());
+    }
     let user = auth.register(email, password, client).await?;
     let location = format!("/users/{}", user.id);
     Ok(created(&location, &UserView::from(user)))

@@ -7,7 +7,8 @@ use utoipa::openapi::schema::{KnownFormat, Object, ObjectBuilder, SchemaFormat, 
 const WITHOUT_NUL: &str = r"^[^\u0000]*$";
 
 /// The schema of an address, as `Email` reads it. Only `Email` counts how long its parts are.
-pub(super) fn email_schema() -> Object {
+#[must_use]
+pub fn email_schema() -> Object {
     const ATOM: &str = "[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+";
     const LABEL: &str = "[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?";
     // Two characters at least, and a letter among them.
@@ -32,7 +33,8 @@ pub(super) fn password_schema() -> Object {
 }
 
 /// The schema of a new password, with the default of the least length.
-pub(super) fn new_password_schema() -> Object {
+#[must_use]
+pub fn new_password_schema() -> Object {
     ObjectBuilder::from(password_schema())
         .description(Some("8 to 128 characters, and no common password."))
         .min_length(Some(8))

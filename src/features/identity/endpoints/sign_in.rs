@@ -25,8 +25,11 @@ use super::{
 };
 use crate::features::{
     identity::{
-        Auth, ClientInfo, Email, Error, TokenPair, authentication::CredentialsRefused,
-        client_info::client_info, event::Attempt, problems::INVALID_CREDENTIALS,
+        Auth, ClientInfo, Email, Error, TokenPair,
+        authentication::CredentialsRefused,
+        client_info::client_info,
+        event::Attempt,
+        problems::{EMAIL_UNVERIFIED, INVALID_CREDENTIALS},
     },
     limits::SourceAttempt,
 };
@@ -79,7 +82,7 @@ pub(super) fn endpoint(auth: &Auth) -> Endpoint {
                 "`invalid_grant`, `unsupported_grant_type` or `invalid_request`, for the form",
             ),
         )
-        .problems(&[&INVALID_CREDENTIALS])
+        .problems(&[&INVALID_CREDENTIALS, &EMAIL_UNVERIFIED])
         .extract(client_info())
         .extract(auth.limits().attempt())
         .with(auth.clone())
@@ -147,6 +150,10 @@ async fn sign_in(
         Err(refused) => refused,
         Ok(verified) => match auth.begin_sign_in(&verified, client.clone()).await? {
             Some((user, transaction)) => {
+                if let Some(admit) = &auth.flows().admit {
+                    let admitted = admit(&transaction, &user).await;
+                    auth.note_refusal(Attempt::SignIn, Some(user.id), None, admitted)?;
+                }
                 return auth.open_session(transaction, &user, client).await;
             }
             None => CredentialsRefused::Changed(verified.user.id),
@@ -215,6 +222,13 @@ fn form_response(outcome: Result<TokenPair, Error>) -> Result<Response, Problem>
             let error = TokenErrorView {
                 error: "invalid_grant",
                 error_description: "the credentials are not valid",
+            };
+            Ok(json(StatusCode::BAD_REQUEST, &error))
+        }
+        Err(Error::EmailUnverified) => {
+            let error = TokenErrorView {
+                error: "invalid_grant",
+                error_description: "the e-mail address is not verified",
             };
             Ok(json(StatusCode::BAD_REQUEST, &error))
         }
