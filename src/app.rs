@@ -10,7 +10,7 @@ use chassis_http::{Endpoint, HttpMetrics, HttpOptions, RateLimitMetrics, Router}
 use chassis_postgres::{Database, DatabaseMetrics};
 use chassis_server::ServerMetrics;
 use chassis_telemetry::{Incoming, Tracing};
-use futures_util::future::{BoxFuture, FutureExt, ready};
+use futures_util::future::FutureExt;
 use prometheus::Registry;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -25,6 +25,7 @@ use crate::{
         limits::{self, Limits},
         mail::{self, Mail, Template},
         operations::{Lifecycle, Operations},
+        recovery::{self, MailRequests, Recovery},
     },
     program::PROGRAM,
     settings::Settings,
@@ -52,6 +53,10 @@ pub struct App {
     /// Sends mail.
     pub mail: Mail,
     // mail: end
+    // recovery: begin
+    /// Links in mails.
+    pub recovery: Recovery,
+    // recovery: end
     /// The OpenAPI document and the types of problems.
     pub documentation: Documentation,
     /// Whether this replica accepts traffic.
@@ -92,19 +97,6 @@ impl App {
             clock.clone(),
         );
         let (seen, activity) = identity::activity_channel();
-        let events = AuthEvents::new(&registry);
-        let auth = Auth::new(identity::Parts {
-            database: database.clone(),
-            hasher: Hasher::new(&settings.passwords, HashMetrics::new(&registry)),
-            policy: PasswordPolicy::new(settings.passwords.min_length),
-            limits: limits.clone(),
-            tokens: AccessTokens::new(&settings.auth),
-            activity: seen,
-            events: events.clone(),
-            subscribers: subscribers(events),
-            clock: clock.clone(),
-            lifetimes: SessionLifetimes::from(&settings.auth),
-        });
         let tracing = Tracing::new(&settings.telemetry);
         // jobs: begin
         let jobs = Jobs::new(jobs::Parts {
@@ -125,6 +117,38 @@ impl App {
             clock: clock.clone(),
         })?;
         // mail: end
+        // recovery: begin
+        let requests = MailRequests::new(recovery::Parts {
+            database: database.clone(),
+            jobs: jobs.clone(),
+            settings: settings.recovery.clone(),
+            sends_mail: mail.is_on(),
+            clock: clock.clone(),
+        });
+        // recovery: end
+        let events = AuthEvents::new(&registry);
+        let auth = Auth::new(identity::Parts {
+            database: database.clone(),
+            hasher: Hasher::new(&settings.passwords, HashMetrics::new(&registry)),
+            policy: PasswordPolicy::new(settings.passwords.min_length),
+            limits: limits.clone(),
+            tokens: AccessTokens::new(&settings.auth),
+            activity: seen,
+            events: events.clone(),
+            subscribers: subscribers(events, &requests),
+            flows: requests.flows(),
+            clock: clock.clone(),
+            lifetimes: SessionLifetimes::from(&settings.auth),
+        });
+        // recovery: begin
+        let recovery = Recovery::new(
+            requests,
+            auth.clone(),
+            mail.clone(),
+            &settings.auth,
+            settings.origin(),
+        );
+        // recovery: end
         let lifecycle = Lifecycle::default();
         let operations = Operations::new(
             database.clone(),
@@ -148,6 +172,9 @@ impl App {
             // mail: begin
             mail,
             // mail: end
+            // recovery: begin
+            recovery,
+            // recovery: end
             database,
             auth,
             limits,
@@ -242,29 +269,41 @@ impl App {
 fn handlers(app: &App) -> Handlers {
     let mut handlers = Handlers::default();
     jobs::register(&mut handlers, &app.jobs);
+    recovery::register(&mut handlers, &app.recovery);
     handlers
 }
 // jobs: end
 
 // mail: begin
 /// The templates of all features.
-pub(crate) const TEMPLATES: &[&Template] = &[&mail::MAIL_TEST];
+pub(crate) const TEMPLATES: &[&Template] = &{
+    let [a, b, c, d, e, f, g, h] = recovery::TEMPLATES;
+    [&mail::MAIL_TEST, a, b, c, d, e, f, g, h]
+};
 // mail: end
 
 /// Who is told what happens to accounts and sessions.
-fn subscribers(events: AuthEvents) -> Subscribers {
+fn subscribers(events: AuthEvents, requests: &MailRequests) -> Subscribers {
+    let (inside, afterwards) = (requests.clone(), requests.clone());
     Subscribers {
-        observe: Arc::new(observe),
-        committed: Arc::new(move |event| events.committed(event)),
+        observe: Arc::new(move |transaction, event| {
+            let requests = inside.clone();
+            observe(requests, transaction, event).boxed()
+        }),
+        committed: Arc::new(move |event| {
+            events.committed(event);
+            afterwards.committed(event);
+        }),
     }
 }
 
-/// Calls each sink that writes inside the transaction of an event. There is none yet.
-fn observe<'a>(
-    _transaction: &'a WriteTransaction,
-    _event: &'a Event,
-) -> BoxFuture<'a, Result<(), Error>> {
-    ready(Ok(())).boxed()
+/// Calls each sink that writes inside the transaction of an event.
+async fn observe(
+    requests: MailRequests,
+    transaction: &WriteTransaction,
+    event: &Event,
+) -> Result<(), Error> {
+    requests.observe(transaction, event).await
 }
 
 // mail: begin

@@ -21,6 +21,8 @@ pub static TABLES: &[TableGrant] = &[
     TableGrant::new("rate_limits", &[Select, Insert, Update, Delete]),
     TableGrant::new("jobs", &[Select, Insert, Update, Delete]),
     TableGrant::new("job_schedules", &[Select, Insert, Update, Delete]),
+    TableGrant::new("mail_requests", &[Select, Insert, Update, Delete]),
+    TableGrant::new("recovery_requests", &[Select, Insert, Update, Delete]),
 ];
 
 /// These, for the role that the service connects as by these settings.

@@ -29,6 +29,7 @@ pub fn features(app: &App) -> Vec<Feature> {
     let mut features = Vec::from(features::identity::endpoints(&app.auth));
     features.extend([
         // One line per feature, in the order of the documentation.
+        features::recovery::endpoints(&app.recovery),
         operations,
         features::api_docs::endpoints(&app.documentation),
     ]);

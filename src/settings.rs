@@ -19,6 +19,7 @@ use crate::features::{
     jobs::JobSettings,
     limits::LimitSettings,
     mail::MailSettings,
+    recovery::RecoverySettings,
 };
 use crate::shared::PublicUrl;
 
@@ -49,6 +50,10 @@ pub struct Settings {
     /// Where mail goes.
     pub mail: MailSettings,
     // mail: end
+    // recovery: begin
+    /// Registration, and links in mails.
+    pub recovery: RecoverySettings,
+    // recovery: end
     /// Logs and traces.
     pub telemetry: TelemetryOptions,
 }
@@ -70,8 +75,19 @@ impl Settings {
             limits: LimitSettings::read(values)?,
             jobs: JobSettings::read(values)?,
             mail: MailSettings::read(values)?,
+            recovery: RecoverySettings::read(values)?,
             telemetry: TelemetryOptions::read(values)?,
         })
+    }
+
+    /// Where people reach this service: `PUBLIC_URL`, or else this machine, which is right during development alone.
+    #[must_use]
+    pub fn origin(&self) -> String {
+        match (&self.service.public_url, &self.server.listen) {
+            (Some(url), _) => url.as_str().to_owned(),
+            (None, ListenAddress::Tcp { port, .. }) => format!("http://localhost:{port}"),
+            (None, ListenAddress::Unix(_)) => "http://localhost".to_owned(),
+        }
     }
 
     /// Whether requests are to be limited per source, and have none: those over a unix socket have an address only
@@ -140,6 +156,7 @@ pub fn catalogue() -> Catalogue {
         .section::<LimitSettings>()
         .section::<JobSettings>()
         .section::<MailSettings>()
+        .section::<RecoverySettings>()
         .section::<TelemetryOptions>()
         .with_default(&chassis_postgres::DB_NAME, "warp_skeleton")
         .with_default(&chassis_postgres::DB_USER, "warp_skeleton")

@@ -61,6 +61,9 @@ impl Serve {
         extend: fn(&mut App),
     ) -> anyhow::Result<ExitCode> {
         settings.auth.check_secret(settings.app_env)?;
+        // recovery: begin
+        settings.recovery.check(settings.mail.is_on())?;
+        // recovery: end
         let mut signals = ShutdownSignals::listen()?;
         let clock = Clock::system();
         let telemetry = Telemetry::start(
@@ -70,6 +73,14 @@ impl Serve {
             LogStream::Stdout,
         )?;
         chassis_telemetry::log_panics();
+        // recovery: begin
+        if !settings.mail.is_on() {
+            tracing::warn!(
+                off = "forgotten passwords, verified addresses, confirmed changes of address, notices",
+                "mail_off"
+            );
+        }
+        // recovery: end
         let outcome = self.serve(&settings, extend, &mut signals).await;
         if let Err(error) = &outcome {
             tracing::error!(error = format!("{error:#}"), "start_failed");

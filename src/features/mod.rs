@@ -11,3 +11,4 @@ pub mod jobs;
 pub mod limits;
 pub mod mail;
 pub mod operations;
+pub mod recovery;

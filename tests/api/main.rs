@@ -11,5 +11,6 @@ mod identity;
 mod jobs;
 mod limits;
 mod operations;
+mod recovery;
 mod support;
 mod web;

@@ -253,7 +253,8 @@ async fn a_secret_others_could_know_stops_it_by_name() {
         "too-short",
         "your-secret-key-change-me-0123456789abcdef",
     ] {
-        let mut service = Service::spawn(NOWHERE, &[("JWT_SECRET_KEY", secret)], &[]);
+        let settings = [("APP_ENV", "development"), ("JWT_SECRET_KEY", secret)];
+        let mut service = Service::spawn(NOWHERE, &settings, &[]);
 
         assert_eq!(service.ended().code(), Some(1));
         let errors = service.errors();

@@ -252,7 +252,7 @@ async fn a_migration_that_changes_what_statements_return_is_not_noticed_by_clien
     }
 
     let direct = cluster::connect(&bouncer.direct).await;
-    let migration = "ALTER TABLE users ALTER COLUMN email TYPE varchar(300)";
+    let migration = "ALTER TABLE users ALTER COLUMN role TYPE varchar(300)";
     direct.batch_execute(migration).await.unwrap();
 
     for _ in 0..20 {

@@ -98,6 +98,7 @@ fn program_at(path: &Path, url: &str, settings: &[(&str, &str)]) -> Command {
         .env("PATH", search)
         .current_dir(empty_folder());
     let defaults = [
+        ("APP_ENV", "test"),
         ("DATABASE_URL", url),
         ("JWT_SECRET_KEY", SECRET),
         ("PORT", "0"),

@@ -26,8 +26,8 @@ settings! {
     /// how long one message may take, from the connection to the server's last answer
     MAIL_TIMEOUT_MS: Duration = "30000", millis(100);
 
-    /// where messages are written without MAIL_URL, except in production
-    MAIL_FOLDER: PathBuf = ".dev/mail", path("a folder");
+    /// where messages are written without MAIL_URL, but not in production; unset: .dev/mail in development, else nowhere
+    MAIL_FOLDER: Option<PathBuf>, optional(path("a folder"));
 }
 
 /// What `MAIL_FROM` takes.
@@ -88,6 +88,14 @@ pub(super) struct Login {
     pub(super) password: SecretString,
 }
 
+impl MailSettings {
+    /// Whether messages go anywhere.
+    #[must_use]
+    pub fn is_on(&self) -> bool {
+        !matches!(self.route, Route::Off)
+    }
+}
+
 impl Section for MailSettings {
     const TITLE: &'static str = "Mail";
     const SETTINGS: &'static [Declaration] = SETTINGS;
@@ -106,8 +114,11 @@ impl Section for MailSettings {
                 }
                 Route::Smtp(server)
             }
-            None if values.app_env()? == AppEnv::Production => Route::Off,
-            None => Route::Folder(folder),
+            None => match (values.app_env()?, folder) {
+                (AppEnv::Production, _) | (AppEnv::Test, None) => Route::Off,
+                (_, Some(folder)) => Route::Folder(folder),
+                (AppEnv::Development, None) => Route::Folder(PathBuf::from(".dev/mail")),
+            },
         };
         let product = match values.read(&MAIL_PRODUCT_NAME)? {
             Some(name) => name,
@@ -239,14 +250,19 @@ mod tests {
 
     #[test]
     fn without_a_server_mail_is_a_folder_and_in_production_off() {
-        let route = |environment| read(&[("APP_ENV", environment)]).unwrap().route;
-
-        assert!(matches!(route("production"), Route::Off));
-        for environment in ["development", "test"] {
-            let Route::Folder(folder) = route(environment) else {
-                panic!("{environment}");
-            };
-            assert_eq!(folder, PathBuf::from(".dev/mail"));
+        let folder = |pairs: &[(&str, &str)]| match read(pairs).unwrap().route {
+            Route::Folder(folder) => Some(folder),
+            _ => None,
+        };
+        let own = ("MAIL_FOLDER", "/tmp/mail");
+        for (environment, by_default, with_one) in [
+            ("production", None, None),
+            ("test", None, Some("/tmp/mail")),
+            ("development", Some(".dev/mail"), Some("/tmp/mail")),
+        ] {
+            let environment = ("APP_ENV", environment);
+            assert_eq!(folder(&[environment]), by_default.map(PathBuf::from));
+            assert_eq!(folder(&[environment, own]), with_one.map(PathBuf::from));
         }
     }
 

@@ -32,6 +32,7 @@ pub fn with_subscribers(app: &TestApp, subscribers: Subscribers) -> Auth {
         activity: identity::activity_channel().0,
         events: AuthEvents::new(&registry),
         subscribers,
+        flows: identity::Flows::default(),
         clock: app.clock.clone(),
         lifetimes: SessionLifetimes::from(&settings.auth),
     })

@@ -93,7 +93,8 @@ struct Case {
 
 impl Case {
     async fn new() -> Self {
-        let app = TestApp::start().await;
+        // Nothing is sent: no job runs.
+        let app = TestApp::with(&[("MAIL_FOLDER", env!("CARGO_TARGET_TMPDIR"))]).await;
         app.user().role(Role::Owner).create().await;
         let target = app.user().role(Role::Member).create().await;
         let caller = app.user().role(Role::Admin).create().await;
@@ -132,6 +133,16 @@ impl Case {
                 (format!("/users/{}", self.target.id), Some(body))
             }
             ("DELETE", "/users/{id}") => (format!("/users/{}", self.target.id), None),
+            // recovery: begin
+            ("POST", path @ "/auth/email/verification") => {
+                let sql = "UPDATE users SET email_verified_at = NULL";
+                self.app.database().await.execute(sql, &[]).await.unwrap();
+                (path.to_owned(), None)
+            }
+            ("POST", "/users/{id}/password-reset") => {
+                (format!("/users/{}/password-reset", self.target.id), None)
+            }
+            // recovery: end
             _ => self.derived_request(operation).await,
         }
     }
@@ -310,8 +321,14 @@ async fn what_writes_without_a_caller_is_known_by_name() {
     let mut names: Vec<_> = without.map(|operation| operation.template).collect();
     names.sort_unstable();
 
-    // Each checks a password or a token of its own, and ends or opens a session of that account only.
+    // Each checks a password or a token of its own, and changes that account only; `forgot` takes note of an address.
     let expected = [
+        // recovery: begin
+        "/auth/email/change",
+        "/auth/email/verify",
+        "/auth/password/forgot",
+        "/auth/password/reset",
+        // recovery: end
         "/auth/refresh",
         "/auth/register",
         "/auth/revoke",

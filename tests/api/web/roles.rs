@@ -35,7 +35,7 @@ fn assert_admitted(answer: &Answer, who: &str, operation: &Operation) {
 
 #[tokio::test]
 async fn each_endpoint_admits_exactly_the_roles_that_it_states() {
-    let app = TestApp::start().await;
+    let app = TestApp::with(&[("MAIL_FOLDER", env!("CARGO_TARGET_TMPDIR"))]).await;
     let mut users: Vec<(Role, TestUser)> = Vec::new();
     for role in ROLES {
         users.push((role, app.user().role(role).create().await));

@@ -1,0 +1,224 @@
+//! Opening requests inside the transactions they belong to: what identity's flows call. Nothing here sends a mail; jobs do.
+
+use std::{sync::Arc, time::Duration};
+
+use chassis_postgres::{Database, WriteExecutor};
+use futures_util::future::FutureExt;
+use time::OffsetDateTime;
+
+use super::{
+    RecoverySettings,
+    jobs::{Forgotten, Notice, NoticeKind, Registered, SendLink},
+    request::Purpose,
+    settings::Mode,
+    tables,
+};
+use crate::{
+    features::{
+        identity::{
+            Change, Email, Error, Event, Flows, PasswordHash, Registration, User, UserId,
+            WriteTransaction, event::Actor,
+        },
+        jobs::{EnqueueError, Job, Jobs},
+    },
+    shared::clock::Clock,
+};
+
+/// Opens requests; clones share everything.
+#[derive(Clone)]
+pub struct MailRequests(Arc<Parts>);
+
+/// What [`MailRequests`] is made of.
+pub struct Parts {
+    /// Where requests are.
+    pub database: Database,
+    /// What sends the mail.
+    pub jobs: Jobs,
+    /// How long links are good for, and what depends on a proven address.
+    pub settings: RecoverySettings,
+    /// Whether mail goes anywhere.
+    pub sends_mail: bool,
+    /// The time.
+    pub clock: Clock,
+}
+
+impl MailRequests {
+    /// Over these parts.
+    #[must_use]
+    pub fn new(parts: Parts) -> Self {
+        Self(Arc::new(parts))
+    }
+
+    pub(super) fn settings(&self) -> &RecoverySettings {
+        &self.0.settings
+    }
+
+    pub(super) fn sends_mail(&self) -> bool {
+        self.0.sends_mail
+    }
+
+    pub(super) fn database(&self) -> &Database {
+        &self.0.database
+    }
+
+    pub(super) fn now(&self) -> OffsetDateTime {
+        self.0.clock.now()
+    }
+
+    /// Lets the worker of this process look for jobs now: after a commit.
+    pub(super) fn wake(&self) {
+        self.0.jobs.wake();
+    }
+
+    /// Opens a request, or finds the open one, and has its link sent when the transaction is committed.
+    pub(super) async fn open(
+        &self,
+        transaction: &impl WriteExecutor,
+        user: UserId,
+        purpose: Purpose,
+        new_email: Option<&Email>,
+    ) -> Result<(), Error> {
+        let (now, lifetime) = (self.now(), self.settings().lifetime(purpose));
+        let new_email = new_email.map(Email::as_str);
+        let opened =
+            tables::mail_requests::open(transaction, user, purpose, new_email, now, now + lifetime);
+        let request = opened.await?;
+        self.enqueue(transaction, &SendLink { request }).await
+    }
+
+    /// Has a notice sent when the transaction is committed.
+    pub(super) async fn notify(
+        &self,
+        transaction: &impl WriteExecutor,
+        notice: Notice,
+    ) -> Result<(), Error> {
+        self.enqueue(transaction, &notice).await
+    }
+
+    /// Takes note that somebody forgot the password of this address, whether or not it has an account.
+    pub(super) async fn note_forgotten(&self, email: &Email) -> Result<(), Error> {
+        let transaction = self.database().begin().await?;
+        let now = self.now();
+        let kept = tables::recovery_requests::insert(&transaction, email.as_str(), None, now);
+        let request = kept.await?;
+        self.enqueue(&transaction, &Forgotten { request }).await?;
+        transaction.commit().await?;
+        self.wake();
+        Ok(())
+    }
+
+    async fn note_registration(&self, email: Email, hash: PasswordHash) -> Result<(), Error> {
+        let transaction = self.database().begin().await?;
+        let (now, hash) = (self.now(), Some(hash.as_str()));
+        let kept = tables::recovery_requests::insert(&transaction, email.as_str(), hash, now);
+        let request = kept.await?;
+        self.enqueue(&transaction, &Registered { request }).await?;
+        transaction.commit().await?;
+        self.wake();
+        Ok(())
+    }
+
+    async fn enqueue(&self, transaction: &impl WriteExecutor, job: &impl Job) -> Result<(), Error> {
+        match self.0.jobs.enqueue(transaction, job).await {
+            Ok(_) => Ok(()),
+            Err(EnqueueError::Database(error)) => Err(error.into()),
+            Err(error) => Err(Error::Failed(error.into())),
+        }
+    }
+
+    /// What this feature changes about the flows of accounts. Without mail nothing but closed registration.
+    #[must_use]
+    pub fn flows(&self) -> Flows {
+        let later = self.clone();
+        let registration = match self.settings().registration {
+            Mode::Open => Registration::Open,
+            Mode::Closed => Registration::Closed,
+            Mode::Neutral => Registration::Neutral(Arc::new(move |email, hash, _| {
+                let requests = later.clone();
+                async move { requests.note_registration(email, hash).await }.boxed()
+            })),
+        };
+        let requests = self.clone();
+        let confirm: crate::features::identity::ConfirmEmail =
+            Arc::new(move |transaction, user: &User, email| {
+                let requests = requests.clone();
+                let id = user.id;
+                async move {
+                    let purpose = Purpose::Change;
+                    requests.open(transaction, id, purpose, Some(email)).await
+                }
+                .boxed()
+            });
+        let admit: crate::features::identity::Admit = Arc::new(|transaction, user| {
+            async move {
+                if tables::accounts::is_verified(transaction, user.id).await? {
+                    return Ok(());
+                }
+                Err(Error::EmailUnverified)
+            }
+            .boxed()
+        });
+        Flows {
+            admit: self.settings().require_verified.then_some(admit),
+            confirm_email: self.sends_mail().then_some(confirm),
+            registration,
+        }
+    }
+
+    /// What follows from an event, inside its transaction.
+    pub async fn observe(
+        &self,
+        transaction: &WriteTransaction,
+        event: &Event,
+    ) -> Result<(), Error> {
+        if let (Change::UserCreated { user, .. }, Actor::Operator) = (&event.change, event.actor) {
+            // Who runs the service vouches for the address.
+            tables::accounts::set_verified(transaction, *user, self.now()).await?;
+            return Ok(());
+        }
+        if !self.sends_mail() {
+            return Ok(());
+        }
+        match &event.change {
+            Change::UserCreated { user, .. } => {
+                self.open(transaction, *user, Purpose::Verify, None).await
+            }
+            Change::PasswordChanged { user, .. } => {
+                let kind = NoticeKind::PasswordChanged;
+                self.notify(transaction, Notice { user: *user, kind }).await
+            }
+            Change::EmailChanged { user, before, .. } => {
+                let (now, before) = (self.now(), before.as_str());
+                let kept = tables::recovery_requests::insert(transaction, before, None, now);
+                let kind = NoticeKind::EmailChanged {
+                    before: kept.await?,
+                };
+                self.notify(transaction, Notice { user: *user, kind }).await
+            }
+            Change::SessionOpened { user, session } => {
+                if !tables::accounts::is_new_client(transaction, *user, *session).await? {
+                    return Ok(());
+                }
+                let kind = NoticeKind::NewSignIn { session: *session };
+                self.notify(transaction, Notice { user: *user, kind }).await
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// After the commit of an event: mail about it should not wait for the next look at the queue.
+    pub fn committed(&self, event: &Event) {
+        let has_mail = matches!(
+            event.change,
+            Change::UserCreated { .. }
+                | Change::PasswordChanged { .. }
+                | Change::EmailChanged { .. }
+        );
+        if has_mail && self.sends_mail() {
+            self.wake();
+        }
+    }
+}
+
+/// How long a kept address may wait for its job: longer than jobs try.
+pub(super) const KEEP: Duration = Duration::from_hours(24 * 7);

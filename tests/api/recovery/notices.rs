@@ -1,0 +1,71 @@
+//! What the owner of an account is told.
+
+use serde_json::json;
+use warp_skeleton::features::identity::Role;
+
+use super::Mailbox;
+
+#[tokio::test]
+async fn another_password_is_told() {
+    let mailbox = Mailbox::start().await;
+    let (user, token) = mailbox.app.signed_in(Role::Member).await;
+    let body = json!({"current_password": user.password, "new_password": "marked-password-new"});
+    let changed = mailbox
+        .app
+        .post("/auth/password")
+        .bearer(&token)
+        .json(&body)
+        .send()
+        .await;
+    changed.assert_status(204);
+
+    let mail = Mailbox::only(mailbox.receive().await, "password_changed");
+    assert_eq!(mail.to, user.email);
+}
+
+#[tokio::test]
+async fn a_sign_in_by_another_program_is_told_and_one_by_the_same_is_not() {
+    let mailbox = Mailbox::start().await;
+    let user = mailbox.app.user().create().await;
+    let sign_in = async |program: &str| {
+        let body = json!({"email": user.email, "password": user.password});
+        let call = mailbox
+            .app
+            .post("/auth/token")
+            .header("user-agent", program);
+        call.json(&body).send().await.assert_status(200);
+        mailbox.receive().await
+    };
+
+    assert!(
+        sign_in("first").await.is_empty(),
+        "there was nothing to compare with"
+    );
+    assert!(sign_in("first").await.is_empty());
+    let mail = Mailbox::only(sign_in("<b>other</b>").await, "new_sign_in");
+    assert_eq!(mail.to, user.email);
+    let (_, html) = mail.text.split_once("text/html").unwrap();
+    assert!(
+        html.contains("&lt;b&gt;other") && !html.contains("<b>other"),
+        "{html}"
+    );
+    assert!(sign_in("<b>other</b>").await.is_empty());
+}
+
+#[tokio::test]
+async fn a_change_that_fails_is_told_to_nobody() {
+    let mailbox = Mailbox::start().await;
+    let (_, token) = mailbox.app.signed_in(Role::Member).await;
+    let body =
+        json!({"current_password": "marked-password-wrong", "new_password": "marked-password-new"});
+    let refused = mailbox
+        .app
+        .post("/auth/password")
+        .bearer(&token)
+        .json(&body)
+        .send()
+        .await;
+    refused.assert_problem(422, "current_password_incorrect");
+
+    assert!(mailbox.receive().await.is_empty());
+}
