@@ -1,4 +1,4 @@
-//! `feature` and `destroy`: the files of a new feature, written and taken back; and `job`, for one of its jobs.
+//! `feature` and `destroy`: the files of a new feature, written and taken back.
 //!
 //! Everything is rendered and checked before anything is written, and written whole or not at all. Which files a
 //! feature has follows from its name and fields, and those are read again from what was written, so no record of it is
@@ -239,7 +239,7 @@ fn written(checkout: &Checkout, name: &str) -> anyhow::Result<(Names, Vec<File>,
         .find(|other| other.version > migration.version);
     if let Some(newer) = newer {
         bail!(
-            "{} is newer than the table {name}, and migrations have no gaps; docs/how-to/remove-a-feature.md says \
+            "{} is newer than the table {name}, and may build on it; docs/how-to/remove-a-feature.md says \
              how to remove what other migrations follow",
             newer.stem
         );
