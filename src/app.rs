@@ -10,7 +10,6 @@ use chassis_http::{Endpoint, HttpMetrics, HttpOptions, RateLimitMetrics, Router}
 use chassis_postgres::{Database, DatabaseMetrics};
 use chassis_server::ServerMetrics;
 use chassis_telemetry::{Incoming, Tracing};
-use futures_util::future::FutureExt;
 use prometheus::Registry;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -18,8 +17,8 @@ use crate::{
     features::{
         api_docs::Documentation,
         identity::{
-            self, AccessTokens, ActivityWriter, Auth, AuthEvents, Error, Event, HashMetrics,
-            Hasher, PasswordPolicy, SessionLifetimes, Subscribers, WriteTransaction,
+            self, AccessTokens, ActivityWriter, Auth, AuthEvents, HashMetrics, Hasher,
+            PasswordPolicy, SessionLifetimes, Subscribers,
         },
         jobs::{self, Handlers, Jobs},
         limits::{self, Limits},
@@ -112,7 +111,7 @@ impl App {
         // mail: begin
         let mail = Mail::new(mail::Parts {
             settings: &settings.mail,
-            templates: TEMPLATES,
+            templates: &templates(),
             registry: &registry,
             clock: clock.clone(),
         })?;
@@ -135,7 +134,20 @@ impl App {
             tokens: AccessTokens::new(&settings.auth),
             activity: seen,
             events: events.clone(),
-            subscribers: subscribers(events, &requests),
+            // What writes inside the transaction of an event, and what runs after its commit.
+            subscribers: Subscribers {
+                observe: Arc::new([
+                    // recovery: begin
+                    requests.observer(),
+                    // recovery: end
+                ]),
+                committed: Arc::new([
+                    events.hook(),
+                    // recovery: begin
+                    requests.hook(),
+                    // recovery: end
+                ]),
+            },
             flows: requests.flows(),
             clock: clock.clone(),
             lifetimes: SessionLifetimes::from(&settings.auth),
@@ -157,7 +169,7 @@ impl App {
             clock.clone(),
             settings.telemetry.service_name.clone(),
         );
-        let mut app = Self {
+        let app = Self {
             http_metrics: HttpMetrics::new(&registry),
             server_metrics: ServerMetrics::new(&registry),
             tracing,
@@ -185,6 +197,7 @@ impl App {
             registry,
         };
         // jobs: begin
+        let mut app = app;
         app.handlers = handlers(&app);
         // jobs: end
         Ok(app)
@@ -224,7 +237,9 @@ impl App {
 
     /// Starts the background tasks, which run until they are stopped.
     pub fn start_tasks(self, tracker: &TaskTracker, stop: &CancellationToken) {
+        // jobs: begin
         self.jobs.start(self.handlers, tracker, stop);
+        // jobs: end
         let (database, clock, tracing) = (self.database, self.clock, self.tracing);
         let tasks = Tasks {
             tracker,
@@ -276,35 +291,16 @@ fn handlers(app: &App) -> Handlers {
 
 // mail: begin
 /// The templates of all features.
-pub(crate) const TEMPLATES: &[&Template] = &{
-    let [a, b, c, d, e, f, g, h] = recovery::TEMPLATES;
-    [&mail::MAIL_TEST, a, b, c, d, e, f, g, h]
-};
+pub(crate) fn templates() -> Vec<&'static Template> {
+    [
+        &[&mail::MAIL_TEST][..],
+        // recovery: begin
+        &recovery::TEMPLATES,
+        // recovery: end
+    ]
+    .concat()
+}
 // mail: end
-
-/// Who is told what happens to accounts and sessions.
-fn subscribers(events: AuthEvents, requests: &MailRequests) -> Subscribers {
-    let (inside, afterwards) = (requests.clone(), requests.clone());
-    Subscribers {
-        observe: Arc::new(move |transaction, event| {
-            let requests = inside.clone();
-            observe(requests, transaction, event).boxed()
-        }),
-        committed: Arc::new(move |event| {
-            events.committed(event);
-            afterwards.committed(event);
-        }),
-    }
-}
-
-/// Calls each sink that writes inside the transaction of an event.
-async fn observe(
-    requests: MailRequests,
-    transaction: &WriteTransaction,
-    event: &Event,
-) -> Result<(), Error> {
-    requests.observe(transaction, event).await
-}
 
 // mail: begin
 #[cfg(test)]
@@ -317,7 +313,7 @@ mod tests {
         let settings = Settings::read(&values).unwrap();
         let mail = Mail::new(mail::Parts {
             settings: &settings.mail,
-            templates: TEMPLATES,
+            templates: &templates(),
             registry: &Registry::new(),
             clock: Clock::system(),
         })

@@ -14,7 +14,7 @@ use tokio_postgres::Client;
 
 use super::{files::Files, healthcheck, listen::bind};
 use crate::{
-    app::TEMPLATES,
+    app::templates,
     features::mail::{self, Mail},
     grants,
     migrations::{self, MIGRATIONS, advise},
@@ -347,7 +347,7 @@ async fn traces(settings: &Settings) -> Finding {
 async fn mail(settings: &Settings) -> anyhow::Result<Finding> {
     let mail = Mail::new(mail::Parts {
         settings: &settings.mail,
-        templates: TEMPLATES,
+        templates: &templates(),
         registry: &prometheus::Registry::new(),
         clock: Clock::system(),
     })?;

@@ -1,12 +1,14 @@
 //! How what happens to accounts and sessions is logged and counted: the line `auth_event`, and its metric.
 
+use std::sync::Arc;
+
 use chassis_telemetry::register;
 use prometheus::{IntCounterVec, Registry, opts};
 
 use super::{
     Error, HashError, SessionId, UserId,
     authentication::CredentialsRefused,
-    event::{Actor, Attempt, Change, Event},
+    event::{Actor, Attempt, Change, Event, Hook},
     policy::Denied,
 };
 use crate::features::limits;
@@ -96,6 +98,13 @@ impl AuthEvents {
         let (refresh, reused) = (Attempt::Refresh.as_str(), Outcome::Reused.as_str());
         let _ = family.with_label_values(&[refresh, reused]);
         Self(family)
+    }
+
+    /// The hook that logs and counts events.
+    #[must_use]
+    pub fn hook(&self) -> Hook {
+        let events = self.clone();
+        Arc::new(move |event| events.committed(event))
     }
 
     /// Logs and counts an event that is committed.

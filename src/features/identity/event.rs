@@ -1,12 +1,11 @@
 //! What happens to accounts and sessions: typed events, and who is told.
 //!
 //! Each write that changes an account, a session or a permission reports one [`Event`] through
-//! [`WriteTransaction::emit`]. Two kinds of subscriber get it, both given in `app.rs`:
+//! [`WriteTransaction::emit`]. Two kinds of subscriber get it, both listed in `app.rs`:
 //!
-//! - The observer runs inside the transaction and may write to it: when it fails, the change is
-//!   rolled back, and when the change is rolled back, so is what it wrote. It is one function that calls
-//!   each of its sinks.
-//! - The hook runs after the commit, and cannot fail: the log line, the counter, waking a task.
+//! - An observer runs inside the transaction and may write to it: when it fails, the change is
+//!   rolled back, and when the change is rolled back, so is what it wrote.
+//! - A hook runs after the commit, and cannot fail: the log line, the counter, waking a task.
 //!
 //! A refusal changes nothing and has no transaction. It goes to `AuthEvents::refused`, which logs and
 //! counts it (`auth_events.rs`).
@@ -241,7 +240,7 @@ impl Attempt {
     }
 }
 
-/// Runs inside the transaction of each event: see the module. It may hold what its sinks need, such as the queue of jobs.
+/// Runs inside the transaction of each event: see the module. It may hold what its sinks need.
 pub type Observer = Arc<
     dyn for<'a> Fn(&'a WriteTransaction, &'a Event) -> BoxFuture<'a, Result<(), Error>>
         + Send
@@ -251,11 +250,20 @@ pub type Observer = Arc<
 /// Runs after the commit of each event: see the module.
 pub type Hook = Arc<dyn Fn(&Event) + Send + Sync>;
 
-/// Who is told about events; clones share everything.
+/// Who is told about events, in this order; clones share everything.
 #[derive(Clone)]
 pub struct Subscribers {
     /// Called inside the transaction.
-    pub observe: Observer,
+    pub observe: Arc<[Observer]>,
     /// Called after the commit.
-    pub committed: Hook,
+    pub committed: Arc<[Hook]>,
+}
+
+impl Subscribers {
+    /// Runs the hooks.
+    pub(super) fn committed(&self, event: &Event) {
+        for hook in &*self.committed {
+            hook(event);
+        }
+    }
 }

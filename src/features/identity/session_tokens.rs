@@ -196,7 +196,7 @@ impl Auth {
             client: ClientInfo::default(),
             change,
         };
-        (self.subscribers().committed)(&event);
+        self.subscribers().committed(&event);
     }
 
     fn refuse_refresh(&self, session: Option<&Session>, error: Error) -> Result<TokenPair, Error> {

@@ -100,8 +100,10 @@ impl WriteTransaction {
             client: self.client.clone(),
             change,
         };
-        let observe = Arc::clone(&self.subscribers.observe);
-        observe(self, &event).await?;
+        let observers = Arc::clone(&self.subscribers.observe);
+        for observe in &*observers {
+            observe(self, &event).await?;
+        }
         self.events.push(event);
         Ok(())
     }
@@ -114,7 +116,7 @@ impl WriteTransaction {
     pub async fn commit(self) -> Result<(), Error> {
         self.inner.commit().await?;
         for event in &self.events {
-            (self.subscribers.committed)(event);
+            self.subscribers.committed(event);
         }
         Ok(())
     }

@@ -16,8 +16,9 @@ use super::{
 use crate::{
     features::{
         identity::{
-            Change, Email, Error, Event, Flows, PasswordHash, Registration, User, UserId,
-            WriteTransaction, event::Actor,
+            Change, Email, Error, Event, Flows, Observer, PasswordHash, Registration, User, UserId,
+            WriteTransaction,
+            event::{Actor, Hook},
         },
         jobs::{EnqueueError, Job, Jobs},
     },
@@ -165,12 +166,24 @@ impl MailRequests {
         }
     }
 
-    /// What follows from an event, inside its transaction.
-    pub async fn observe(
-        &self,
-        transaction: &WriteTransaction,
-        event: &Event,
-    ) -> Result<(), Error> {
+    /// The observer of events, which opens requests and enqueues jobs inside their transactions.
+    #[must_use]
+    pub fn observer(&self) -> Observer {
+        let requests = self.clone();
+        Arc::new(move |transaction, event| {
+            let requests = requests.clone();
+            async move { requests.observe(transaction, event).await }.boxed()
+        })
+    }
+
+    /// The hook that wakes those jobs: mail about an event should not wait for the next look at the queue.
+    #[must_use]
+    pub fn hook(&self) -> Hook {
+        let requests = self.clone();
+        Arc::new(move |event| requests.committed(event))
+    }
+
+    async fn observe(&self, transaction: &WriteTransaction, event: &Event) -> Result<(), Error> {
         if let (Change::UserCreated { user, .. }, Actor::Operator) = (&event.change, event.actor) {
             // Who runs the service vouches for the address.
             tables::accounts::set_verified(transaction, *user, self.now()).await?;
@@ -206,8 +219,7 @@ impl MailRequests {
         }
     }
 
-    /// After the commit of an event: mail about it should not wait for the next look at the queue.
-    pub fn committed(&self, event: &Event) {
+    fn committed(&self, event: &Event) {
         let has_mail = matches!(
             event.change,
             Change::UserCreated { .. }

@@ -6,8 +6,8 @@ use futures_util::{FutureExt, future::ready};
 use prometheus::Registry;
 use warp_skeleton::{
     features::identity::{
-        self, AccessTokens, Auth, AuthEvents, Change, Email, Error, HashMetrics, Hasher, Observer,
-        Password, PasswordPolicy, Role, SessionLifetimes, Subscribers, UserChange,
+        self, AccessTokens, Auth, AuthEvents, Change, Email, Error, Event, HashMetrics, Hasher,
+        Observer, Password, PasswordPolicy, Role, SessionLifetimes, Subscribers, UserChange,
     },
     settings::{self, Settings},
 };
@@ -43,8 +43,10 @@ fn collecting(observe: Observer) -> (Subscribers, Arc<Mutex<Vec<Change>>>) {
     let seen = Arc::new(Mutex::new(Vec::new()));
     let collected = Arc::clone(&seen);
     let subscribers = Subscribers {
-        observe,
-        committed: Arc::new(move |event| collected.lock().unwrap().push(event.change.clone())),
+        observe: Arc::new([observe]),
+        committed: Arc::new([Arc::new(move |event: &Event| {
+            collected.lock().unwrap().push(event.change.clone());
+        })]),
     };
     (subscribers, seen)
 }

@@ -132,8 +132,8 @@ fn subscribers(app: &TestApp, fails: bool) -> Subscribers {
         .boxed()
     });
     Subscribers {
-        observe,
-        committed: Arc::new(move |_| woken.wake()),
+        observe: Arc::new([observe]),
+        committed: Arc::new([Arc::new(move |_: &_| woken.wake())]),
     }
 }
 
