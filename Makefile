@@ -12,7 +12,7 @@ SERVICE := cargo run -q --
 
 # Of these only what is said after `make` counts: in the environment they are set for other purposes, and with YES there
 # `make db-destroy` would not ask.
-ARGUMENTS := NAME FIELDS SINGULAR DESTROY OWNER LICENSE YES N EMAIL ROLE HOURS URL SCENARIO
+ARGUMENTS := NAME FIELDS SINGULAR DESTROY FEATURE STEP WITHOUT OWNER LICENSE YES N EMAIL ROLE HOURS URL SCENARIO
 $(foreach name,$(ARGUMENTS),$(if $(filter environment,$(origin $(name))),$(eval $(name) :=)))
 
 .PHONY: help
@@ -128,19 +128,30 @@ bench: ## compare with a bare server and write down the result; ARGS=--quick tak
 # A fresh copy becomes yours.
 
 .PHONY: init
-init: ## give a fresh copy its own name: NAME=acme-orders OWNER=acme LICENSE=MIT
+init: ## give a fresh copy its own name: NAME=acme-orders OWNER=acme LICENSE=MIT WITHOUT="<features>"
 	@$(if $(NAME),,$(error NAME is missing: make init NAME=acme-orders))scripts/setup tools
 	@cargo run -q --locked -p xtask -- init "$(NAME)" \
-	  $(if $(OWNER),--owner "$(OWNER)") $(if $(LICENSE),--license "$(LICENSE)")
+	  $(if $(OWNER),--owner "$(OWNER)") $(if $(LICENSE),--license "$(LICENSE)") \
+	  $(foreach name,$(WITHOUT),--without '$(name)')
+	@$(if $(WITHOUT),scripts/references)
 
-# A new feature, in the style of the others, and a new job of one
+# A new feature, in the style of the others, and what belongs to one
 
-.PHONY: feature job
+.PHONY: feature remove
 feature: ## write a feature: NAME=notes FIELDS="title:text! body:text? pinned:bool"; DESTROY=1 takes it back
 	@$(if $(NAME),,$(error NAME is missing: make feature NAME=notes FIELDS="title:text! body:text? pinned:bool"))\
 	cargo run -q --locked -p xtask -- $(if $(DESTROY),destroy '$(NAME)',feature '$(NAME)' \
 	$(foreach field,$(FIELDS),'$(field)') $(if $(SINGULAR),--singular '$(SINGULAR)'))
 
+# jobs: begin
+.PHONY: job
 job: ## write a kind of job of a feature, with its test: NAME=notes.remind
 	@$(if $(NAME),,$(error NAME is missing: make job NAME=notes.remind))\
 	cargo run -q --locked -p xtask -- job '$(NAME)'
+# jobs: end
+
+remove: ## remove a feature: FEATURE=<name>; STEP=drop, with a later release, drops the tables that it left
+	@$(if $(FEATURE),,$(error FEATURE is missing: make remove FEATURE=<name>; docs/reference/features.md lists them))\
+	$(if $(STEP),$(if $(filter drop,$(STEP)),,$(error STEP=$(STEP) is unknown: there is STEP=drop)))\
+	cargo run -q --locked -p xtask -- remove $(if $(STEP),--drop) $(foreach name,$(FEATURE),'$(name)')
+	@$(if $(STEP),,scripts/references)

@@ -71,8 +71,11 @@ let
     ../Makefile
     ../README.md
     ../SECURITY.md
+    ../compose.yaml
+    ../deny.toml
     ../docs
     (fileset.maybeMissing ../examples)
+    ../fly.toml
     ../fuzz
     ../loadtest
     ../nix

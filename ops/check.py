@@ -141,6 +141,7 @@ class Client:
             self.ask("POST", "/auth/refresh", self.used.popleft()[1])
 
 
+# jobs: begin
 def run_schedules(url, stop):
     """Has every schedule of jobs due again and again, so that jobs run while it is looked."""
     place = urllib.parse.urlsplit(url)
@@ -148,6 +149,7 @@ def run_schedules(url, stop):
     command = ["psql", "--no-psqlrc", "-q", "-c", "UPDATE job_schedules SET next_run_at = now()", bare]
     while not stop.wait(5):
         subprocess.run(command, env={**os.environ, "PGPASSWORD": place.password}, stderr=subprocess.DEVNULL, check=False)
+# jobs: end
 
 
 class Prometheus:

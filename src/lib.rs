@@ -6,10 +6,12 @@
 //! # Where things are
 //!
 //! - [`features`]: what the service does. [`features::identity`] has accounts, credentials and sessions,
-//!   [`features::limits`] the limits on sign-ins, [`features::jobs`] work that outlives a request, [`features::mail`] what sends messages,
+//!   [`features::limits`] the limits on sign-ins,
+//!   [`features::jobs`] work that outlives a request,
+//!   [`features::mail`] what sends messages,
 //!   [`features::recovery`] links in mails,
-//!   [`features::operations`] health, information and metrics, [`features::api_docs`] the documentation of the API. Each feature has one file per endpoint (the
-//!   probes share one). Where a session ends: [`features::identity::Revocation`] lists the reasons and their places.
+//!   [`features::operations`] health, information and metrics, [`features::api_docs`] the documentation of the API.
+//!   Each feature has one file per endpoint (the probes share one). Where a session ends: [`features::identity::Revocation`] lists the reasons and their places.
 //! - [`routes`]: the list of features; from it come the router, the OpenAPI document and the `routes` command.
 //! - [`app`]: the composition root: settings in, connected services out.
 //! - [`settings`]: the list of settings, section by section.

@@ -186,6 +186,7 @@ DASHBOARDS = {
             ],
         ],
     },
+    # jobs: begin
     "jobs": {
         "title": "Jobs",
         "about": "Background jobs: what waits, what fails, how long they take.",
@@ -222,6 +223,7 @@ DASHBOARDS = {
             ],
         ],
     },
+    # jobs: end
     "runtime": {
         "title": "Runtime",
         "about": "The process and its threads.",

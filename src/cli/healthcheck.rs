@@ -19,7 +19,7 @@ pub(super) async fn run(settings: &Settings) -> anyhow::Result<ExitCode> {
     let tracing = Tracing::new(&settings.telemetry);
     let mut asked = ask(&tracing, &settings.server.listen, "/live").await;
     if let (Err(_), Some(admin)) = (&asked, &settings.service.admin) {
-        // A worker has no other listener.
+        // A process without a public listener has no other one.
         asked = ask(&tracing, admin, "/live").await;
     }
     let answer = asked?;

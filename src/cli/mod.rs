@@ -96,7 +96,7 @@ pub fn main() -> ExitCode {
     main_with(|_| {})
 }
 
-/// The same, with a service that gets something more before it starts, such as further kinds of job: for tests.
+/// The same, with a service that gets something more before it starts: for tests.
 #[must_use]
 pub fn main_with(extend: fn(&mut App)) -> ExitCode {
     let arguments = match Arguments::try_parse() {

@@ -16,7 +16,7 @@ use super::cut_to_microseconds;
 ///
 /// One clock rules: expiry of tokens, sessions and everything written to the
 /// database is decided by the service's clock, never by PostgreSQL's, so that
-/// the two may disagree. What replicas decide together (limits, jobs) goes by PostgreSQL's.
+/// the two may disagree. What replicas decide together goes by PostgreSQL's.
 /// Tests bring a clock they can move.
 #[derive(Clone, Default)]
 pub struct Clock {

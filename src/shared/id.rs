@@ -67,7 +67,7 @@ macro_rules! id {
             }
         }
 
-        // In the payloads of jobs.
+        // In payloads that are kept.
         impl ::serde::Serialize for $name {
             fn serialize<S: ::serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
                 serializer.collect_str(self)

@@ -1,4 +1,4 @@
-//! What a developer of this project does now and then: make a fork theirs, write a feature. Not part of the service.
+//! What a developer of this project does now and then: make a fork theirs, write or remove a feature. Not part of the service.
 
 use std::process::ExitCode;
 
@@ -6,6 +6,7 @@ use clap::{Parser, Subcommand};
 
 mod feature;
 mod init;
+mod remove;
 
 #[derive(Parser)]
 #[command(
@@ -25,8 +26,14 @@ enum Command {
     Init(init::Arguments),
     /// Write the files of a new feature.
     Feature(feature::Arguments),
+    // jobs: begin
     /// Write a kind of job of a feature, with its test.
     Job(feature::JobArguments),
+    // jobs: end
+    /// Remove features with everything that belongs to them.
+    Remove(remove::Arguments),
+    /// Print what each feature adds, as docs/reference/features.md.
+    Features,
     /// Take back a feature that was written and not changed since.
     Destroy(feature::DestroyArguments),
 }
@@ -47,6 +54,8 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Init(arguments) => init::run(&arguments),
         Command::Feature(arguments) => feature::write(&arguments),
         Command::Job(arguments) => feature::write_job(&arguments),
+        Command::Remove(arguments) => remove::run(&arguments),
+        Command::Features => remove::print_features(),
         Command::Destroy(arguments) => feature::destroy(&arguments),
     }
 }

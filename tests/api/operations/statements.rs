@@ -85,7 +85,7 @@ async fn plan(database: &Client, statement: &Statement) -> String {
 }
 
 /// The tables that have rows when they are explained.
-const FILLED: [&str; 6] = [
+const FILLED: &[&str] = &[
     "jobs",
     "users",
     "sessions",
@@ -112,9 +112,11 @@ FROM users, generate_series(1, 3) AS number;
 INSERT INTO rate_limits (key, full_at)
 SELECT sha256(id::text::bytea), now() + '1 minute'
 FROM users;
+-- jobs: begin
 INSERT INTO jobs (id, kind, payload, run_at, priority, state, attempt, max_attempts, losses, claim, created_at)
 SELECT gen_random_uuid(), 'kind' || number % 7, '{}', now(), number % 3, 'queued', 0, 10, 0, 0, now()
 FROM generate_series(1, 5000) AS number;
+-- jobs: end
 ANALYZE;";
     database.batch_execute(rows).await.unwrap();
 }
@@ -140,7 +142,7 @@ async fn no_statement_that_a_visitor_causes_reads_a_whole_table() {
     // Tables that other features bring have no rows here, and are read whole because they are
     // empty: of those it is asked whether an index would do.
     let mut scanned = Vec::new();
-    for (seqscan, tables) in [("on", FILLED.as_slice()), ("off", &[""])] {
+    for (seqscan, tables) in [("on", FILLED), ("off", &[""])] {
         let setting = format!("DEALLOCATE ALL; SET enable_seqscan = {seqscan}");
         database.batch_execute(&setting).await.unwrap();
         for statement in statements() {

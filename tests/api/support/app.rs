@@ -18,7 +18,7 @@ use tokio_postgres::Client;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use warp_skeleton::{
     app::App,
-    features::{identity::Auth, jobs::Outcome},
+    features::identity::Auth,
     routes,
     settings::{self, Settings},
     shared::clock::Clock,
@@ -172,15 +172,17 @@ impl TestApp {
         &self.openapi
     }
 
+    // jobs: begin
     /// Runs the jobs that are due, and those that they enqueue. Returns how each run ended, in order, but for the jobs
     /// that the queue has for itself.
-    pub async fn run_due_jobs(&self) -> Vec<Outcome> {
+    pub async fn run_due_jobs(&self) -> Vec<warp_skeleton::features::jobs::Outcome> {
         let mut worker = self.app.jobs.worker(self.app.handlers.clone());
         let ended = worker.run_due().await.unwrap();
         let ended = ended.into_iter();
         let others = ended.filter(|(_, kind, _)| !kind.starts_with("jobs."));
         others.map(|(_, _, outcome)| outcome).collect()
     }
+    // jobs: end
 
     /// Starts what runs beside the requests of this very service, which stays usable.
     pub fn start_tasks(&mut self) -> RunningTasks {

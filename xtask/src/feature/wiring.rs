@@ -58,7 +58,7 @@ fn lines(names: &Names) -> Vec<Line> {
             "src/app.rs",
             format!("            {plural}: {plural}::{kind}::new(&database, &clock),"),
             Side::Below,
-            "        let mut app = Self {",
+            "        let app = Self {",
         ),
         line(
             "src/routes.rs",
@@ -171,7 +171,7 @@ pub struct App {
     pub operations: Operations,
 }
 fn build() {
-        let mut app = Self {
+        let app = Self {
             auth,
         };
 }
@@ -191,7 +191,7 @@ fn build() {
             "{notes}"
         );
         assert!(
-            both.contains("        let mut app = Self {\n            tasks: tasks::Tasks::new("),
+            both.contains("        let app = Self {\n            tasks: tasks::Tasks::new("),
             "{both}"
         );
         let rest = unwire("src/app.rs", &both, &names("notes")).unwrap();

@@ -88,6 +88,25 @@ impl Checkout {
     }
 }
 
+/// Every file that git knows or would add; where there is no git, every file.
+pub(super) fn present(root: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    let listing = git(
+        root,
+        &[
+            "ls-files",
+            "-z",
+            "--cached",
+            "--others",
+            "--exclude-standard",
+        ],
+    )?;
+    let Some(listing) = listing else {
+        return Ok(Checkout::fresh(root)?.files);
+    };
+    let files = listing.split_terminator('\0').map(PathBuf::from);
+    Ok(files.filter(|file| root.join(file).exists()).collect())
+}
+
 fn refuse_changes(status: &str) -> anyhow::Result<()> {
     let changed: Vec<&str> = status.lines().filter_map(|line| line.get(3..)).collect();
     if changed.is_empty() {
@@ -96,7 +115,7 @@ fn refuse_changes(status: &str) -> anyhow::Result<()> {
     let some = changed[..changed.len().min(5)].join(", ");
     let more = if changed.len() > 5 { " and others" } else { "" };
     bail!(
-        "not everything is committed ({some}{more}), and it could not be told apart from the renaming afterwards. \
+        "not everything is committed ({some}{more}), and it could not be told apart from what this changes. \
          Commit it, or put it aside with git stash --include-untracked: git add --all && git commit -m 'Begin'"
     )
 }

@@ -20,6 +20,8 @@ use owner::Owner;
 use report::{next, report};
 use rewrite::{Changes, Project};
 
+use crate::remove::{self, Plan, Tables};
+
 mod checkout;
 mod licence;
 mod lock;
@@ -42,6 +44,10 @@ pub(crate) struct Arguments {
     /// Its licence; without it, the question is asked on a terminal, and elsewhere the licence stays.
     #[arg(long, value_enum, ignore_case = true)]
     license: Option<Licence>,
+
+    /// A feature to leave out, with its migrations; docs/reference/features.md lists those that can be.
+    #[arg(long = "without", value_name = "FEATURE")]
+    without: Vec<String>,
 
     /// The copy was made this moment by a program and is not in git: there is nothing to lose.
     #[arg(long)]
@@ -73,6 +79,10 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let crates = locks.flat_map(|(_, text)| lock::names(text)).collect();
     new.refuse_taken(&crates, &checkout.modules())?;
     require_rustfmt(&root)?;
+    let left_out = match arguments.without.as_slice() {
+        [] => Plan::default(),
+        names => remove::plan(&checkout.files, &files, names, Tables::WereNeverMade)?,
+    };
 
     let project = Project {
         owner: owner(given, &checkout, &new)?,
@@ -81,13 +91,15 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         new,
         version: manifest.version,
         revision: checkout.revision,
+        without: left_out.features.clone(),
     };
-    let changes = project.changes(&files);
+    let changes = project.changes_without(files, &left_out);
     apply(&root, &changes).context(
         "the copy is half renamed now. git stash --include-untracked puts it back as it was",
     )?;
     let other_database = adapt_settings(&root, &project)?;
     format(&root)?;
+    remove::settle_lock(&root, &left_out)?;
     println!("{}", report(&project, &changes, other_database));
     println!("{}", next(&project.new, arguments.fresh));
     Ok(())
@@ -95,7 +107,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
 
 /// The project that the command is run in. Not the folder it was compiled in: projects may share what they build, and
 /// then one would rename another.
-fn root() -> anyhow::Result<PathBuf> {
+pub(crate) fn root() -> anyhow::Result<PathBuf> {
     let here = env::current_dir().context("the current folder cannot be found out")?;
     let root = here
         .ancestors()
@@ -107,6 +119,16 @@ fn root() -> anyhow::Result<PathBuf> {
         )
     })?;
     Ok(root.to_owned())
+}
+
+/// Every file that git knows, when nothing waits to be committed.
+pub(crate) fn committed_files(root: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    Ok(Checkout::open(root)?.files)
+}
+
+/// Every file that git knows or would, or every one where there is no git.
+pub(crate) fn files_that_are_there(root: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    checkout::present(root)
 }
 
 /// What Cargo.toml says before anything has changed.
@@ -165,7 +187,7 @@ fn value<'t>(manifest: &'t str, table: &str, key: &str) -> Option<&'t str> {
 }
 
 /// Every file that is text. Links are left alone: what they lead to is renamed where it lies.
-fn texts(root: &Path, files: &[PathBuf]) -> anyhow::Result<BTreeMap<PathBuf, String>> {
+pub(crate) fn texts(root: &Path, files: &[PathBuf]) -> anyhow::Result<BTreeMap<PathBuf, String>> {
     let mut texts = BTreeMap::new();
     for file in files {
         let path = root.join(file);
@@ -249,7 +271,7 @@ const FORMATTED: [&str; 4] = [
 ];
 
 /// A name of another length breaks lines elsewhere, so formatting belongs to renaming.
-fn require_rustfmt(root: &Path) -> anyhow::Result<()> {
+pub(crate) fn require_rustfmt(root: &Path) -> anyhow::Result<()> {
     let found = Command::new("cargo")
         .args(["fmt", "--version"])
         .current_dir(root)
@@ -262,7 +284,7 @@ fn require_rustfmt(root: &Path) -> anyhow::Result<()> {
     )
 }
 
-fn format(root: &Path) -> anyhow::Result<()> {
+pub(crate) fn format(root: &Path) -> anyhow::Result<()> {
     for manifest in FORMATTED {
         if !root.join(manifest).exists() {
             continue;
@@ -283,8 +305,7 @@ fn format(root: &Path) -> anyhow::Result<()> {
 
 fn apply(root: &Path, changes: &Changes) -> anyhow::Result<()> {
     for path in &changes.delete {
-        fs::remove_file(root.join(path))
-            .with_context(|| format!("cannot delete {}", path.display()))?;
+        remove::delete(root, path)?;
     }
     for (from, to) in &changes.rename {
         let place = root.join(to);

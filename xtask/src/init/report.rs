@@ -28,6 +28,12 @@ pub(super) fn report(project: &Project, changes: &Changes, other_database: bool)
         Some(licence) => format!("The licence is {licence}."),
         None => "There is no licence: all rights are reserved.".to_owned(),
     });
+    if !project.without.is_empty() {
+        lines.push(format!(
+            "Left out, with their migrations: {}.",
+            project.without.join(", ")
+        ));
+    }
     if other_database {
         lines.push(format!(
             "In .env, database and roles are called after {} now: make dev begins with an empty database.",

@@ -5,6 +5,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use crate::remove::{self, Plan};
+
 use super::{licence::Licence, lock, name::Name, owner, owner::Owner, spelling};
 
 /// Only the skeleton needs them: ways to copy it, and the test of this command.
@@ -39,6 +41,8 @@ pub(super) struct Project {
     /// The version that is being copied, and its commit where that is known.
     pub(super) version: String,
     pub(super) revision: Option<String>,
+    /// The features that are left out.
+    pub(super) without: Vec<String>,
 }
 
 /// What happens to which file.
@@ -53,6 +57,25 @@ pub(super) struct Changes {
 }
 
 impl Project {
+    /// The same for what is left when features are left out.
+    pub(super) fn changes_without(
+        &self,
+        mut files: BTreeMap<PathBuf, String>,
+        left_out: &Plan,
+    ) -> Changes {
+        files.retain(|path, _| !left_out.delete.contains(path));
+        files.extend(left_out.write.clone());
+        let mut changes = self.changes(&files);
+        for (path, text) in &left_out.write {
+            if !changes.delete.contains(path) {
+                let place = self.renamed(path);
+                changes.write.entry(place).or_insert_with(|| text.clone());
+            }
+        }
+        changes.delete.extend(left_out.delete.iter().cloned());
+        changes
+    }
+
     /// Works through the files: all that are text, by their paths.
     pub(super) fn changes(&self, files: &BTreeMap<PathBuf, String>) -> Changes {
         let mut changes = Changes::default();
@@ -145,10 +168,14 @@ impl Project {
              origin = \"{}\"\n\n",
             self.origin()
         );
-        match text.find("[lib]\n") {
+        let text = match text.find("[lib]\n") {
             Some(place) => format!("{}{origin}{}", &text[..place], &text[place..]),
             None => format!("{}\n\n{}\n", text.trim_end(), origin.trim_end()),
+        };
+        if self.without.is_empty() {
+            return text;
         }
+        remove::with_left_out(&text, &self.without).unwrap_or(text)
     }
 
     fn readme(&self, text: &str) -> String {
@@ -285,6 +312,7 @@ other = { version = "1" }
             licence,
             version: "1.4.0".to_owned(),
             revision: Some("0123456789ab".to_owned()),
+            without: Vec::new(),
         }
     }
 
@@ -318,6 +346,38 @@ other = { version = "1" }
 
         assert_eq!(rewritten(Licence::Mit, "Cargo.toml", MANIFEST), expected);
         assert!(!rewritten(Licence::Proprietary, "Cargo.toml", MANIFEST).contains("license"));
+    }
+
+    #[test]
+    fn what_is_left_out_goes_is_written_down_and_leaves_the_rest_renamed() {
+        let files = [
+            ("Cargo.toml", MANIFEST),
+            ("src/features/parcels/mod.rs", "old_thing\n"),
+            ("src/plain.rs", "parcels\n"),
+            ("src/lib.rs", "parcels old_thing\n"),
+        ]
+        .map(|(path, text)| (PathBuf::from(path), text.to_owned()));
+        let left_out = Plan {
+            features: vec!["parcels".to_owned()],
+            delete: [PathBuf::from("src/features/parcels/mod.rs")].into(),
+            write: [("src/plain.rs", "plain\n"), ("src/lib.rs", "old_thing\n")]
+                .map(|(path, text)| (PathBuf::from(path), text.to_owned()))
+                .into(),
+            ..Plan::default()
+        };
+        let mut project = project(Licence::Mit);
+        project.without.clone_from(&left_out.features);
+
+        let changes = project.changes_without(files.into(), &left_out);
+
+        assert_eq!(
+            changes.delete,
+            [PathBuf::from("src/features/parcels/mod.rs")]
+        );
+        let text = |path: &str| changes.write[Path::new(path)].as_str();
+        assert_eq!(text("src/plain.rs"), "plain\n");
+        assert_eq!(text("src/lib.rs"), "acme_orders\n");
+        assert!(text("Cargo.toml").contains("(0123456789ab)\"\nwithout = [\"parcels\"]\n\n[lib]"));
     }
 
     #[test]

@@ -4,7 +4,7 @@
 mod endpoints;
 mod requests;
 
-use std::{collections::BTreeSet, fmt::Write, time::Duration};
+use std::{collections::BTreeSet, fmt::Write};
 
 use chassis_settings::Declaration;
 use http::Method;
@@ -47,19 +47,23 @@ async fn the_reference_of_metrics_is_current() {
         .await
         .assert_status(200);
     app.advance(time::Duration::hours(1));
+    // jobs: begin
     // The first puts the schedules there, and the second runs the jobs of those that are due.
     app.run_due_jobs().await;
     app.advance(time::Duration::hours(1));
     app.run_due_jobs().await;
+    // jobs: end
     let registry = app.app.registry.clone();
     let tasks = app.start_tasks();
+    // jobs: begin
     while registry
         .gather()
         .iter()
         .all(|family| family.name() != "jobs_pending")
     {
-        tokio::time::sleep(Duration::from_millis(10)).await;
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
     }
+    // jobs: end
     tasks.stop().await;
 
     let mut text = METRICS_INTRODUCTION.to_owned();
