@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use chassis_http::{
     Endpoint, Feature, Operation, ProblemType, Router,
-    openapi::{self, ApiInfo, Tag},
+    openapi::{self, ApiInfo, CredentialScheme, Tag},
     problem,
 };
 use utoipa::openapi::{
@@ -80,7 +80,7 @@ fn document_of(app: &App, features: &[Feature]) -> OpenApi {
             version: VERSION,
             description: INTRODUCTION,
             license: Some("Unlicense"),
-            security_schemes: vec![("bearer", bearer_scheme()), ("password", password_scheme())],
+            credentials: credentials(),
             problem_type_prefix: &app.http_options.problem_type_prefix,
         },
         &tags,
@@ -88,6 +88,19 @@ fn document_of(app: &App, features: &[Feature]) -> OpenApi {
     let public_url = app.public_url.as_ref();
     document.servers = public_url.map(|url| vec![Server::new(url.as_str())]);
     document
+}
+
+/// How callers prove who they are.
+fn credentials() -> Vec<CredentialScheme<'static>> {
+    let of_any_endpoint = |name, scheme| CredentialScheme {
+        name,
+        scheme,
+        is_scoped: false,
+    };
+    vec![
+        of_any_endpoint("bearer", bearer_scheme()),
+        of_any_endpoint("password", password_scheme()),
+    ]
 }
 
 fn bearer_scheme() -> SecurityScheme {

@@ -58,7 +58,7 @@ fn document(endpoints: &[Endpoint], options: &HttpOptions) -> serde_json::Result
         version: env!("CARGO_PKG_VERSION"),
         description: "Greets by name.",
         license: None,
-        security_schemes: Vec::new(),
+        credentials: Vec::new(),
         problem_type_prefix: &options.problem_type_prefix,
     };
     let tag = Tag {

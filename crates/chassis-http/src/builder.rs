@@ -66,6 +66,7 @@ impl<F> EndpointBuilder<F> {
                 template,
                 summary,
                 access: guard.access,
+                scope: None,
                 rate_limit: RateLimitClass::DEFAULT,
                 is_probe: false,
                 parameters: Vec::new(),
@@ -82,6 +83,14 @@ impl<F> EndpointBuilder<F> {
 }
 
 impl<F, S> EndpointBuilder<F, S> {
+    /// Opens the endpoint to credentials that are good for some endpoints alone and have this scope, such as the key of a
+    /// machine: RFC 6749, section 3.3. The guard asks for it by [`RequestContext::scope`]; without one the endpoint refuses
+    /// them.
+    pub fn scope(mut self, scope: &'static str) -> Self {
+        self.operation.scope = Some(scope);
+        self
+    }
+
     /// Makes the endpoint a probe: exempt from rate limits, and its successes are logged at DEBUG, because an
     /// orchestrator asks it every few seconds and its lines would bury all others. Failures are logged at INFO. A query
     /// string is ignored.

@@ -2,10 +2,11 @@
 
 use std::{
     net::IpAddr,
-    sync::{Arc, OnceLock},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
     time::Duration,
 };
 
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use tokio::time::Instant;
 use warp::{Filter, Rejection};
 
@@ -19,6 +20,10 @@ pub struct RequestContext {
     /// The address of the client, behind trusted proxies the one that they forward. `None` over a unix socket
     /// without such a proxy.
     pub client_ip: Option<IpAddr>,
+    /// The method, which is `HEAD` where an endpoint of `GET` answers it.
+    pub method: Method,
+    /// The scope of the endpoint: see [`EndpointBuilder::scope`](crate::EndpointBuilder::scope).
+    pub scope: Option<&'static str>,
     /// The values at the `{…}` of the path template, in order, as sent.
     pub path_values: Vec<String>,
     /// The query string as sent, empty when there is none.
@@ -29,6 +34,8 @@ pub struct RequestContext {
     pub started: Instant,
     /// What remains of the limit that admitted the request; set at most once, by the limiter.
     pub rate_limit_status: OnceLock<RateLimitStatus>,
+    /// What [`add_response_header`](Self::add_response_header) was told.
+    pub(super) response_headers: Mutex<HeaderMap>,
 }
 
 impl RequestContext {
@@ -36,6 +43,19 @@ impl RequestContext {
     #[must_use]
     pub fn elapsed(&self) -> Duration {
         self.started.elapsed()
+    }
+
+    /// Adds a header to the response, whatever it will be: for guards, which do not make it.
+    pub fn add_response_header(&self, name: HeaderName, value: HeaderValue) {
+        let headers = self.response_headers.lock();
+        let mut headers = headers.unwrap_or_else(PoisonError::into_inner);
+        headers.append(name, value);
+    }
+
+    /// Takes what was added.
+    pub(super) fn take_response_headers(&self) -> HeaderMap {
+        let headers = self.response_headers.lock();
+        std::mem::take(&mut *headers.unwrap_or_else(PoisonError::into_inner))
     }
 }
 

@@ -28,6 +28,8 @@ pub struct Operation {
     pub summary: &'static str,
     /// Who may call it.
     pub access: Access,
+    /// What a credential that is good for some endpoints alone has to be good for. `None`: no such credential is taken.
+    pub scope: Option<&'static str>,
     /// The class of its rate limit.
     pub rate_limit: RateLimitClass,
     /// Whether machines ask it every few seconds, so that its successes are logged at DEBUG only.

@@ -30,6 +30,7 @@ const PREFLIGHT_MAX_AGE: HeaderValue = HeaderValue::from_static("600");
 /// The headers of responses, from the options.
 pub(super) struct ResponseHeaders {
     origins: Vec<HeaderValue>,
+    credentials: bool,
     transport_security: Option<HeaderValue>,
     own: HeaderMap,
 }
@@ -55,6 +56,7 @@ impl ResponseHeaders {
         };
         Self {
             origins: options.cors_allowed_origins.clone(),
+            credentials: options.cors_credentials,
             transport_security: options.hsts_max_age.map(transport_security),
             own: options.response_headers.clone(),
         }
@@ -93,7 +95,8 @@ impl ResponseHeaders {
 
     /// Lets scripts of the allowed origins read the response (the Fetch standard, section 3.3).
     ///
-    /// `Access-Control-Allow-Credentials` is never sent: tokens travel in a header that the script sets.
+    /// `Access-Control-Allow-Credentials` is for services that take cookies: a token travels in a header that the script
+    /// sets.
     fn add_cors(&self, cors: &CorsRequest, headers: &mut HeaderMap) {
         if self.origins.is_empty() {
             return;
@@ -108,6 +111,10 @@ impl ResponseHeaders {
         };
         headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
         headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED_HEADERS);
+        if self.credentials {
+            let name = header::ACCESS_CONTROL_ALLOW_CREDENTIALS;
+            headers.insert(name, HeaderValue::from_static("true"));
+        }
         if let Some(methods) = headers
             .get(header::ALLOW)
             .filter(|_| cors.preflight)

@@ -38,10 +38,21 @@ pub struct ApiInfo<'a> {
     pub description: &'a str,
     /// The SPDX identifier of its licence.
     pub license: Option<&'a str>,
-    /// The security schemes by name: an endpoint that needs a token accepts any of them.
-    pub security_schemes: Vec<(&'a str, SecurityScheme)>,
+    /// How callers prove who they are.
+    pub credentials: Vec<CredentialScheme<'a>>,
     /// [`HttpOptions::problem_type_prefix`](crate::HttpOptions::problem_type_prefix), for examples.
     pub problem_type_prefix: &'a str,
+}
+
+/// A way for callers to prove who they are.
+#[derive(Clone)]
+pub struct CredentialScheme<'a> {
+    /// Its name in the document.
+    pub name: &'a str,
+    /// What it is.
+    pub scheme: SecurityScheme,
+    /// Whether only endpoints with a [`scope`](Operation::scope) take it, and others every one that needs a caller.
+    pub is_scoped: bool,
 }
 
 /// A tag of the document: the operations of one feature.
@@ -129,8 +140,8 @@ fn components(info: &ApiInfo<'_>, tags: &[Tag<'_>]) -> Components {
     let schemas = by_name(schemas);
     let mut components = Components::new();
     components.schemas.extend(schemas);
-    for (name, scheme) in &info.security_schemes {
-        components.add_security_scheme(*name, scheme.clone());
+    for credential in &info.credentials {
+        components.add_security_scheme(credential.name, credential.scheme.clone());
     }
     components
 }
@@ -151,14 +162,19 @@ fn by_name(schemas: Vec<(String, RefOr<Schema>)>) -> BTreeMap<String, RefOr<Sche
 }
 
 fn describe(info: &ApiInfo<'_>, tag: &str, operation: &Operation) -> OperationDoc {
+    let takes_scopes = info.credentials.iter().any(|way| way.is_scoped);
     let mut doc = OperationBuilder::new()
         .tag(tag)
         .summary(Some(operation.summary))
         .description(Some(format!(
-            "Who may call it: {}. Rate class: {}.",
+            "Who may call it: {}. {}Rate class: {}.",
             match operation.access {
                 Access::AtLeast(role) => format!("{role} and above"),
                 other => other.to_string(),
+            },
+            match operation.scope {
+                Some(scope) if takes_scopes => format!("Scope: `{scope}`. "),
+                _ => String::new(),
             },
             operation.rate_limit
         )))
@@ -168,8 +184,12 @@ fn describe(info: &ApiInfo<'_>, tag: &str, operation: &Operation) -> OperationDo
         doc = doc.parameter(parameter.clone());
     }
     if operation.access.needs_token() {
-        for (name, _) in &info.security_schemes {
-            doc = doc.security(SecurityRequirement::new(*name, Vec::<String>::new()));
+        for credential in &info.credentials {
+            let scopes = operation.scope.filter(|_| credential.is_scoped);
+            if credential.is_scoped && scopes.is_none() {
+                continue;
+            }
+            doc = doc.security(SecurityRequirement::new(credential.name, scopes));
         }
     }
     for (status, response) in responses(info, operation) {
@@ -308,7 +328,7 @@ mod tests {
             version: "1",
             description: "",
             license: None,
-            security_schemes: Vec::new(),
+            credentials: Vec::new(),
             problem_type_prefix: "/problems/",
         };
         let tag = Tag {

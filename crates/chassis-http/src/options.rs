@@ -18,6 +18,8 @@ pub struct HttpOptions {
     pub trusted_proxies: Vec<IpNet>,
     /// Origins whose scripts may read responses (CORS). Empty: no CORS headers at all.
     pub cors_allowed_origins: Vec<HeaderValue>,
+    /// Whether browsers may send cookies with the requests of those scripts.
+    pub cors_credentials: bool,
     /// `max-age` of `Strict-Transport-Security` in whole seconds; `None` leaves the header out.
     pub hsts_max_age: Option<Duration>,
     /// Whether that header is to hold for all subdomains of the host, too, which browsers then refuse to ask without TLS.
@@ -37,6 +39,7 @@ impl Default for HttpOptions {
             max_body_bytes: 64 * 1024,
             trusted_proxies: Vec::new(),
             cors_allowed_origins: Vec::new(),
+            cors_credentials: false,
             hsts_max_age: None,
             hsts_include_subdomains: false,
             response_headers: HeaderMap::new(),

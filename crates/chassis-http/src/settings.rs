@@ -48,6 +48,7 @@ impl Section for HttpOptions {
             max_body_bytes: values.read(&MAX_BODY_BYTES)?,
             trusted_proxies: values.read(&TRUSTED_PROXIES)?,
             cors_allowed_origins: values.read(&CORS_ALLOWED_ORIGINS)?,
+            cors_credentials: false,
             hsts_max_age: Some(hsts_max_age).filter(|age| !age.is_zero()),
             hsts_include_subdomains: values.read(&HSTS_INCLUDE_SUBDOMAINS)?,
             ..Self::default()

@@ -25,7 +25,7 @@ use std::{
     fmt,
     net::IpAddr,
     panic::AssertUnwindSafe,
-    sync::{Arc, OnceLock},
+    sync::{Arc, Mutex, OnceLock},
 };
 
 use bytes::Bytes;
@@ -33,7 +33,7 @@ use futures_util::{
     FutureExt,
     future::{BoxFuture, ready},
 };
-use http::{HeaderValue, Method, Request, header, request::Parts};
+use http::{HeaderMap, HeaderValue, Method, Request, header, request::Parts};
 use http_body::Body;
 use tokio::time::Instant;
 use tracing::{Instrument, Span};
@@ -157,12 +157,15 @@ impl Router {
         let deadline = started + self.options.body_timeout;
         let context = Arc::new(RequestContext {
             client_ip: forwarded::client_ip(peer, &parts.headers, &self.options.trusted_proxies),
+            method: parts.method.clone(),
+            scope: found.scope(),
             path_values,
             query: parts.uri.query().unwrap_or_default().to_owned(),
             body: RequestBody::new(body, &parts.headers, self.options.max_body_bytes, deadline),
             correlation_id: CorrelationId::of(&parts.headers),
             started,
             rate_limit_status: OnceLock::new(),
+            response_headers: Mutex::new(HeaderMap::new()),
         });
         let record = self.begin(&found, &parts, &context);
         let span = record.span.clone();
@@ -297,6 +300,7 @@ impl Router {
             headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         headers.insert(CORRELATION_HEADER, context.correlation_id.to_header());
+        headers.extend(context.take_response_headers());
         if let Some(status) = context.rate_limit_status.get() {
             status.add_to(headers);
         }

@@ -61,6 +61,13 @@ impl<'a> Found<'a> {
         matches!(self, Self::Endpoint(route) if route.endpoint.operation.is_probe)
     }
 
+    pub(super) fn scope(&self) -> Option<&'static str> {
+        match self {
+            Self::Endpoint(route) => route.endpoint.operation.scope,
+            Self::Options(_) | Self::WrongMethod(_) | Self::Nothing => None,
+        }
+    }
+
     pub(super) fn series(&self) -> Option<&'a EndpointSeries> {
         match self {
             Self::Endpoint(route) => Some(&route.series),
