@@ -95,7 +95,7 @@ impl App {
             RateLimitMetrics::new(&registry),
             clock.clone(),
         );
-        let (seen, activity) = identity::activity_channel();
+        let (seen, activity) = identity::session_activity();
         let tracing = Tracing::new(&settings.telemetry);
         // jobs: begin
         let jobs = Jobs::new(jobs::Parts {

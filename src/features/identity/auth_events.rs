@@ -67,6 +67,14 @@ fn reason_of(error: &Error) -> &'static str {
         Error::RegistrationClosed => "registration_closed",
         Error::NotFound => "user_not_found",
         Error::InsufficientRole(_) => "insufficient_role",
+        Error::ReauthenticationRequired => "reauthentication_required",
+        // browser_sessions: begin
+        Error::CrossSite => "cross_site",
+        Error::AmbiguousCookie => "ambiguous_cookie",
+        // browser_sessions: end
+        // api_keys: begin
+        Error::KeyNotAllowed => "key_not_allowed",
+        // api_keys: end
         Error::Denied(Denied::AboveOwnLevel) => "above_own_level",
         Error::Denied(Denied::LastOwner) => "last_owner",
         Error::WrongPassword => "wrong_password",

@@ -4,14 +4,14 @@ use secrecy::SecretString;
 use time::OffsetDateTime;
 
 use super::{
-    Auth, Caller, ClientInfo, Credential, Email, Error, HashError, Password, PasswordHash,
-    Principal, User, UserId, event::Attempt, hasher::PasswordMatch, limit_keys, networks, tables,
-    transaction::WriteTransaction,
+    Auth, Caller, ClientInfo, Credential, Email, Error, HashError, LiveSession, Password,
+    PasswordHash, Principal, User, UserId, event::Attempt, hasher::PasswordMatch, limit_keys,
+    networks, tables, transaction::WriteTransaction,
 };
 use crate::features::limits::{self, LimitKey};
 
 /// How much later than its last use a session is noted as used again.
-const SEEN_EVERY: time::Duration = time::Duration::minutes(1);
+pub const SEEN_EVERY: time::Duration = time::Duration::minutes(1);
 
 /// An account whose password was just verified, with the hash that it was verified against.
 ///
@@ -96,7 +96,7 @@ impl VerifiedUser {
 }
 
 impl Auth {
-    /// The principal that an access token proves.
+    /// The principal that a bearer token proves.
     ///
     /// Session and user are read each time, so that what has ended does not go on. What is returned may
     /// be read with; for writing it is checked again under lock.
@@ -104,22 +104,41 @@ impl Auth {
     /// # Errors
     ///
     /// [`Error::InvalidAccessToken`], whatever is wrong with it.
-    pub async fn authenticate(&self, token: &str) -> Result<Principal, Error> {
+    pub(super) async fn authenticate(
+        &self,
+        token: &str,
+        scope: Option<&'static str>,
+    ) -> Result<Principal, Error> {
+        // api_keys: begin
+        if let Some(keys) = &self.flows().keys
+            && keys.recognizes(token)
+        {
+            return keys.authenticate(token, scope).await;
+        }
+        // api_keys: end
         let now = self.now();
         let claims = self.tokens().verify(token, now);
         let claims = claims.map_err(|_| Error::InvalidAccessToken)?;
         let reads = self.database().read_pool();
         let found =
             tables::sessions::find_live(reads, claims.session_id, claims.user_id, now).await?;
-        let (session, user) = found.ok_or(Error::InvalidAccessToken)?;
+        let LiveSession {
+            session,
+            user,
+            authenticated_at,
+        } = found.ok_or(Error::InvalidAccessToken)?;
         if claims.expires_at > session.expires_at {
             return Err(Error::InvalidAccessToken);
         }
         if now - session.last_used_at >= SEEN_EVERY {
-            self.activity().seen(session.id);
+            self.activity().seen(*session.id.as_uuid());
         }
         let credential = Credential::Session { id: session.id };
-        Ok(Principal { user, credential })
+        Ok(Principal {
+            user,
+            credential,
+            authenticated_at: Some(authenticated_at),
+        })
     }
 
     /// Looks up the account that a client wants to sign in to, and whether it is familiar with the client's network.

@@ -38,6 +38,22 @@ pub enum Error {
     /// The caller's role is below the one that the endpoint requires.
     #[error("this takes the role {0} or above")]
     InsufficientRole(Role),
+    /// The password was given too long ago for what is asked.
+    #[error("the password has to be given again")]
+    ReauthenticationRequired,
+    // browser_sessions: begin
+    /// A browser sent its cookie, and not from a page that may.
+    #[error("the request comes from another site")]
+    CrossSite,
+    /// There is more than one session cookie.
+    #[error("there is more than one session cookie")]
+    AmbiguousCookie,
+    // browser_sessions: end
+    // api_keys: begin
+    /// The key is not good for this endpoint.
+    #[error("the key is not good for this address")]
+    KeyNotAllowed,
+    // api_keys: end
     /// The policy denies it.
     #[error(transparent)]
     Denied(#[from] Denied),

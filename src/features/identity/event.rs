@@ -86,6 +86,13 @@ pub enum Change {
         /// The session.
         session: SessionId,
     },
+    /// The caller gave its password again.
+    Reauthenticated {
+        /// The account.
+        user: UserId,
+        /// The session.
+        session: SessionId,
+    },
     /// The caller ended the session it is in.
     SignedOut {
         /// The account.
@@ -151,6 +158,7 @@ impl Change {
             | Self::SessionRefreshed { user, .. }
             | Self::RefreshTokenRepeated { user, .. }
             | Self::RefreshTokenReused { user, .. }
+            | Self::Reauthenticated { user, .. }
             | Self::SignedOut { user, .. }
             | Self::SessionRevoked { user, .. }
             | Self::AllSessionsRevoked { user }
@@ -169,6 +177,7 @@ impl Change {
             | Self::SessionRefreshed { session, .. }
             | Self::RefreshTokenRepeated { session, .. }
             | Self::RefreshTokenReused { session, .. }
+            | Self::Reauthenticated { session, .. }
             | Self::SessionRevoked { session, .. } => Some(*session),
             Self::SignedOut { session, .. }
             | Self::PasswordChanged { session, .. }
@@ -187,6 +196,7 @@ impl Change {
             Self::SessionRefreshed { .. }
             | Self::RefreshTokenRepeated { .. }
             | Self::RefreshTokenReused { .. } => Attempt::Refresh,
+            Self::Reauthenticated { .. } => Attempt::Reauthenticate,
             Self::SignedOut { .. } => Attempt::Logout,
             Self::SessionRevoked { .. } => Attempt::SessionEnd,
             Self::AllSessionsRevoked { .. } => Attempt::LogoutAll,
@@ -207,6 +217,8 @@ pub enum Attempt {
     SignIn,
     /// To refresh a session.
     Refresh,
+    /// To give its password again.
+    Reauthenticate,
     /// To end the session it is in.
     Logout,
     /// To end all of its sessions.
@@ -221,6 +233,10 @@ pub enum Attempt {
     UserChange,
     /// To delete an account.
     UserDelete,
+    // browser_sessions: begin
+    /// To have a browser send its cookie from a page of somebody else.
+    CrossSite,
+    // browser_sessions: end
 }
 
 impl Attempt {
@@ -229,6 +245,7 @@ impl Attempt {
             Self::Register => "register",
             Self::SignIn => "sign_in",
             Self::Refresh => "refresh",
+            Self::Reauthenticate => "reauthenticate",
             Self::Logout => "logout",
             Self::LogoutAll => "logout_all",
             Self::SessionEnd => "session_end",
@@ -236,6 +253,9 @@ impl Attempt {
             Self::EmailChange => "email_change",
             Self::UserChange => "user_change",
             Self::UserDelete => "user_delete",
+            // browser_sessions: begin
+            Self::CrossSite => "cross_site",
+            // browser_sessions: end
         }
     }
 }

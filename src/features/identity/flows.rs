@@ -9,6 +9,12 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 
 use super::{ClientInfo, Email, Error, PasswordHash, User, WriteTransaction};
+// browser_sessions: begin
+use super::BrowserSessions;
+// browser_sessions: end
+// api_keys: begin
+use super::ApiKeys;
+// api_keys: end
 
 /// Decides in the transaction of a sign-in, after the password was right, whether the account may have a session.
 pub type Admit = Arc<
@@ -50,4 +56,12 @@ pub struct Flows {
     pub confirm_email: Option<ConfirmEmail>,
     /// What becomes of registrations.
     pub registration: Registration,
+    // browser_sessions: begin
+    /// Who has sessions of browsers. `None`: cookies are not looked at.
+    pub browsers: Option<Arc<dyn BrowserSessions>>,
+    // browser_sessions: end
+    // api_keys: begin
+    /// Who has keys of machines. `None`: every bearer token is an access token.
+    pub keys: Option<Arc<dyn ApiKeys>>,
+    // api_keys: end
 }

@@ -78,10 +78,20 @@ use warp::{Filter, Rejection, filters::BoxedFilter};
 
 use super::{
     Auth, Caller, ClientInfo, Principal, Role,
-    problems::{INSUFFICIENT_ROLE, INVALID_CREDENTIALS, INVALID_TOKEN, UNAUTHENTICATED},
+    problems::{
+        INSUFFICIENT_ROLE, INVALID_CREDENTIALS, INVALID_TOKEN, REAUTHENTICATION_REQUIRED,
+        UNAUTHENTICATED,
+    },
+    requirement::Requirement,
 };
 
 static SIGNED_IN: [&ProblemType; 3] = [&INVALID_REQUEST, &UNAUTHENTICATED, &INVALID_TOKEN];
+static RECENTLY: [&ProblemType; 4] = [
+    &INVALID_REQUEST,
+    &UNAUTHENTICATED,
+    &INVALID_TOKEN,
+    &REAUTHENTICATION_REQUIRED,
+];
 static ROLE: [&ProblemType; 4] = [
     &INVALID_REQUEST,
     &UNAUTHENTICATED,
@@ -92,20 +102,22 @@ static ROLE: [&ProblemType; 4] = [
 /// For reading: admits an active user with a live session.
 #[must_use]
 pub fn signed_in(auth: &Auth) -> ReadGuard<BoxedFilter<(Principal,)>> {
-    ReadGuard::new(Access::SignedIn, &SIGNED_IN, authenticated(auth, None))
+    let required = Requirement::default();
+    ReadGuard::new(Access::SignedIn, &SIGNED_IN, authenticated(auth, required))
 }
 
 /// For reading: admits an active user with a live session and at least this role.
 #[must_use]
 pub fn require(role: Role, auth: &Auth) -> ReadGuard<BoxedFilter<(Principal,)>> {
     let access = Access::AtLeast(role.as_str());
-    ReadGuard::new(access, &ROLE, authenticated(auth, Some(role)))
+    ReadGuard::new(access, &ROLE, authenticated(auth, at_least(role)))
 }
 
 /// For writing: admits an active user with a live session, to be checked again by [`Caller::begin`].
 #[must_use]
 pub fn caller(auth: &Auth) -> WriteGuard<BoxedFilter<(Caller,)>> {
-    WriteGuard::new(Access::SignedIn, &SIGNED_IN, calling(auth, None))
+    let required = Requirement::default();
+    WriteGuard::new(Access::SignedIn, &SIGNED_IN, calling(auth, required))
 }
 
 /// For writing: admits an active user with a live session and at least this role, all of which
@@ -113,7 +125,25 @@ pub fn caller(auth: &Auth) -> WriteGuard<BoxedFilter<(Caller,)>> {
 #[must_use]
 pub fn caller_with(role: Role, auth: &Auth) -> WriteGuard<BoxedFilter<(Caller,)>> {
     let access = Access::AtLeast(role.as_str());
-    WriteGuard::new(access, &ROLE, calling(auth, Some(role)))
+    WriteGuard::new(access, &ROLE, calling(auth, at_least(role)))
+}
+
+/// For writing: admits an active user whose password was given in the session within [`RECENT`](super::RECENT), which
+/// [`Caller::begin`] checks again. For what an intruder would do first with a session that is not theirs.
+#[must_use]
+pub fn recently_authenticated(auth: &Auth) -> WriteGuard<BoxedFilter<(Caller,)>> {
+    let required = Requirement {
+        recent: true,
+        ..Requirement::default()
+    };
+    WriteGuard::new(Access::SignedIn, &RECENTLY, calling(auth, required))
+}
+
+fn at_least(role: Role) -> Requirement {
+    Requirement {
+        role: Some(role),
+        ..Requirement::default()
+    }
 }
 
 /// Who is calling, for an endpoint that writes and where nobody has to be signed in: `None` without a token. One that is not
@@ -125,34 +155,49 @@ pub fn maybe_caller(auth: &Auth) -> BoxedFilter<(Option<Caller>,)> {
         .and(with(auth.clone()))
         .and_then(
             |context: Arc<RequestContext>, headers: HeaderMap, auth: Auth| async move {
-                if !headers.contains_key(header::AUTHORIZATION) {
-                    return Ok(None);
-                }
-                let principal = authenticate(&auth, &headers, None).await?;
+                let required = Requirement::default();
+                let found = find(&auth, &context, &headers).await;
+                // browser_sessions: begin
+                let found = if headers.contains_key(header::AUTHORIZATION) {
+                    found
+                } else {
+                    found.or_else(without_old_cookie)
+                };
+                // browser_sessions: end
+                let found = found?;
                 let client = ClientInfo::of(&context, &headers);
-                Ok::<_, Rejection>(Some(Caller::new(principal, None, client, auth)))
+                let caller = found.map(|principal| Caller::new(principal, required, client, auth));
+                Ok::<_, Rejection>(caller)
             },
         )
         .boxed()
 }
 
-fn authenticated(auth: &Auth, required: Option<Role>) -> BoxedFilter<(Principal,)> {
-    warp::header::headers_cloned()
-        .and(with(auth.clone()))
-        .and_then(move |headers: HeaderMap, auth: Auth| async move {
-            let principal = authenticate(&auth, &headers, required).await;
-            principal.map_err(Rejection::from)
-        })
-        .boxed()
-}
-
-fn calling(auth: &Auth, required: Option<Role>) -> BoxedFilter<(Caller,)> {
+fn authenticated(auth: &Auth, required: Requirement) -> BoxedFilter<(Principal,)> {
     context()
         .and(warp::header::headers_cloned())
         .and(with(auth.clone()))
         .and_then(
             move |context: Arc<RequestContext>, headers: HeaderMap, auth: Auth| async move {
-                let principal = authenticate(&auth, &headers, required).await?;
+                let principal = authenticate(&auth, &context, &headers, required).await;
+                principal.map_err(Rejection::from)
+            },
+        )
+        .boxed()
+}
+
+fn calling(auth: &Auth, required: Requirement) -> BoxedFilter<(Caller,)> {
+    context()
+        .and(warp::header::headers_cloned())
+        .and(with(auth.clone()))
+        .and_then(
+            move |context: Arc<RequestContext>, headers: HeaderMap, auth: Auth| async move {
+                let required = Requirement {
+                    // Stated by the endpoint, and not by its guard.
+                    scope: context.scope,
+                    ..required
+                };
+                let principal = authenticate(&auth, &context, &headers, required).await?;
                 let client = ClientInfo::of(&context, &headers);
                 Ok::<_, Rejection>(Caller::new(principal, required, client, auth))
             },
@@ -162,22 +207,52 @@ fn calling(auth: &Auth, required: Option<Role>) -> BoxedFilter<(Caller,)> {
 
 async fn authenticate(
     auth: &Auth,
+    context: &RequestContext,
     headers: &HeaderMap,
-    required: Option<Role>,
+    required: Requirement,
 ) -> Result<Principal, Problem> {
-    let principal = auth.authenticate(bearer_token(headers)?).await?;
-    chassis_telemetry::record_user(principal.id());
-    match required.filter(|role| principal.user.role < *role) {
-        Some(role) => Err(insufficient_role(role)),
-        None => Ok(principal),
-    }
+    let found = find(auth, context, headers).await?;
+    let principal = found.ok_or_else(unauthenticated)?;
+    required.check(&principal, auth.now())?;
+    Ok(principal)
 }
 
-/// The token of the one `Authorization: Bearer` header (RFC 6750, section 2.1).
-fn bearer_token(headers: &HeaderMap) -> Result<&str, Problem> {
+/// Who is calling. `None` when nothing says so.
+async fn find(
+    auth: &Auth,
+    context: &RequestContext,
+    headers: &HeaderMap,
+) -> Result<Option<Principal>, Problem> {
+    let found = match bearer_token(headers)? {
+        Some(token) => Some(auth.authenticate(token, context.scope).await?),
+        // browser_sessions: begin
+        None if auth.flows().browsers.is_some() => auth.find_by_cookie(context, headers).await?,
+        // browser_sessions: end
+        None => None,
+    };
+    if let Some(principal) = &found {
+        chassis_telemetry::record_user(principal.id());
+    }
+    Ok(found)
+}
+
+// browser_sessions: begin
+/// A browser sends its cookie until it is told another one, so one whose session has ended is as good as none where nobody
+/// has to be signed in.
+fn without_old_cookie(problem: Problem) -> Result<Option<Principal>, Problem> {
+    if problem.kind().code == INVALID_TOKEN.code {
+        return Ok(None);
+    }
+    Err(problem)
+}
+// browser_sessions: end
+
+/// The token of the one `Authorization: Bearer` header (RFC 6750, section 2.1). `None` where there is no such header, or one of
+/// another scheme, which a proxy may ask for.
+fn bearer_token(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
     let mut sent = headers.get_all(header::AUTHORIZATION).iter();
     let Some(value) = sent.next() else {
-        return Err(unauthenticated());
+        return Ok(None);
     };
     if sent.next().is_some() {
         let detail = "there is more than one Authorization header";
@@ -189,13 +264,13 @@ fn bearer_token(headers: &HeaderMap) -> Result<&str, Problem> {
     let text = value.to_str().map_err(|_| invalid_token())?;
     let (scheme, token) = text.split_once(' ').unwrap_or((text, ""));
     if !scheme.eq_ignore_ascii_case("bearer") {
-        return Err(unauthenticated());
+        return Ok(None);
     }
     // What it is made of is looked at when it is verified.
     if token.is_empty() {
         return Err(invalid_token());
     }
-    Ok(token)
+    Ok(Some(token))
 }
 
 /// Nothing was sent, so nothing is said about what is wrong with it (RFC 6750, section 3.1).
@@ -224,6 +299,17 @@ pub(super) fn insufficient_role(role: Role) -> Problem {
     )
     .header(header::WWW_AUTHENTICATE, challenge)
 }
+
+// api_keys: begin
+pub(super) fn key_not_allowed() -> Problem {
+    let challenge = HeaderValue::from_static("Bearer realm=\"api\", error=\"insufficient_scope\"");
+    Problem::new(
+        &super::problems::KEY_NOT_ALLOWED,
+        "the key is not good for this address",
+    )
+    .header(header::WWW_AUTHENTICATE, challenge)
+}
+// api_keys: end
 
 pub(super) fn invalid_credentials() -> Problem {
     Problem::new(
@@ -259,7 +345,8 @@ mod tests {
             let mut headers = HeaderMap::new();
             headers.insert(header::AUTHORIZATION, header);
             match bearer_token(&headers) {
-                Ok(token) => {
+                Ok(None) => {}
+                Ok(Some(token)) => {
                     prop_assert!(!token.is_empty());
                     let (scheme, rest) = value.split_at(7);
                     prop_assert!(scheme.eq_ignore_ascii_case(b"bearer "));

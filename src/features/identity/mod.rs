@@ -13,9 +13,15 @@
 mod access_token;
 mod accounts;
 mod activity;
+// api_keys: begin
+mod api_keys;
+// api_keys: end
 mod auth;
 mod auth_events;
 mod authentication;
+// browser_sessions: begin
+mod browser_sessions;
+// browser_sessions: end
 mod cleanup;
 mod client_info;
 mod email;
@@ -35,6 +41,7 @@ pub mod policy;
 mod principal;
 mod problems;
 mod refresh_token;
+mod requirement;
 mod role;
 mod session;
 mod session_tokens;
@@ -45,10 +52,10 @@ mod user;
 
 pub use self::{
     access_token::{AccessClaims, AccessToken, AccessTokens, InvalidToken},
-    activity::{Activity, ActivityWriter, channel as activity_channel},
+    activity::{Activity, ActivityWriter, Touch, channel as activity_channel, session_activity},
     auth::{Auth, Parts, SessionLifetimes},
     auth_events::AuthEvents,
-    authentication::VerifiedUser,
+    authentication::{SEEN_EVERY, VerifiedUser},
     cleanup::{CLEANUP_INTERVAL, clean_up},
     client_info::{ClientInfo, client_info},
     email::{Email, EmailError},
@@ -57,7 +64,7 @@ pub use self::{
     error::Error,
     event::{Change, Event, Observer, Subscribers},
     flows::{Admit, ConfirmEmail, Flows, RegisterLater, Registration},
-    guard::{caller, caller_with, maybe_caller, require, signed_in},
+    guard::{caller, caller_with, maybe_caller, recently_authenticated, require, signed_in},
     hasher::{HashError, HashMetrics, Hasher},
     mask_sweep::{MASK_SWEEP_INTERVAL, sweep_masks},
     networks::{NETWORK_SWEEP_INTERVAL, forget_unused_networks},
@@ -69,10 +76,18 @@ pub use self::{
         MaskedToken, Presented, REPLAY_WINDOW, RefreshToken, RefreshTokenHash, RotationDecision,
         Successor,
     },
+    requirement::RECENT,
     role::{Role, UnknownRole},
-    session::{Revocation, Session, SessionId},
+    session::{LiveSession, Revocation, Session, SessionId},
     session_tokens::TokenPair,
     settings::AuthSettings,
-    transaction::{Locks, WriteTransaction},
+    transaction::{Locks, SingleStatement, WriteTransaction},
     user::{User, UserChange, UserFilter, UserId},
 };
+
+// api_keys: begin
+pub use self::{api_keys::ApiKeys, principal::ApiKeyId};
+// api_keys: end
+// browser_sessions: begin
+pub use self::browser_sessions::{BrowserSessions, Transport};
+// browser_sessions: end

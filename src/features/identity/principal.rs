@@ -50,8 +50,11 @@
 
 use std::fmt;
 
+use time::OffsetDateTime;
+
 use super::{
-    Auth, ClientInfo, Email, Error, Role, SessionId, User, UserId,
+    Auth, ClientInfo, Email, Error, SessionId, User, UserId,
+    requirement::Requirement,
     transaction::{Locks, WriteTransaction},
 };
 
@@ -62,6 +65,8 @@ pub struct Principal {
     pub user: User,
     /// What the request was authenticated by.
     pub credential: Credential,
+    /// When the password was last given in the session. `None` when there is no session.
+    pub authenticated_at: Option<OffsetDateTime>,
 }
 
 impl Principal {
@@ -78,6 +83,13 @@ impl Principal {
     }
 }
 
+// api_keys: begin
+crate::shared::id! {
+    /// The id of an API key.
+    ApiKeyId
+}
+// api_keys: end
+
 /// What a request was authenticated by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Credential {
@@ -86,6 +98,22 @@ pub enum Credential {
         /// The session.
         id: SessionId,
     },
+    // browser_sessions: begin
+    /// The cookie of a live session.
+    Cookie {
+        /// The session.
+        session: SessionId,
+        /// The hash of the cookie's value.
+        hash: [u8; 32],
+    },
+    // browser_sessions: end
+    // api_keys: begin
+    /// The key of a machine.
+    Key {
+        /// The key.
+        id: ApiKeyId,
+    },
+    // api_keys: end
 }
 
 impl Credential {
@@ -94,6 +122,12 @@ impl Credential {
     pub fn session_id(self) -> Option<SessionId> {
         match self {
             Self::Session { id } => Some(id),
+            // browser_sessions: begin
+            Self::Cookie { session, .. } => Some(session),
+            // browser_sessions: end
+            // api_keys: begin
+            Self::Key { .. } => None,
+            // api_keys: end
         }
     }
 }
@@ -104,16 +138,16 @@ impl Credential {
 /// transaction they would hold its connection while they wait, and take a second one.
 pub struct Caller {
     seen: Principal,
-    required: Option<Role>,
+    required: Requirement,
     client: ClientInfo,
     auth: Auth,
 }
 
 impl Caller {
-    /// The caller of a request that a guard admitted; `required` is the role that the guard asks for.
+    /// The caller of a request that a guard admitted; `required` is what the guard asks for.
     pub(super) fn new(
         seen: Principal,
-        required: Option<Role>,
+        required: Requirement,
         client: ClientInfo,
         auth: Auth,
     ) -> Self {
@@ -157,7 +191,7 @@ impl Caller {
     ///
     /// [`Error::InvalidAccessToken`] when the session has ended or the account is disabled or gone,
     /// [`Error::InsufficientRole`] when the role is below the one that the endpoint's guard requires,
-    /// [`Error::Database`] otherwise. Nothing is changed then.
+    /// [`Error::ReauthenticationRequired`] when the password was given too long ago for it, [`Error::Database`] otherwise. Nothing is changed then.
     pub async fn begin(self, locks: Locks) -> Result<(Principal, WriteTransaction), Error> {
         let Self {
             seen,

@@ -87,6 +87,34 @@ pub(super) static INSUFFICIENT_ROLE: ProblemType = ProblemType {
     about: "You are signed in, but your role is below the one this address asks for.",
 };
 
+pub(super) static REAUTHENTICATION_REQUIRED: ProblemType = ProblemType {
+    code: "reauthentication_required",
+    status: StatusCode::FORBIDDEN,
+    title: "Reauthentication required",
+    about: "This takes a password that was given within the last ten minutes. Send it to POST \
+            /auth/reauthenticate, and try again.",
+};
+
+// browser_sessions: begin
+pub(super) static CROSS_SITE_REQUEST: ProblemType = ProblemType {
+    code: "cross_site_request",
+    status: StatusCode::FORBIDDEN,
+    title: "Cross-site request",
+    about: "A session cookie came with a request that changes something, and neither Sec-Fetch-Site nor Origin says \
+            that a page of this service, or of an origin that it allows, sent it. A program that is no browser signs in \
+            for tokens instead.",
+};
+// browser_sessions: end
+
+// api_keys: begin
+pub(super) static KEY_NOT_ALLOWED: ProblemType = ProblemType {
+    code: "key_not_allowed",
+    status: StatusCode::FORBIDDEN,
+    title: "Key not allowed",
+    about: "The API key is valid and lacks the scope that this address asks for, or the address takes no keys at all.",
+};
+// api_keys: end
+
 impl ValidationError for EmailError {
     fn code(&self) -> &'static str {
         match self {

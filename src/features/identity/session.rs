@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use time::OffsetDateTime;
 
-use super::UserId;
+use super::{User, UserId};
 use crate::shared::id;
 
 id! {
@@ -31,6 +31,17 @@ pub struct Session {
     pub ip: Option<IpAddr>,
     /// What they signed in with.
     pub user_agent: Option<String>,
+}
+
+/// A session that is alive, as a request of its user finds it.
+#[derive(Debug, Clone)]
+pub struct LiveSession {
+    /// The session.
+    pub session: Session,
+    /// Its user, who is active.
+    pub user: User,
+    /// When the password was last given in it.
+    pub authenticated_at: OffsetDateTime,
 }
 
 /// Why a session ended before its time, and where.

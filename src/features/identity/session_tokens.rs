@@ -6,7 +6,7 @@ use chassis_postgres::DatabaseError;
 use time::OffsetDateTime;
 
 use super::{
-    Auth, ClientInfo, Error, RefreshToken, Revocation, Session, SessionId, User,
+    Auth, ClientInfo, Error, RefreshToken, RefreshTokenHash, Revocation, Session, SessionId, User,
     access_token::AccessToken,
     event::{Actor, Attempt, Change, Event},
     limit_keys, networks,
@@ -37,6 +37,23 @@ impl Auth {
         user: &User,
         client: ClientInfo,
     ) -> Result<TokenPair, Error> {
+        let token = RefreshToken::generate();
+        let hash = Some(token.hash());
+        let added = self.add_session(&mut transaction, user, client, hash);
+        let session = added.await?;
+        transaction.commit().await?;
+        let now = session.created_at;
+        Ok(self.token_pair(&session, token, now))
+    }
+
+    /// Adds a session of the usual length, perhaps with a refresh token, and ends the oldest ones beyond the limit.
+    pub(super) async fn add_session(
+        &self,
+        transaction: &mut WriteTransaction,
+        user: &User,
+        client: ClientInfo,
+        token: Option<RefreshTokenHash>,
+    ) -> Result<Session, Error> {
         let (now, lifetimes) = (self.now(), self.lifetimes());
         let network = client.network();
         let ends_at = now + lifetimes.longest;
@@ -50,18 +67,15 @@ impl Auth {
             ip: client.ip,
             user_agent: client.user_agent,
         };
-        let token = RefreshToken::generate();
         let keep = lifetimes.max_per_user;
         // Neither needs the other's outcome, so they are sent together.
-        let opened_session =
-            tables::sessions::open(&transaction, &session, Some(token.hash()), keep);
-        let remembered = remember_network(&transaction, user, network, now);
+        let opened_session = tables::sessions::open(&*transaction, &session, token, keep);
+        let remembered = remember_network(transaction, user, network, now);
         let (opened_session, remembered) = tokio::join!(opened_session, remembered);
         opened_session?;
         remembered?;
         transaction.emit(opened(&session)).await?;
-        transaction.commit().await?;
-        Ok(self.token_pair(&session, token, now))
+        Ok(session)
     }
 
     /// Opens a session of this length without a password, on behalf of an operator.

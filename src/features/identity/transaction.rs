@@ -15,7 +15,7 @@
 //!    another account is changed or deleted that account and every active owner. `FOR NO KEY UPDATE`
 //!    where the row or several sessions of that user will be written, `FOR UPDATE` where its
 //!    address changes or it is deleted (both change a unique key), else `FOR SHARE`.
-//! 2. The session that the caller is authenticated by, at the strength of what is written later:
+//! 2. The session (or the key) that the caller is authenticated by, at the strength of what is written later:
 //!    `FOR NO KEY UPDATE` where the session itself ends, else `FOR SHARE`. (The password hash is a
 //!    column of the user and comes with step 1.)
 //! 3. Everything else. Nothing locks a user after step 1.
@@ -36,12 +36,14 @@ use chassis_postgres::{
     Connection, Database, DatabaseError, Parameters, ReadExecutor, ReadQuery, Transaction,
     WriteExecutor, WriteQuery,
 };
+use time::OffsetDateTime;
 use tokio_postgres::Row;
 
 use super::{
-    Auth, ClientInfo, Credential, Error, Principal, Role, User, UserId, VerifiedUser,
+    Auth, ClientInfo, Credential, Error, Principal, Role, SessionId, User, UserId, VerifiedUser,
     event::{Actor, Change, Event, Subscribers},
     policy,
+    requirement::Requirement,
     tables::{self, user_locks::LockedUser, writer::Writer},
 };
 
@@ -80,8 +82,8 @@ impl Writer for SingleStatement {}
 pub struct WriteTransaction {
     inner: Transaction,
     actor: Actor,
-    /// The role that the caller has to have, if any.
-    required: Option<Role>,
+    /// What the caller has to meet.
+    required: Requirement,
     client: ClientInfo,
     locked: Vec<LockedUser>,
     subscribers: Subscribers,
@@ -164,7 +166,7 @@ impl WriteTransaction {
 /// Who a transaction was for that has been committed, and whose work goes on in another.
 pub(super) struct Continuation {
     actor: Actor,
-    required: Option<Role>,
+    required: Requirement,
     client: ClientInfo,
 }
 
@@ -201,7 +203,7 @@ impl Auth {
         Ok(WriteTransaction {
             inner: self.database().begin().await?,
             actor,
-            required: None,
+            required: Requirement::default(),
             client,
             locked: Vec::new(),
             subscribers: self.subscribers().clone(),
@@ -214,7 +216,7 @@ impl Auth {
         &self,
         id: UserId,
         credential: Credential,
-        required: Option<Role>,
+        required: Requirement,
         client: ClientInfo,
         locks: Locks,
     ) -> Result<(Principal, WriteTransaction), Error> {
@@ -224,18 +226,51 @@ impl Auth {
         transaction.lock_users(Some(id), locks).await?;
         let user = transaction.locked(id).map(|locked| locked.user.clone());
         let user = user.filter(|user| user.is_active);
-        let Credential::Session { id: session } = credential;
-        let now = self.now();
-        let is_live = if locks.session_of(id) {
-            tables::sessions::lock_for_no_key_update(&transaction, session, id, now).await?
-        } else {
-            tables::sessions::lock_for_share(&transaction, session, id, now).await?
+        let authenticated_at = match credential {
+            Credential::Session { id: session } => {
+                self.lock_session(&transaction, session, id, locks).await?
+            }
+            // browser_sessions: begin
+            Credential::Cookie { session, hash } => {
+                let locked = self.lock_session(&transaction, session, id, locks).await?;
+                self.check_cookie(&transaction, session, hash).await?;
+                locked
+            }
+            // browser_sessions: end
+            // api_keys: begin
+            Credential::Key { id: key } => {
+                let keys = self.flows().keys.as_ref();
+                let keys = keys.ok_or(Error::InvalidAccessToken)?;
+                keys.lock(&transaction, key, id, required.scope).await?;
+                None
+            } // api_keys: end
         };
-        let user = user.filter(|_| is_live).ok_or(Error::InvalidAccessToken)?;
-        if let Some(role) = required.filter(|role| user.role < *role) {
-            return Err(Error::InsufficientRole(role));
-        }
-        Ok((Principal { user, credential }, transaction))
+        let user = user.ok_or(Error::InvalidAccessToken)?;
+        let principal = Principal {
+            user,
+            credential,
+            authenticated_at,
+        };
+        required.check(&principal, self.now())?;
+        Ok((principal, transaction))
+    }
+
+    /// Locks the session that a caller is authenticated by. Returns when the password was last given in it.
+    async fn lock_session(
+        &self,
+        transaction: &WriteTransaction,
+        session: SessionId,
+        user: UserId,
+        locks: Locks,
+    ) -> Result<Option<OffsetDateTime>, Error> {
+        let now = self.now();
+        let locked = if locks.session_of(user) {
+            tables::sessions::lock_for_no_key_update(transaction, session, user, now).await?
+        } else {
+            tables::sessions::lock_for_share(transaction, session, user, now).await?
+        };
+        let authenticated_at = locked.ok_or(Error::InvalidAccessToken)?;
+        Ok(Some(authenticated_at))
     }
 
     /// Begins the transaction that goes on with the deletion of an account, which one before it has disabled for that.
@@ -348,7 +383,7 @@ impl Auth {
 /// A connection without a transaction: each statement commits by itself.
 ///
 /// For code without a caller.
-pub(super) struct SingleStatement(Connection);
+pub struct SingleStatement(Connection);
 
 impl SingleStatement {
     /// For the rotation of a refresh token: the token is the proof, and the statement checks it.

@@ -163,6 +163,7 @@ impl MailRequests {
             admit: self.settings().require_verified.then_some(admit),
             confirm_email: self.sends_mail().then_some(confirm),
             registration,
+            ..Flows::default()
         }
     }
 

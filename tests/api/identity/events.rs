@@ -29,7 +29,7 @@ pub fn with_subscribers(app: &TestApp, subscribers: Subscribers) -> Auth {
         policy: PasswordPolicy::new(8),
         limits: app.app.limits.clone(),
         tokens: AccessTokens::new(&settings.auth),
-        activity: identity::activity_channel().0,
+        activity: identity::session_activity().0,
         events: AuthEvents::new(&registry),
         subscribers,
         flows: identity::Flows::default(),

@@ -56,6 +56,9 @@ async fn the_list_shows_ones_own_live_sessions_oldest_first() {
             "id",
             "ip",
             "last_used_at",
+            // browser_sessions: begin
+            "transport",
+            // browser_sessions: end
             "user_agent"
         ]
     );

@@ -11,6 +11,7 @@ mod list_sessions;
 mod list_users;
 mod logout;
 mod me;
+mod reauthenticate;
 mod recheck;
 mod refresh;
 mod register;

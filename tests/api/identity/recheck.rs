@@ -125,6 +125,9 @@ impl Case {
                 let body = json!({"current_password": password, "new_password": new});
                 ("/auth/password".to_owned(), Some(body))
             }
+            ("POST", path @ "/auth/reauthenticate") => {
+                (path.to_owned(), Some(json!({"current_password": password})))
+            }
             ("DELETE", "/auth/sessions/{id}") => {
                 (format!("/auth/sessions/{}", self.other_session), None)
             }

@@ -24,11 +24,19 @@ pub(super) fn endpoint(auth: &Auth) -> Endpoint {
 
 async fn handle(caller: Caller, id: UserId, auth: Auth) -> Result<Response, Problem> {
     let deleted = delete_user(&auth, caller, id).await;
-    auth.note_refusal(Attempt::UserDelete, Some(id), None, deleted)?;
-    Ok(no_content())
+    Ok(auth.note_refusal(Attempt::UserDelete, Some(id), None, deleted)?)
 }
 
-async fn delete_user(auth: &Auth, caller: Caller, id: UserId) -> Result<(), Error> {
+async fn delete_user(auth: &Auth, caller: Caller, id: UserId) -> Result<Response, Error> {
     let (principal, transaction) = caller.begin(Locks::Delete(id)).await?;
-    accounts::delete(auth, transaction, policy::Actor::from(&principal), id).await
+    accounts::delete(auth, transaction, policy::Actor::from(&principal), id).await?;
+    let response = no_content();
+    // browser_sessions: begin
+    let response = if principal.id() == id {
+        auth.without_cookie(principal.credential, response)
+    } else {
+        response
+    };
+    // browser_sessions: end
+    Ok(response)
 }

@@ -32,6 +32,10 @@ struct SessionView {
     user_agent: Option<String>,
     /// Whether this request belongs to it.
     current: bool,
+    // browser_sessions: begin
+    /// How it is held.
+    transport: Transport,
+    // browser_sessions: end
 }
 
 impl SessionView {
@@ -44,6 +48,9 @@ impl SessionView {
             ip: session.ip,
             user_agent: session.user_agent,
             current: current == Some(session.id),
+            // browser_sessions: begin
+            transport: Transport::Token,
+            // browser_sessions: end
         }
     }
 }
@@ -54,6 +61,29 @@ impl SessionView {
 struct SessionListView {
     items: Vec<SessionView>,
 }
+
+// browser_sessions: begin
+use crate::features::identity::{Error, Transport, UserId};
+
+impl Auth {
+    /// The same, with those told apart that a cookie holds.
+    async fn with_transports(
+        &self,
+        mut list: SessionListView,
+        user: UserId,
+    ) -> Result<SessionListView, Error> {
+        if let Some(browsers) = &self.flows().browsers {
+            let held = browsers.held_by_cookie(user).await?;
+            for item in &mut list.items {
+                if held.contains(&SessionId::from(item.id)) {
+                    item.transport = Transport::Cookie;
+                }
+            }
+        }
+        Ok(list)
+    }
+}
+// browser_sessions: end
 
 pub(super) fn endpoint(auth: &Auth) -> Endpoint {
     get("/auth/sessions", "List one's own sessions", signed_in(auth))
@@ -74,5 +104,8 @@ async fn handle(principal: Principal, auth: Auth) -> Result<Response, Problem> {
     let view = SessionListView {
         items: items.collect(),
     };
+    // browser_sessions: begin
+    let view = auth.with_transports(view, principal.id()).await?;
+    // browser_sessions: end
     Ok(json(StatusCode::OK, &view))
 }

@@ -26,5 +26,9 @@ async fn handle(caller: Caller, auth: Auth) -> Result<Response, Problem> {
         .emit(Change::AllSessionsRevoked { user })
         .await?;
     transaction.commit().await?;
-    Ok(no_content())
+    let response = no_content();
+    // browser_sessions: begin
+    let response = auth.without_cookie(principal.credential, response);
+    // browser_sessions: end
+    Ok(response)
 }

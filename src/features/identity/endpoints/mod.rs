@@ -9,6 +9,7 @@ mod list_users;
 mod logout;
 mod logout_all;
 mod me;
+mod reauthenticate;
 mod refresh;
 mod register;
 mod revoke_session;
@@ -31,8 +32,8 @@ use super::{
     guard::{insufficient_role, invalid_credentials, invalid_token},
     policy::Denied,
     problems::{
-        EMAIL_TAKEN, EMAIL_UNVERIFIED, INSUFFICIENT_LEVEL, LAST_OWNER, REGISTRATION_CLOSED,
-        WRONG_PASSWORD,
+        EMAIL_TAKEN, EMAIL_UNVERIFIED, INSUFFICIENT_LEVEL, LAST_OWNER, REAUTHENTICATION_REQUIRED,
+        REGISTRATION_CLOSED, WRONG_PASSWORD,
     },
 };
 use crate::shared::problems::database_problem;
@@ -47,6 +48,7 @@ pub fn endpoints(auth: &Auth) -> [Feature; 2] {
             register::endpoint(auth),
             sign_in::endpoint(auth),
             refresh::endpoint(auth),
+            reauthenticate::endpoint(auth),
             logout::endpoint(auth),
             logout_all::endpoint(auth),
             revoke_token::endpoint(auth),
@@ -79,6 +81,22 @@ impl From<Error> for Problem {
                 invalid_token()
             }
             Error::InsufficientRole(role) => insufficient_role(role),
+            Error::ReauthenticationRequired => Problem::new(
+                &REAUTHENTICATION_REQUIRED,
+                "give the password again: POST /auth/reauthenticate",
+            ),
+            // browser_sessions: begin
+            Error::CrossSite => Problem::new(
+                &super::problems::CROSS_SITE_REQUEST,
+                "this came with a session cookie, and not from a page that may send it",
+            ),
+            Error::AmbiguousCookie => {
+                Problem::new(&chassis_http::problem::INVALID_REQUEST, error.to_string())
+            }
+            // browser_sessions: end
+            // api_keys: begin
+            Error::KeyNotAllowed => super::guard::key_not_allowed(),
+            // api_keys: end
             Error::NotFound | Error::SessionNotFound => Problem::not_found(),
             Error::EmailTaken => {
                 Problem::new(&EMAIL_TAKEN, "another account has this e-mail address")

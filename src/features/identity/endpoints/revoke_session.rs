@@ -30,5 +30,13 @@ async fn handle(caller: Caller, id: SessionId, auth: Auth) -> Result<Response, P
     let change = Change::SessionRevoked { user, session: id };
     transaction.emit(change).await?;
     transaction.commit().await?;
-    Ok(no_content())
+    let response = no_content();
+    // browser_sessions: begin
+    let response = if principal.session_id() == Some(id) {
+        auth.without_cookie(principal.credential, response)
+    } else {
+        response
+    };
+    // browser_sessions: end
+    Ok(response)
 }

@@ -25,7 +25,7 @@ use super::{
 };
 use crate::features::{
     identity::{
-        Auth, ClientInfo, Email, Error, TokenPair,
+        Auth, ClientInfo, Email, Error, TokenPair, User, WriteTransaction,
         authentication::CredentialsRefused,
         client_info::client_info,
         event::Attempt,
@@ -43,6 +43,11 @@ struct SignIn {
     email: String,
     #[schema(schema_with = password_schema)]
     password: SecretString,
+    // browser_sessions: begin
+    /// How the session is to be held: `cookie` is for browsers, where this service has it switched on.
+    #[serde(default)]
+    transport: Transport,
+    // browser_sessions: end
 }
 
 /// A form of RFC 6749: sections 4.3.2 and 6.
@@ -83,8 +88,16 @@ pub(super) fn endpoint(auth: &Auth) -> Endpoint {
             ),
         )
         .problems(&[&INVALID_CREDENTIALS, &EMAIL_UNVERIFIED])
+        // browser_sessions: begin
+        .with_schema::<CookieSessionView>()
+        .responds::<SignedInView>(StatusCode::OK)
+        .problems(&[&CROSS_SITE_REQUEST])
+        // browser_sessions: end
         .extract(client_info())
         .extract(auth.limits().attempt())
+        // browser_sessions: begin
+        .extract(browser_request())
+        // browser_sessions: end
         .with(auth.clone())
         .handler(handle)
 }
@@ -109,6 +122,9 @@ async fn handle(
     (media_type, body): (MediaType, Bytes),
     client: ClientInfo,
     attempt: SourceAttempt,
+    // browser_sessions: begin
+    browser: BrowserRequest,
+    // browser_sessions: end
     auth: Auth,
 ) -> Result<Response, Problem> {
     match media_type {
@@ -119,6 +135,11 @@ async fn handle(
             let Some(email) = errors.check("/email", Email::parse(&request.email)) else {
                 return Err(errors.into());
             };
+            // browser_sessions: begin
+            if request.transport == Transport::Cookie {
+                return sign_in_by_cookie(&auth, &email, request.password, client, &browser).await;
+            }
+            // browser_sessions: end
             let pair = sign_in(&auth, &email, request.password, client).await?;
             Ok(json(StatusCode::OK, &TokensView::from(pair)))
         }
@@ -143,7 +164,18 @@ async fn sign_in(
     password: SecretString,
     client: ClientInfo,
 ) -> Result<TokenPair, Error> {
-    let claimed = auth.look_up(email, &client).await?;
+    let (user, transaction) = begin_sign_in(auth, email, password, &client).await?;
+    auth.open_session(transaction, &user, client).await
+}
+
+/// Begins the transaction that opens a session for a client that knows the password.
+async fn begin_sign_in(
+    auth: &Auth,
+    email: &Email,
+    password: SecretString,
+    client: &ClientInfo,
+) -> Result<(User, WriteTransaction), Error> {
+    let claimed = auth.look_up(email, client).await?;
     auth.count_attempt(Attempt::SignIn, claimed.limit_key)
         .await?;
     let refused = match auth.verify_credentials(claimed, password).await? {
@@ -154,7 +186,7 @@ async fn sign_in(
                     let admitted = admit(&transaction, &user).await;
                     auth.note_refusal(Attempt::SignIn, Some(user.id), None, admitted)?;
                 }
-                return auth.open_session(transaction, &user, client).await;
+                return Ok((user, transaction));
             }
             None => CredentialsRefused::Changed(verified.user.id),
         },
@@ -235,3 +267,73 @@ fn form_response(outcome: Result<TokenPair, Error>) -> Result<Response, Problem>
         Err(error) => Err(error.into()),
     }
 }
+
+// browser_sessions: begin
+use std::borrow::Cow;
+
+use chassis_http::ValidationError;
+use serde::Serialize;
+
+use super::UserView;
+use crate::features::identity::{
+    Transport,
+    browser_sessions::{BrowserRequest, browser_request, with_cookie},
+    problems::CROSS_SITE_REQUEST,
+};
+
+/// A session that a cookie holds.
+#[derive(Serialize, ToSchema)]
+#[schema(as = CookieSession)]
+struct CookieSessionView {
+    /// Seconds until it ends, unless it is used.
+    expires_in: i64,
+    user: UserView,
+}
+
+/// What either way of holding a session answers.
+#[derive(Serialize, ToSchema)]
+#[schema(as = SignedIn)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "it describes the answer")]
+enum SignedInView {
+    Tokens(TokensView),
+    Cookie(CookieSessionView),
+}
+
+#[derive(Debug)]
+struct CookiesOff;
+
+impl ValidationError for CookiesOff {
+    fn code(&self) -> &'static str {
+        "not_available"
+    }
+
+    fn detail(&self) -> Cow<'static, str> {
+        "sessions by cookie are switched off here: COOKIE_SESSIONS".into()
+    }
+}
+
+/// The same for a browser, which gets a cookie and no token.
+async fn sign_in_by_cookie(
+    auth: &Auth,
+    email: &Email,
+    password: SecretString,
+    client: ClientInfo,
+    request: &BrowserRequest,
+) -> Result<Response, Problem> {
+    if auth.flows().browsers.is_none() {
+        let mut errors = ValidationErrors::new();
+        errors.check("/transport", Err::<(), _>(CookiesOff));
+        return Err(errors.into());
+    }
+    auth.check_sign_in(request)?;
+    let (user, transaction) = begin_sign_in(auth, email, password, &client).await?;
+    let opened = auth.open_cookie_session(transaction, &user, client, request);
+    let (session, cookie) = opened.await?;
+    let view = CookieSessionView {
+        expires_in: (session.expires_at - session.created_at).whole_seconds(),
+        user: UserView::from(user),
+    };
+    Ok(with_cookie(json(StatusCode::OK, &view), cookie))
+}
+// browser_sessions: end

@@ -14,7 +14,9 @@ use tokio_postgres::{
 use uuid::Uuid;
 
 use super::writer::Writer;
-use crate::features::identity::{RefreshTokenHash, Revocation, Session, SessionId, User, UserId};
+use crate::features::identity::{
+    LiveSession, RefreshTokenHash, Revocation, Session, SessionId, UserId,
+};
 
 impl TryFrom<&Row> for Session {
     type Error = DatabaseError;
@@ -33,11 +35,24 @@ impl TryFrom<&Row> for Session {
     }
 }
 
+impl TryFrom<&Row> for LiveSession {
+    type Error = DatabaseError;
+
+    fn try_from(row: &Row) -> Result<Self, DatabaseError> {
+        Ok(Self {
+            session: row.try_into()?,
+            user: row.try_into()?,
+            authenticated_at: row.try_get("authenticated_at")?,
+        })
+    }
+}
+
 static FIND_LIVE: ReadQuery = ReadQuery::new(
     "sessions_find_live",
     "
 SELECT s.id AS session_id, s.user_id, s.created_at AS session_created_at, s.last_used_at,
        s.expires_at, s.ends_at, s.ip, s.user_agent,
+       COALESCE(s.authenticated_at, s.created_at) AS authenticated_at,
        u.id, u.email, u.role, u.is_active, u.created_at, u.updated_at
 FROM sessions AS s
 JOIN users AS u ON u.id = s.user_id
@@ -49,21 +64,18 @@ WHERE s.id = $1
     &[Type::UUID, Type::UUID, Type::TIMESTAMPTZ],
 );
 
-/// A session that is alive, with its user: what every authenticated request asks.
+/// A session that is alive, with its user, and when the password was last given in it: what every authenticated request
+/// asks.
 pub(in crate::features::identity) async fn find_live(
     db: &impl ReadExecutor,
     id: SessionId,
     user_id: UserId,
     now: OffsetDateTime,
-) -> Result<Option<(Session, User)>, DatabaseError> {
+) -> Result<Option<LiveSession>, DatabaseError> {
     let row = db
         .optional(&FIND_LIVE, &[id.as_uuid(), user_id.as_uuid(), &now])
         .await?;
-    row.as_ref().map(with_user).transpose()
-}
-
-fn with_user(row: &Row) -> Result<(Session, User), DatabaseError> {
-    Ok((row.try_into()?, row.try_into()?))
+    row.as_ref().map(LiveSession::try_from).transpose()
 }
 
 static OPEN: WriteQuery = WriteQuery::insert(
@@ -137,40 +149,41 @@ pub(in crate::features::identity) async fn open(
 static LOCK_FOR_SHARE: WriteQuery = WriteQuery::select_for_update(
     "sessions_lock_for_share",
     "
-SELECT id
+SELECT COALESCE(authenticated_at, created_at) AS authenticated_at
 FROM sessions
 WHERE id = $1 AND user_id = $2 AND revoked_at IS NULL AND expires_at > $3
 FOR SHARE",
     &[Type::UUID, Type::UUID, Type::TIMESTAMPTZ],
 );
 
-/// Locks a live session of this user against changes. `false` when there is none.
+/// Locks a live session of this user against changes. Returns when the password was last given in it, `None` when there is
+/// no such session.
 pub(in crate::features::identity) async fn lock_for_share(
     db: &impl Writer,
     id: SessionId,
     user_id: UserId,
     now: OffsetDateTime,
-) -> Result<bool, DatabaseError> {
+) -> Result<Option<OffsetDateTime>, DatabaseError> {
     lock_live(db, &LOCK_FOR_SHARE, id, user_id, now).await
 }
 
 static LOCK_FOR_NO_KEY_UPDATE: WriteQuery = WriteQuery::select_for_update(
     "sessions_lock_for_no_key_update",
     "
-SELECT id
+SELECT COALESCE(authenticated_at, created_at) AS authenticated_at
 FROM sessions
 WHERE id = $1 AND user_id = $2 AND revoked_at IS NULL AND expires_at > $3
 FOR NO KEY UPDATE",
     &[Type::UUID, Type::UUID, Type::TIMESTAMPTZ],
 );
 
-/// Locks a live session of this user to end it. `false` when there is none.
+/// The same for a session that will be written.
 pub(in crate::features::identity) async fn lock_for_no_key_update(
     db: &impl Writer,
     id: SessionId,
     user_id: UserId,
     now: OffsetDateTime,
-) -> Result<bool, DatabaseError> {
+) -> Result<Option<OffsetDateTime>, DatabaseError> {
     lock_live(db, &LOCK_FOR_NO_KEY_UPDATE, id, user_id, now).await
 }
 
@@ -180,11 +193,31 @@ async fn lock_live(
     id: SessionId,
     user_id: UserId,
     now: OffsetDateTime,
-) -> Result<bool, DatabaseError> {
+) -> Result<Option<OffsetDateTime>, DatabaseError> {
     let row = db
         .returning_optional(query, &[id.as_uuid(), user_id.as_uuid(), &now])
         .await?;
-    Ok(row.is_some())
+    row.map(|row| Ok(row.try_get("authenticated_at")?))
+        .transpose()
+}
+
+static REAUTHENTICATE: WriteQuery = WriteQuery::update(
+    "sessions_reauthenticate",
+    "
+UPDATE sessions
+SET authenticated_at = $2
+WHERE id = $1",
+    &[Type::UUID, Type::TIMESTAMPTZ],
+);
+
+/// Notes that the password was given in this session, which the transaction has locked.
+pub(in crate::features::identity) async fn reauthenticate(
+    db: &impl Writer,
+    id: SessionId,
+    now: OffsetDateTime,
+) -> Result<(), DatabaseError> {
+    db.execute(&REAUTHENTICATE, &[id.as_uuid(), &now]).await?;
+    Ok(())
 }
 
 static LIST: ReadQuery = ReadQuery::new(

@@ -1,0 +1,184 @@
+//! What sessions of browsers are to this feature: sessions whose credential is a cookie, which another feature has.
+
+use std::{collections::HashSet, sync::Arc};
+
+use chassis_http::{RequestContext, context};
+use futures_util::future::BoxFuture;
+use http::{HeaderMap, HeaderValue, header};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use warp::{Filter, filters::BoxedFilter, reply::Response};
+
+use super::{
+    Auth, ClientInfo, Credential, Error, Principal, Session, SessionId, User, UserId,
+    WriteTransaction, event::Attempt,
+};
+
+/// Sessions of browsers.
+pub trait BrowserSessions: Send + Sync {
+    /// Whether a browser may have this request sent with its cookie: the method is safe, or a page sent it that may.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::CrossSite`].
+    fn check(&self, context: &RequestContext, headers: &HeaderMap) -> Result<(), Error>;
+
+    /// The principal of the cookie that came with a request, after [`check`](Self::check). `None` without a cookie.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::CrossSite`]; [`Error::AmbiguousCookie`] when there are several; [`Error::InvalidAccessToken`] when it is not good,
+    /// or not for this method.
+    fn authenticate<'a>(
+        &'a self,
+        context: &'a RequestContext,
+        headers: &'a HeaderMap,
+    ) -> BoxFuture<'a, Result<Option<Principal>, Error>>;
+
+    /// Whether this is still the cookie of the session, which the transaction has locked.
+    fn is_current<'a>(
+        &'a self,
+        transaction: &'a WriteTransaction,
+        session: SessionId,
+        hash: [u8; 32],
+    ) -> BoxFuture<'a, Result<bool, Error>>;
+
+    /// Gives the session that was just opened a cookie, and ends the one that the browser was in.
+    fn begin<'a>(
+        &'a self,
+        transaction: &'a WriteTransaction,
+        session: &'a Session,
+        headers: &'a HeaderMap,
+    ) -> BoxFuture<'a, Result<HeaderValue, Error>>;
+
+    /// Gives a session, which the transaction has locked, another cookie.
+    fn change<'a>(
+        &'a self,
+        transaction: &'a WriteTransaction,
+        session: SessionId,
+    ) -> BoxFuture<'a, Result<HeaderValue, Error>>;
+
+    /// The sessions of a user that are held by a cookie.
+    fn held_by_cookie(&self, user: UserId) -> BoxFuture<'_, Result<HashSet<SessionId>, Error>>;
+
+    /// Has the browser forget the cookie.
+    fn forget(&self) -> HeaderValue;
+}
+
+/// How a session is held.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Transport {
+    /// By an access token and a refresh token, which the client keeps.
+    #[default]
+    Token,
+    /// By a cookie, which the browser keeps and no script can read.
+    Cookie,
+}
+
+/// What of a request a session of a browser depends on.
+pub(super) struct BrowserRequest {
+    context: Arc<RequestContext>,
+    headers: HeaderMap,
+}
+
+/// Extracts it.
+pub(super) fn browser_request() -> BoxedFilter<(BrowserRequest,)> {
+    context()
+        .and(warp::header::headers_cloned())
+        .map(|context, headers| BrowserRequest { context, headers })
+        .boxed()
+}
+
+impl Auth {
+    /// Where sessions of browsers are, if there are any.
+    fn browsers(&self) -> Result<&dyn BrowserSessions, Error> {
+        let browsers = self.flows().browsers.as_deref();
+        browsers.ok_or(Error::InvalidAccessToken)
+    }
+
+    /// The principal of the cookie that came with a request, and a note when another site had it sent.
+    pub(super) async fn find_by_cookie(
+        &self,
+        context: &RequestContext,
+        headers: &HeaderMap,
+    ) -> Result<Option<Principal>, Error> {
+        let found = self.browsers()?.authenticate(context, headers).await;
+        self.note_cross_site(found)
+    }
+
+    fn note_cross_site<T>(&self, outcome: Result<T, Error>) -> Result<T, Error> {
+        match outcome {
+            Err(error @ Error::CrossSite) => {
+                self.note_refusal(Attempt::CrossSite, None, None, Err(error))
+            }
+            outcome => outcome,
+        }
+    }
+
+    /// Refuses to have a browser signed in by the page of another site: it would act in the account of whoever made that page.
+    pub(super) fn check_sign_in(&self, request: &BrowserRequest) -> Result<(), Error> {
+        let checked = self.browsers()?.check(&request.context, &request.headers);
+        self.note_cross_site(checked)
+    }
+
+    /// Opens a session that is held by a cookie, and commits. Returns it with the header that sets the cookie.
+    pub(super) async fn open_cookie_session(
+        &self,
+        mut transaction: WriteTransaction,
+        user: &User,
+        client: ClientInfo,
+        request: &BrowserRequest,
+    ) -> Result<(Session, HeaderValue), Error> {
+        let session = self
+            .add_session(&mut transaction, user, client, None)
+            .await?;
+        let begun = self
+            .browsers()?
+            .begin(&transaction, &session, &request.headers);
+        let cookie = begun.await?;
+        transaction.commit().await?;
+        Ok((session, cookie))
+    }
+
+    /// Refuses a cookie that has been replaced, in a transaction that has locked its session.
+    pub(super) async fn check_cookie(
+        &self,
+        transaction: &WriteTransaction,
+        session: SessionId,
+        hash: [u8; 32],
+    ) -> Result<(), Error> {
+        let checked = self.browsers()?.is_current(transaction, session, hash);
+        checked
+            .await?
+            .then_some(())
+            .ok_or(Error::InvalidAccessToken)
+    }
+
+    /// A response that also replaces the caller's cookie, if it has one: it proves more from now on.
+    pub(super) async fn with_new_cookie(
+        &self,
+        transaction: &WriteTransaction,
+        caller: &Principal,
+        response: Response,
+    ) -> Result<Response, Error> {
+        let Credential::Cookie { session, .. } = caller.credential else {
+            return Ok(response);
+        };
+        let cookie = self.browsers()?.change(transaction, session).await?;
+        Ok(with_cookie(response, cookie))
+    }
+
+    /// A response that also has the caller's browser forget its cookie, if it has one: its session has ended.
+    pub(super) fn without_cookie(&self, caller: Credential, response: Response) -> Response {
+        match (caller, self.browsers()) {
+            (Credential::Cookie { .. }, Ok(browsers)) => with_cookie(response, browsers.forget()),
+            _ => response,
+        }
+    }
+}
+
+pub(super) fn with_cookie(mut response: Response, cookie: HeaderValue) -> Response {
+    response.headers_mut().append(header::SET_COOKIE, cookie);
+    response
+}
