@@ -3,6 +3,7 @@
 use std::{path::PathBuf, process::ExitCode};
 
 use minijinja::context;
+use tracing::Instrument;
 use uuid::Uuid;
 
 use crate::{
@@ -36,9 +37,13 @@ pub(super) enum Mail {
 
 impl Mail {
     pub(super) async fn run(self, settings: &Settings) -> anyhow::Result<ExitCode> {
-        let mail = App::build(settings, Clock::system())?.mail;
+        let app = App::build(settings, Clock::system())?;
+        let mail = app.mail;
         match self {
-            Self::Test { to } => test(&mail, &to).await?,
+            Self::Test { to } => {
+                let span = app.tracing.task("mail_test");
+                test(&mail, &to).instrument(span).await?;
+            }
             Self::List { limit } => list(&mail, limit)?,
             Self::Preview { folder } => {
                 mail.preview(&folder)?;

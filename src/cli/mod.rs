@@ -54,6 +54,9 @@ struct Arguments {
 const VERSION_AND_REVISION: &str =
     concat!(env!("CARGO_PKG_VERSION"), " (", env!("GIT_REVISION"), ")");
 
+/// How long a command may take to send its spans, at its end.
+const FLUSH: Duration = Duration::from_secs(2);
+
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run the service
@@ -169,15 +172,14 @@ fn run(command: Command, extend: fn(&mut App)) -> anyhow::Result<ExitCode> {
             Command::Worker => return serve::Serve::worker().run(settings, extend).await,
             other => other,
         };
-        // Held until the command is done, so that its last lines are written.
         let clock = Clock::system();
-        let _telemetry = Telemetry::start(
+        let telemetry = Telemetry::start(
             PROGRAM,
             &settings.telemetry,
             move || clock.now(),
             LogStream::Stderr,
         )?;
-        match command {
+        let code = match command {
             Command::Serve(_) | Command::Worker => unreachable!("handled above"),
             Command::Jobs(jobs) => jobs.run(&settings).await,
             Command::Mail(mail) => mail.run(&settings).await,
@@ -189,7 +191,10 @@ fn run(command: Command, extend: fn(&mut App)) -> anyhow::Result<ExitCode> {
             Command::Routes => routes::run(&settings),
             Command::Openapi => openapi::run(&settings),
             Command::Healthcheck => healthcheck::run(&settings).await,
-        }
+        };
+        // The last spans and lines. It blocks; without spans it takes no time, and a panic of it is no failure of the command.
+        let _ = tokio::task::spawn_blocking(move || telemetry.shutdown(FLUSH)).await;
+        code
     });
     // A password that is still being hashed is not waited for: its request has ended.
     runtime.shutdown_background();

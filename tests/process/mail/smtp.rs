@@ -4,9 +4,13 @@ use super::{
     FROM, TO, mail, message, send_test,
     server::{At, Fault, Offer, SmtpServer},
 };
+use opentelemetry_proto::tonic::trace::v1::{Span, span::SpanKind, status::StatusCode};
 use warp_skeleton::features::mail::Message;
 
-use crate::support::{complaint, printed};
+use crate::{
+    collector::{Collector, attribute},
+    support::{complaint, printed},
+};
 
 #[test]
 fn a_message_is_handed_over_and_the_answer_is_shown() {
@@ -240,6 +244,44 @@ fn the_log_of_a_refusal_names_nobody() {
     );
     assert!(!log.contains("marked"), "{log}");
     assert!(answer.contains("the server said: 550 5.1.1 <marked-recipient@example.org> unknown"));
+}
+
+#[test]
+fn a_span_says_where_a_message_went_and_not_to_whom() {
+    let (server, collector) = (SmtpServer::start(), Collector::start());
+    let (url, endpoint) = (server.url(), collector.endpoint());
+    let settings = [
+        ("MAIL_URL", url.as_str()),
+        ("OTLP_ENDPOINT", endpoint.as_str()),
+    ];
+
+    printed(&send_test(&settings));
+    server.fail(
+        At::Content,
+        Fault::Reply("552 5.3.4 marked-recipient: too big"),
+    );
+    complaint(&send_test(&settings));
+
+    let mut spans = collector.spans();
+    assert!(!format!("{spans:?}").contains("marked"), "{spans:?}");
+    spans.retain(|span| span.name == "mail_send");
+    let [sent, refused] = &spans[..] else {
+        panic!("{spans:?}");
+    };
+    assert_eq!(sent.kind(), SpanKind::Client);
+    assert!(!sent.parent_span_id.is_empty());
+    let said = |span: &Span, name| attribute(&span.attributes, name);
+    for (name, expected) in [
+        ("server.address", "127.0.0.1"),
+        ("server.port", &server.port.to_string()),
+        ("network.protocol.name", "smtp"),
+        ("mail.template", "mail_test"),
+    ] {
+        assert_eq!(said(sent, name).as_deref(), Some(expected), "{name}");
+    }
+    assert_eq!(said(sent, "error.type"), None);
+    assert_eq!(said(refused, "error.type").as_deref(), Some("refused"));
+    assert_eq!(refused.status.as_ref().unwrap().code(), StatusCode::Error);
 }
 
 #[test]
