@@ -257,6 +257,7 @@ def check_live(program):
                 "PORT": str(port),
                 "SCRYPT_LOG_N": "10",
                 "SCRYPT_P": "1",
+                "MAIL_FOLDER": f"{folder}/mail",
                 # One account has a limit that the load goes beyond; the load's one address has none.
                 "RATE_LIMIT_ACCOUNT_PER_MINUTE": "120",
                 "RATE_LIMIT_AUTH_PER_MINUTE": "1000000",

@@ -224,6 +224,38 @@ DASHBOARDS = {
         ],
     },
     # jobs: end
+    # mail: begin
+    "mail": {
+        "title": "Mail",
+        "about": "Messages that were sent, and those that were not.",
+        "rows": [
+            [
+                ("Attempts", "ops", [(rate("mail_total", "template, outcome"), "{{template}} {{outcome}}")]),
+                (
+                    "Not sent in the last hour",
+                    "short",
+                    [
+                        (
+                            f'sum by (template, outcome) (increase(mail_total{{{WHERE},outcome!="sent"}}[1h]))',
+                            "{{template}} {{outcome}}",
+                        )
+                    ],
+                ),
+                (
+                    "Slower than a second",
+                    "ops",
+                    [
+                        (
+                            f"sum(rate(mail_send_seconds_count{{{WHERE}}}[$__rate_interval]))"
+                            f' - sum(rate(mail_send_seconds_bucket{{{WHERE},le="1"}}[$__rate_interval]))',
+                            "attempts",
+                        )
+                    ],
+                ),
+            ],
+        ],
+    },
+    # mail: end
     "runtime": {
         "title": "Runtime",
         "about": "The process and its threads.",
