@@ -257,7 +257,9 @@ def check_live(program):
                 "PORT": str(port),
                 "SCRYPT_LOG_N": "10",
                 "SCRYPT_P": "1",
+                # mail: begin
                 "MAIL_FOLDER": f"{folder}/mail",
+                # mail: end
                 # One account has a limit that the load goes beyond; the load's one address has none.
                 "RATE_LIMIT_ACCOUNT_PER_MINUTE": "120",
                 "RATE_LIMIT_AUTH_PER_MINUTE": "1000000",

@@ -291,7 +291,8 @@ fn handlers(app: &App) -> Handlers {
 
 // mail: begin
 /// The templates of all features.
-pub(crate) fn templates() -> Vec<&'static Template> {
+#[must_use]
+pub fn templates() -> Vec<&'static Template> {
     [
         &[&mail::MAIL_TEST][..],
         // recovery: begin

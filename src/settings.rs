@@ -90,6 +90,15 @@ impl Settings {
         }
     }
 
+    // recovery: begin
+    /// Refuses settings of registration and recovery that contradict those of mail and of the public address. In production
+    /// nobody who reads a mail is on this machine, so the origin has to be told.
+    pub fn check_recovery(&self) -> Result<(), SettingError> {
+        let has_origin = self.app_env != AppEnv::Production || self.service.public_url.is_some();
+        self.recovery.check(self.mail.is_on(), has_origin)
+    }
+    // recovery: end
+
     /// Whether requests are to be limited per source, and have none: those over a unix socket have an address only
     /// if `X-Forwarded-For` is believed, which an empty `TRUSTED_PROXIES` forbids.
     #[must_use]

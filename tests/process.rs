@@ -44,6 +44,8 @@ mod outage;
 mod pooler;
 #[path = "process/reads.rs"]
 mod reads;
+#[path = "process/recovery/mod.rs"]
+mod recovery;
 #[path = "process/roles.rs"]
 mod roles;
 #[path = "process/schema.rs"]

@@ -48,6 +48,9 @@ pub(super) async fn run(settings: &Settings) -> anyhow::Result<ExitCode> {
     findings.push(("limits", limits(settings)));
     findings.push(("traces", traces(settings).await));
     findings.push(("mail", mail(settings).await?));
+    // recovery: begin
+    findings.push(("recovery", recovery(settings)));
+    // recovery: end
     let tracing = Tracing::new(&settings.telemetry);
     let public = listener(&tracing, &settings.server.listen, "/live");
     findings.push(("listener", public.await));
@@ -365,6 +368,23 @@ async fn mail(settings: &Settings) -> anyhow::Result<Finding> {
     })
 }
 // mail: end
+
+// recovery: begin
+/// Where links in mails lead, when any are sent.
+fn recovery(settings: &Settings) -> Finding {
+    match settings.check_recovery() {
+        Err(error) => Fault(error.to_string()),
+        Ok(()) if settings.mail.is_on() => Fine(format!(
+            "links in mails lead to {}, or where MAIL_LINK_* say",
+            settings.origin()
+        )),
+        Ok(()) => Note(format!(
+            "off without mail: {}",
+            crate::features::recovery::TAKES_MAIL
+        )),
+    }
+}
+// recovery: end
 
 /// The address has to be free, or held by this service already, which then answers this path.
 async fn listener(tracing: &Tracing, address: &ListenAddress, path: &str) -> Finding {

@@ -62,7 +62,7 @@ impl Serve {
     ) -> anyhow::Result<ExitCode> {
         settings.auth.check_secret(settings.app_env)?;
         // recovery: begin
-        settings.recovery.check(settings.mail.is_on())?;
+        settings.check_recovery()?;
         // recovery: end
         let mut signals = ShutdownSignals::listen()?;
         let clock = Clock::system();
@@ -75,10 +75,8 @@ impl Serve {
         chassis_telemetry::log_panics();
         // recovery: begin
         if !settings.mail.is_on() {
-            tracing::warn!(
-                off = "forgotten passwords, verified addresses, confirmed changes of address, notices",
-                "mail_off"
-            );
+            let off = crate::features::recovery::TAKES_MAIL;
+            tracing::warn!(off, "mail_off");
         }
         // recovery: end
         let outcome = self.serve(&settings, extend, &mut signals).await;

@@ -40,3 +40,7 @@ pub use self::{
     settings::RecoverySettings,
     templates::TEMPLATES,
 };
+
+/// What does not work where no mail is sent, for the operator.
+pub const TAKES_MAIL: &str =
+    "forgotten passwords, verified addresses, confirmed changes of address, notices";

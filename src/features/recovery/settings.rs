@@ -76,16 +76,17 @@ pub struct RecoverySettings {
 }
 
 impl RecoverySettings {
-    /// Refuses what takes mail where none is sent.
+    /// Refuses what takes mail where none is sent, and mail whose links lead nowhere: without `has_origin` nothing says
+    /// where people reach this service, and each link needs a page that does.
     ///
     /// # Errors
     ///
     /// The first setting that does.
-    pub fn check(&self, sends_mail: bool) -> Result<(), SettingError> {
-        let refuse = |name: &str, origin: &String, expected: &str| {
+    pub fn check(&self, sends_mail: bool, has_origin: bool) -> Result<(), SettingError> {
+        let refuse = |name: &str, origin: &str, expected: &str| {
             Err(SettingError {
                 name: name.to_owned(),
-                origin: origin.clone(),
+                origin: origin.to_owned(),
                 expected: expected.to_owned(),
             })
         };
@@ -101,6 +102,12 @@ impl RecoverySettings {
                 &self.require_verified_origin,
                 expected,
             );
+        }
+        let pages = [&self.reset_page, &self.verify_page, &self.email_page];
+        if sends_mail && !has_origin && pages.iter().any(|page| page.is_none()) {
+            let expected = "the origin that clients reach the service at, because mail is sent: or else MAIL_LINK_RESET, \
+                            MAIL_LINK_VERIFY and MAIL_LINK_EMAIL, or links in mails lead nowhere";
+            return refuse("PUBLIC_URL", "default", expected);
         }
         Ok(())
     }
@@ -173,19 +180,44 @@ mod tests {
             RecoverySettings::read(&values).unwrap()
         };
 
-        assert!(read(&[]).check(false).is_ok());
-        assert!(read(&[("REGISTRATION", "closed")]).check(false).is_ok());
+        assert!(read(&[]).check(false, true).is_ok());
+        assert!(
+            read(&[("REGISTRATION", "closed")])
+                .check(false, true)
+                .is_ok()
+        );
         for (name, value) in [
             ("REGISTRATION", "neutral"),
             ("REQUIRE_VERIFIED_EMAIL", "on"),
         ] {
             let settings = read(&[(name, value)]);
-            assert!(settings.check(true).is_ok());
-            let error = settings.check(false).unwrap_err().to_string();
+            assert!(settings.check(true, true).is_ok());
+            let error = settings.check(false, true).unwrap_err().to_string();
             assert!(
                 error.starts_with(name) && error.contains("MAIL_URL"),
                 "{error}"
             );
+        }
+    }
+
+    #[test]
+    fn links_that_lead_nowhere_are_refused() {
+        let page = "https://app.example.com/page";
+        let pages = ["MAIL_LINK_RESET", "MAIL_LINK_VERIFY", "MAIL_LINK_EMAIL"];
+        let read = |names: &[&'static str]| {
+            let values = crate::settings::values(names.iter().map(|name| (*name, page))).unwrap();
+            RecoverySettings::read(&values).unwrap()
+        };
+
+        assert!(read(&pages).check(true, false).is_ok());
+        for without in 0..pages.len() {
+            let mut two = pages.to_vec();
+            two.remove(without);
+            let settings = read(&two);
+            assert!(settings.check(false, false).is_ok());
+            assert!(settings.check(true, true).is_ok());
+            let error = settings.check(true, false).unwrap_err().to_string();
+            assert!(error.starts_with("PUBLIC_URL (from default)"), "{error}");
         }
     }
 }
