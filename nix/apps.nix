@@ -72,8 +72,8 @@ lib.listToAttrs (map make targets)
 
   dev = inCheckout {
     name = "dev";
-    description = "The whole stack: service, database, traces, metrics, dashboards";
-    inputs = tools.make ++ tools.observability ++ tools.load;
+    description = "The whole stack: service, database, traces, mail, metrics, dashboards";
+    inputs = tools.make ++ tools.observability ++ tools.mail ++ tools.load;
     command = ''exec scripts/stack up ${lib.getExe services.config.outputs.package} "$@"'';
   };
 

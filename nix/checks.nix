@@ -114,6 +114,9 @@ in
         pkgs.procps
       ]
       ++ tools.pooler
+      # mail: begin
+      ++ tools.mail
+      # mail: end
       ++ lib.optional isLinux pkgs.util-linux;
       # The sandbox has no /usr/bin/env.
       postPatch = "patchShebangs scripts";

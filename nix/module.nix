@@ -124,6 +124,8 @@ in
         LOG_LEVEL = "info";
         OTLP_ENDPOINT = "http://127.0.0.1:4318";
         HSTS_MAX_AGE = 31536000;
+        PUBLIC_URL = "https://api.example.com";
+        MAIL_FROM = "Acme <no-reply@example.com>";
       };
       description = ''
         Settings by the names of {file}`.env.example`. They end up in the world-readable Nix store:
@@ -137,6 +139,7 @@ in
       example = {
         JWT_SECRET_KEY = "/run/secrets/warp-skeleton/jwt";
         DB_PASSWORD = "/run/secrets/warp-skeleton/db";
+        MAIL_URL = "/run/secrets/warp-skeleton/mail";
       };
       description = ''
         Files that hold secret settings, by the setting's name. They are read by systemd
@@ -180,6 +183,16 @@ in
         assertion = cfg.replicas == 1 || !(cfg.settings ? ADMIN_PORT);
         message = "services.warp-skeleton.settings.ADMIN_PORT is one port, and each of the replicas would want it";
       }
+      # mail: begin
+      {
+        assertion = !(lib.hasInfix "@" (cfg.settings.MAIL_URL or ""));
+        message = "services.warp-skeleton.settings.MAIL_URL holds a password, which every user could read in the store: put it into services.warp-skeleton.secrets.MAIL_URL";
+      }
+      {
+        assertion = cfg.settings ? MAIL_FROM || !(cfg.settings ? MAIL_URL || cfg.secrets ? MAIL_URL);
+        message = "services.warp-skeleton.settings.MAIL_FROM says who sends the mail that goes to MAIL_URL";
+      }
+      # mail: end
       {
         assertion = !(cfg.settings ? LISTEN_SOCKET);
         message = "services.warp-skeleton.settings.LISTEN_SOCKET: the replicas listen on ports, and may write no file";

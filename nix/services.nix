@@ -54,6 +54,9 @@ in
             depends_on.postgres = healthy;
           };
           jaeger = server "jaeger" { };
+          # mail: begin
+          mailpit = server "mailpit" { };
+          # mail: end
           service = server "service" {
             settings = done;
             jaeger = started;

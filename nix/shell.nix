@@ -32,7 +32,7 @@ pkgs.mkShell {
     if [ -t 1 ]; then
       cat <<'HELLO'
 
-      nix run .#dev    the whole stack: service, database, traces, metrics, dashboards
+      nix run .#dev    the whole stack: service, database, traces, mail, metrics, dashboards
       make dev         the service alone, on a private PostgreSQL
       make test        every test; ARGS="--test api sessions" picks some
       make lint        formatting, clippy, shellcheck

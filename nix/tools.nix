@@ -46,6 +46,11 @@ let
     ]
     ++ lib.optional (jaeger != null) jaeger;
 
+    # mail: begin
+    # The tests that send every template to a real one are skipped without it.
+    mail = [ pkgs.mailpit ];
+
+    # mail: end
     load = [ pkgs.k6 ];
 
     deploy = [

@@ -65,6 +65,7 @@ const RESERVED: &[(&str, &[&str])] = &[
             "con",
             "grafana",
             "jaeger",
+            "mailpit",
             "nginx",
             "nobody",
             "nul",
