@@ -8,6 +8,7 @@ mod smtp;
 mod tls;
 
 use warp_skeleton::{
+    app::templates,
     features::mail::{MAIL_TEST, Mail, Message, Parts},
     settings::{Settings, values},
     shared::clock::Clock,
@@ -35,7 +36,7 @@ fn mail(settings: &[(&str, &str)]) -> (Mail, prometheus::Registry) {
     let registry = prometheus::Registry::new();
     let mail = Mail::new(Parts {
         settings: &settings.mail,
-        templates: &[&MAIL_TEST],
+        templates: &templates(),
         registry: &registry,
         clock: Clock::system(),
     });

@@ -320,7 +320,7 @@ fn count(registry: &prometheus::Registry, outcome: &str) -> u64 {
     let families = registry.gather();
     let family = families.iter().find(|family| family.name() == "mail_total");
     let metrics = family.unwrap().get_metric().iter();
-    let mut found = metrics.filter(|metric| {
+    let found = metrics.filter(|metric| {
         metric
             .get_label()
             .iter()
@@ -332,6 +332,6 @@ fn count(registry: &prometheus::Registry, outcome: &str) -> u64 {
         reason = "a count of a few"
     )]
     found
-        .next()
-        .map_or(0, |metric| metric.get_counter().get_value() as u64)
+        .map(|metric| metric.get_counter().get_value() as u64)
+        .sum()
 }
