@@ -2,14 +2,13 @@
 
 use serde_json::json;
 
+use super::FROM;
 use crate::{
     cluster,
     collector::{Collector, hex},
     mail::server::SmtpServer,
     support::{Service, ask, complaint, eventually, run},
 };
-
-const FROM: (&str, &str) = ("MAIL_FROM", "Acme <no-reply@acme.example>");
 
 /// Production takes no cheaper hashes.
 const PRODUCTION: [(&str, &str); 4] = [
