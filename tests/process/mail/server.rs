@@ -60,9 +60,17 @@ pub struct Offer {
     pub login: Option<(&'static str, &'static str)>,
 }
 
+/// A fault that happens to each message, or to one in so many.
+#[derive(Clone, Copy)]
+struct Faults {
+    fault: Fault,
+    every: usize,
+    seen: usize,
+}
+
 #[derive(Default)]
 struct State {
-    faults: HashMap<At, Fault>,
+    faults: HashMap<At, Faults>,
     /// Every line that a client sent, of all connections.
     lines: Vec<String>,
     messages: Vec<Message>,
@@ -76,6 +84,8 @@ pub struct Message {
     pub from: String,
     pub to: Vec<String>,
     pub content: String,
+    /// Whether the client was told that it was taken.
+    pub is_confirmed: bool,
     /// Whether it came over TLS.
     pub is_encrypted: bool,
 }
@@ -134,7 +144,17 @@ impl SmtpServer {
 
     /// From now on this happens there.
     pub fn fail(&self, at: At, fault: Fault) {
-        self.state.lock().unwrap().faults.insert(at, fault);
+        self.fail_every(at, 1, fault);
+    }
+
+    /// From now on this happens there to one in so many.
+    pub fn fail_every(&self, at: At, every: usize, fault: Fault) {
+        let faults = Faults {
+            fault,
+            every,
+            seen: 0,
+        };
+        self.state.lock().unwrap().faults.insert(at, faults);
     }
 
     /// From now on nothing does.
@@ -181,7 +201,19 @@ impl Conversation<'_> {
 
     /// Answers, or does what a fault says. `false` when the command did not succeed.
     fn answer(&mut self, at: At, line: &str) -> io::Result<bool> {
-        let fault = self.state.lock().unwrap().faults.get(&at).copied();
+        let fault = self.fault(at);
+        self.answer_with(fault, line)
+    }
+
+    /// What happens here this time.
+    fn fault(&self, at: At) -> Option<Fault> {
+        let mut state = self.state.lock().unwrap();
+        let faults = state.faults.get_mut(&at)?;
+        faults.seen += 1;
+        (faults.seen % faults.every == 0).then_some(faults.fault)
+    }
+
+    fn answer_with(&mut self, fault: Option<Fault>, line: &str) -> io::Result<bool> {
         match fault {
             None => self.say(line).map(|()| true),
             Some(Fault::Reply(line)) => self.say(line).map(|()| false),
@@ -285,24 +317,19 @@ fn converse(stream: TcpStream, offer: &Offer, state: &Mutex<State>) -> io::Resul
             "DATA" => {
                 if talk.answer(At::Data, "354 go on")? {
                     let content = talk.content()?;
+                    let fault = talk.fault(At::Content);
                     let message = Message {
                         from: from.clone(),
                         to: to.clone(),
                         content,
+                        is_confirmed: !matches!(fault, Some(Fault::Drop | Fault::Stall)),
                         is_encrypted,
                     };
                     // A server that breaks off or stalls then may have taken it.
-                    let refuses = {
-                        let mut state = state.lock().unwrap();
-                        let refuses =
-                            matches!(state.faults.get(&At::Content), Some(Fault::Reply(_)));
-                        if !refuses {
-                            state.messages.push(message);
-                        }
-                        refuses
-                    };
-                    let taken = talk.answer(At::Content, "250 2.0.0 queued as 4711")?;
-                    assert_eq!(taken, !refuses);
+                    if !matches!(fault, Some(Fault::Reply(_))) {
+                        state.lock().unwrap().messages.push(message);
+                    }
+                    talk.answer_with(fault, "250 2.0.0 queued as 4711")?;
                 }
             }
             "NOOP" | "RSET" => talk.say("250 2.0.0 ok")?,

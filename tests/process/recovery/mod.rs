@@ -1,5 +1,6 @@
 //! Accounts that are recovered by mail, on the built program: several replicas, a real SMTP conversation.
 
+mod delivery;
 mod flows;
 mod starting;
 
