@@ -238,6 +238,16 @@ def p99(times):
     return sorted(times)[math.ceil(len(times) * 0.99) - 1]
 
 
+def mann_whitney(one, other):
+    """The two-sided p-value that both come from one distribution, by the normal approximation."""
+    ranked = sorted((value, group) for group, values in enumerate((one, other)) for value in values)
+    ranks = sum(rank for rank, (_, group) in enumerate(ranked, 1) if group == 0)
+    n, m = len(one), len(other)
+    u = ranks - n * (n + 1) / 2
+    z = (u - n * m / 2) / math.sqrt(n * m * (n + m + 1) / 12)
+    return math.erfc(abs(z) / math.sqrt(2))
+
+
 class Report:
     """Lines of what was measured, what was seen and what was aimed at."""
 

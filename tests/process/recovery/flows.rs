@@ -57,11 +57,6 @@ impl Replicas {
         [&self.one, &self.two]
     }
 
-    fn sign_in(&self, service: &Service, password: &str) -> Reply {
-        let body = json!({"email": EMAIL, "password": password});
-        service.post("/auth/token", None, &body)
-    }
-
     /// Everything that an operator sees, in one text.
     fn output(&self) -> String {
         let mut texts = Vec::new();
@@ -96,6 +91,11 @@ impl Replicas {
     }
 }
 
+fn sign_in(service: &Service, password: &str) -> Reply {
+    let body = json!({"email": EMAIL, "password": password});
+    service.post("/auth/token", None, &body)
+}
+
 fn code(reply: &Reply) -> (u16, String) {
     let code = reply.json()["code"].as_str().unwrap().to_owned();
     (reply.status, code)
@@ -116,10 +116,7 @@ async fn an_account_is_verified_and_recovered_by_links_and_nothing_tells_its_sec
     let again = one.post("/auth/email/verify", None, &proof);
     assert_eq!(code(&again), (422, "token_invalid".to_owned()));
 
-    let sessions = [
-        replicas.sign_in(one, OLD).json(),
-        replicas.sign_in(two, OLD).json(),
-    ];
+    let sessions = [sign_in(one, OLD).json(), sign_in(two, OLD).json()];
     let access = sessions
         .each_ref()
         .map(|session| session["access_token"].as_str().unwrap());
@@ -141,12 +138,12 @@ async fn an_account_is_verified_and_recovered_by_links_and_nothing_tells_its_sec
             assert_eq!(code(&service.me(token)), (401, "invalid_token".to_owned()));
         }
         assert_eq!(
-            code(&replicas.sign_in(service, OLD)),
+            code(&sign_in(service, OLD)),
             (401, "invalid_credentials".to_owned())
         );
     }
     mailbox.receive(EMAIL, "was changed");
-    let renewed = replicas.sign_in(one, NEW).json();
+    let renewed = sign_in(one, NEW).json();
 
     // What waits and what is dead is shown to operators, too.
     let server = &mailbox.server;
