@@ -4,7 +4,7 @@ use std::{fs, os::unix::fs::PermissionsExt};
 
 use super::{
     FROM, TO, URL, send_test,
-    server::{At, Fault, Offer, SmtpServer},
+    server::{At, Authority, Fault, Offer, SmtpServer},
 };
 use crate::support::{Folder, complaint, printed, run};
 
@@ -93,6 +93,19 @@ fn preview_shows_every_template() {
     assert!(count >= 1);
 }
 
+/// What `doctor` says about mail.
+fn diagnosis(settings: &[(&str, &str)]) -> String {
+    let output = run(URL, &[&[FROM], settings].concat(), &["doctor"], "");
+    let text = format!(
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+    assert!(!text.contains("marked"), "{text}");
+    let line = text.lines().find(|line| line.contains(" mail: "));
+    line.unwrap_or_else(|| panic!("{text}")).to_owned()
+}
+
 #[test]
 fn doctor_asks_the_server_and_sends_nothing() {
     let login = Some(("marked-user", "marked-password"));
@@ -102,16 +115,7 @@ fn doctor_asks_the_server_and_sends_nothing() {
     });
     let doctor = |password: &str| {
         let url = format!("smtp://marked-user:{password}@127.0.0.1:{}", server.port);
-        let settings = [FROM, ("MAIL_URL", url.as_str())];
-        let output = run(URL, &settings, &["doctor"], "");
-        let text = format!(
-            "{}{}",
-            String::from_utf8_lossy(&output.stdout),
-            String::from_utf8_lossy(&output.stderr)
-        );
-        assert!(!text.contains("marked"), "{text}");
-        let line = text.lines().find(|line| line.contains(" mail: "));
-        line.unwrap().to_owned()
+        diagnosis(&[("MAIL_URL", &url)])
     };
     let address = format!("127.0.0.1:{}", server.port);
 
@@ -136,4 +140,64 @@ fn doctor_asks_the_server_and_sends_nothing() {
         format!("note mail: {address}: the SMTP server refused the connection: 554 5.3.2; {wait}")
     );
     assert!(!server.lines().iter().any(|line| line.starts_with("MAIL")));
+}
+
+#[test]
+fn doctor_checks_tls_and_waits_no_longer_than_a_message_may_take() {
+    let authority = Authority::new();
+    let (trusted, stranger) = (authority.file(), Authority::new().file());
+    let login = Some(("marked-user", "marked-password"));
+    let offering = |starttls| {
+        SmtpServer::offering(Offer {
+            starttls,
+            login,
+            ..Offer::default()
+        })
+    };
+    let (encrypted, plain) = (offering(Some(authority.config.clone())), offering(None));
+    let ask = |server: &SmtpServer, certificates: &str| {
+        let port = server.port;
+        // This machine by an address that is no loopback address.
+        let url = format!("smtp://marked-user:marked-password@0.0.0.0:{port}");
+        let settings = [
+            ("MAIL_URL", url.as_str()),
+            ("SSL_CERT_FILE", certificates),
+            ("MAIL_TIMEOUT_MS", "1000"),
+        ];
+        diagnosis(&settings).replace(&format!("0.0.0.0:{port}"), "the server")
+    };
+
+    let fine = ask(&encrypted, &trusted);
+    let untrusted = ask(&encrypted, &stranger);
+    let without = ask(&encrypted, "/nowhere");
+    let unprotected = ask(&plain, &trusted);
+    encrypted.fail(At::Ehlo, Fault::Stall);
+    let slow = ask(&encrypted, &trusted);
+
+    let wait = "messages wait until it works";
+    assert_eq!(fine, "ok   mail: the server takes mail from this service");
+    for distrusted in [untrusted, without] {
+        let expected =
+            "note mail: the server: TLS with the SMTP server failed: invalid peer certificate";
+        assert!(distrusted.starts_with(expected), "{distrusted}");
+    }
+    assert_eq!(
+        unprotected,
+        format!(
+            "note mail: the server: the SMTP server does not offer STARTTLS, which is required of all but loopback hosts; {wait}"
+        )
+    );
+    assert_eq!(
+        slow,
+        format!(
+            "note mail: the server: the SMTP server did not answer in time about the connection; {wait}"
+        )
+    );
+    for server in [&encrypted, &plain] {
+        let lines = server.lines();
+        assert!(
+            !lines.iter().any(|line| line.starts_with("MAIL")),
+            "{lines:?}"
+        );
+    }
 }

@@ -84,8 +84,10 @@ pub struct Message {
     pub from: String,
     pub to: Vec<String>,
     pub content: String,
+    // recovery: begin
     /// Whether the client was told that it was taken.
     pub is_confirmed: bool,
+    // recovery: end
     /// Whether it came over TLS.
     pub is_encrypted: bool,
 }
@@ -322,7 +324,9 @@ fn converse(stream: TcpStream, offer: &Offer, state: &Mutex<State>) -> io::Resul
                         from: from.clone(),
                         to: to.clone(),
                         content,
+                        // recovery: begin
                         is_confirmed: !matches!(fault, Some(Fault::Drop | Fault::Stall)),
+                        // recovery: end
                         is_encrypted,
                     };
                     // A server that breaks off or stalls then may have taken it.
