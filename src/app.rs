@@ -16,8 +16,9 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     features::{
         api_docs::Documentation,
+        browser_sessions::{self, Cookies},
         identity::{
-            self, AccessTokens, ActivityWriter, Auth, AuthEvents, HashMetrics, Hasher,
+            self, AccessTokens, ActivityWriter, Auth, AuthEvents, Flows, HashMetrics, Hasher,
             PasswordPolicy, SessionLifetimes, Subscribers,
         },
         jobs::{self, Handlers, Jobs},
@@ -74,6 +75,11 @@ pub struct App {
     /// Whether `/metrics` has a port of its own.
     pub separate_metrics: bool,
     activity: ActivityWriter,
+    // browser_sessions: begin
+    /// Sessions of browsers, where they are switched on.
+    pub cookies: Option<Cookies>,
+    cookie_activity: Option<ActivityWriter>,
+    // browser_sessions: end
     /// All metrics.
     pub registry: Registry,
 }
@@ -98,23 +104,10 @@ impl App {
         let (seen, activity) = identity::session_activity();
         let tracing = Tracing::new(&settings.telemetry);
         // jobs: begin
-        let jobs = Jobs::new(jobs::Parts {
-            settings: settings.jobs.clone(),
-            database: database.clone(),
-            postgres: settings.database.options(),
-            database_metrics: metrics,
-            registry: &registry,
-            tracing: tracing.clone(),
-            clock: clock.clone(),
-        })?;
+        let jobs = new_jobs(settings, &database, metrics, &registry, &tracing, &clock)?;
         // jobs: end
         // mail: begin
-        let mail = Mail::new(mail::Parts {
-            settings: &settings.mail,
-            templates: &templates(),
-            registry: &registry,
-            clock: clock.clone(),
-        })?;
+        let mail = new_mail(settings, &registry, &clock)?;
         // mail: end
         // recovery: begin
         let requests = MailRequests::new(recovery::Parts {
@@ -125,6 +118,13 @@ impl App {
             clock: clock.clone(),
         });
         // recovery: end
+        // browser_sessions: begin
+        let cookies = new_cookies(settings, &database, &clock);
+        let (cookies, cookie_activity) = cookies.unzip();
+        let browsers = cookies.clone();
+        let browsers =
+            browsers.map(|cookies| Arc::new(cookies) as Arc<dyn identity::BrowserSessions>);
+        // browser_sessions: end
         let events = AuthEvents::new(&registry);
         let auth = Auth::new(identity::Parts {
             database: database.clone(),
@@ -148,7 +148,12 @@ impl App {
                     // recovery: end
                 ]),
             },
-            flows: requests.flows(),
+            flows: Flows {
+                // browser_sessions: begin
+                browsers,
+                // browser_sessions: end
+                ..requests.flows()
+            },
             clock: clock.clone(),
             lifetimes: SessionLifetimes::from(&settings.auth),
         });
@@ -194,8 +199,16 @@ impl App {
             lifecycle,
             clock,
             activity,
+            // browser_sessions: begin
+            cookies,
+            cookie_activity,
+            // browser_sessions: end
             registry,
         };
+        // browser_sessions: begin
+        let mut app = app;
+        app.http_options.cors_credentials = app.cookies.is_some();
+        // browser_sessions: end
         // jobs: begin
         let mut app = app;
         app.handlers = handlers(&app);
@@ -274,10 +287,67 @@ impl App {
             let database = handle.clone();
             async move { limits::sweep(&database, &stop).await }
         });
+        // browser_sessions: begin
+        if let Some(writer) = self.cookie_activity {
+            let (database, clock, tracing) = (database.clone(), clock.clone(), tracing.clone());
+            tracker.spawn(writer.run(database, clock, tracing, stop.clone()));
+        }
+        // browser_sessions: end
         // Not periodic: it drains a channel, and once more after it was stopped.
         tracker.spawn(self.activity.run(database, clock, tracing, stop.clone()));
     }
 }
+
+// jobs: begin
+fn new_jobs(
+    settings: &Settings,
+    database: &Database,
+    database_metrics: DatabaseMetrics,
+    registry: &Registry,
+    tracing: &Tracing,
+    clock: &Clock,
+) -> anyhow::Result<Jobs> {
+    let jobs = Jobs::new(jobs::Parts {
+        settings: settings.jobs.clone(),
+        database: database.clone(),
+        postgres: settings.database.options(),
+        database_metrics,
+        registry,
+        tracing: tracing.clone(),
+        clock: clock.clone(),
+    });
+    Ok(jobs?)
+}
+// jobs: end
+
+// mail: begin
+fn new_mail(settings: &Settings, registry: &Registry, clock: &Clock) -> anyhow::Result<Mail> {
+    Mail::new(mail::Parts {
+        settings: &settings.mail,
+        templates: &templates(),
+        registry,
+        clock: clock.clone(),
+    })
+}
+// mail: end
+
+// browser_sessions: begin
+fn new_cookies(
+    settings: &Settings,
+    database: &Database,
+    clock: &Clock,
+) -> Option<(Cookies, ActivityWriter)> {
+    Cookies::new(browser_sessions::Parts {
+        database: database.clone(),
+        settings: &settings.cookies,
+        around: settings.around_cookies(),
+        origin: &settings.origin(),
+        allowed_origins: &settings.http.cors_allowed_origins,
+        idle: settings.auth.session_idle_lifetime,
+        clock: clock.clone(),
+    })
+}
+// browser_sessions: end
 
 // jobs: begin
 /// What runs each kind of job, and when schedules enqueue some. Handlers may use every part.

@@ -15,6 +15,11 @@ use utoipa::openapi::{
     security::{Flow, Http, HttpAuthScheme, OAuth2, Password, Scopes, SecurityScheme},
 };
 
+// browser_sessions: begin
+use utoipa::openapi::security::{ApiKey, ApiKeyValue};
+
+use crate::features::browser_sessions::Cookies;
+// browser_sessions: end
 use crate::{app::App, features, program::VERSION};
 
 /// The features of the public listener.
@@ -80,7 +85,7 @@ fn document_of(app: &App, features: &[Feature]) -> OpenApi {
             version: VERSION,
             description: INTRODUCTION,
             license: Some("Unlicense"),
-            credentials: credentials(),
+            credentials: credentials(app),
             problem_type_prefix: &app.http_options.problem_type_prefix,
         },
         &tags,
@@ -91,17 +96,30 @@ fn document_of(app: &App, features: &[Feature]) -> OpenApi {
 }
 
 /// How callers prove who they are.
-fn credentials() -> Vec<CredentialScheme<'static>> {
+fn credentials(app: &App) -> Vec<CredentialScheme<'static>> {
     let of_any_endpoint = |name, scheme| CredentialScheme {
         name,
         scheme,
         is_scoped: false,
     };
-    vec![
+    let credentials = vec![
         of_any_endpoint("bearer", bearer_scheme()),
         of_any_endpoint("password", password_scheme()),
-    ]
+    ];
+    // browser_sessions: begin
+    let mut credentials = credentials;
+    let cookie = app.cookies.as_ref().map(Cookies::cookie_name);
+    credentials.extend(cookie.map(|name| of_any_endpoint("cookie", cookie_scheme(name))));
+    // browser_sessions: end
+    credentials
 }
+
+// browser_sessions: begin
+fn cookie_scheme(name: &'static str) -> SecurityScheme {
+    let about = "Set by `POST /auth/token` with `\"transport\": \"cookie\"`, for browsers.";
+    SecurityScheme::ApiKey(ApiKey::Cookie(ApiKeyValue::with_description(name, about)))
+}
+// browser_sessions: end
 
 fn bearer_scheme() -> SecurityScheme {
     let mut http = Http::new(HttpAuthScheme::Bearer);

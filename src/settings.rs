@@ -15,6 +15,7 @@ use chassis_settings::{
 use chassis_telemetry::TelemetryOptions;
 
 use crate::features::{
+    browser_sessions::{CookieSettings, Surroundings},
     identity::{AuthSettings, PasswordSettings},
     jobs::JobSettings,
     limits::LimitSettings,
@@ -54,6 +55,10 @@ pub struct Settings {
     /// Registration, and links in mails.
     pub recovery: RecoverySettings,
     // recovery: end
+    // browser_sessions: begin
+    /// Sessions of browsers.
+    pub cookies: CookieSettings,
+    // browser_sessions: end
     /// Logs and traces.
     pub telemetry: TelemetryOptions,
 }
@@ -76,6 +81,7 @@ impl Settings {
             jobs: JobSettings::read(values)?,
             mail: MailSettings::read(values)?,
             recovery: RecoverySettings::read(values)?,
+            cookies: CookieSettings::read(values)?,
             telemetry: TelemetryOptions::read(values)?,
         })
     }
@@ -89,6 +95,26 @@ impl Settings {
             (None, ListenAddress::Unix(_)) => "http://localhost".to_owned(),
         }
     }
+
+    // browser_sessions: begin
+    /// What the cookie of a browser's session depends on.
+    #[must_use]
+    pub fn around_cookies(&self) -> Surroundings<'_> {
+        let is_loopback = match &self.server.listen {
+            ListenAddress::Tcp { host, .. } => {
+                let ip = host.parse().map(|ip: std::net::IpAddr| ip.is_loopback());
+                ip.unwrap_or(host == "localhost")
+            }
+            ListenAddress::Unix(_) => false,
+        };
+        Surroundings {
+            app_env: self.app_env,
+            public_url: self.service.public_url.as_ref().map(PublicUrl::as_str),
+            has_allowed_origins: !self.http.cors_allowed_origins.is_empty(),
+            is_loopback,
+        }
+    }
+    // browser_sessions: end
 
     // recovery: begin
     /// Refuses settings of registration and recovery that contradict those of mail and of the public address. In production
@@ -166,6 +192,7 @@ pub fn catalogue() -> Catalogue {
         .section::<JobSettings>()
         .section::<MailSettings>()
         .section::<RecoverySettings>()
+        .section::<CookieSettings>()
         .section::<TelemetryOptions>()
         .with_default(&chassis_postgres::DB_NAME, "warp_skeleton")
         .with_default(&chassis_postgres::DB_USER, "warp_skeleton")

@@ -61,6 +61,9 @@ impl Serve {
         extend: fn(&mut App),
     ) -> anyhow::Result<ExitCode> {
         settings.auth.check_secret(settings.app_env)?;
+        // browser_sessions: begin
+        settings.cookies.check(settings.around_cookies())?;
+        // browser_sessions: end
         // recovery: begin
         settings.check_recovery()?;
         // recovery: end
@@ -79,6 +82,11 @@ impl Serve {
             tracing::warn!(off, "mail_off");
         }
         // recovery: end
+        // browser_sessions: begin
+        if settings.cookies.is_on() && !settings.cookies.is_secure(settings.around_cookies()) {
+            tracing::warn!("cookies_without_tls");
+        }
+        // browser_sessions: end
         let outcome = self.serve(&settings, extend, &mut signals).await;
         if let Err(error) = &outcome {
             tracing::error!(error = format!("{error:#}"), "start_failed");

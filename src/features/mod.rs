@@ -6,6 +6,9 @@
 //! use the guards of [`identity`].
 
 pub mod api_docs;
+// browser_sessions: begin
+pub mod browser_sessions;
+// browser_sessions: end
 pub mod identity;
 pub mod jobs;
 pub mod limits;

@@ -7,6 +7,9 @@
 )]
 
 mod api_docs;
+// browser_sessions: begin
+mod browser_sessions;
+// browser_sessions: end
 mod identity;
 mod jobs;
 mod limits;

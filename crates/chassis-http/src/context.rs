@@ -45,17 +45,21 @@ impl RequestContext {
         self.started.elapsed()
     }
 
-    /// Adds a header to the response, whatever it will be: for guards, which do not make it.
+    /// Adds a header to the response unless the endpoint sets one of this name: for guards, which do not make it.
     pub fn add_response_header(&self, name: HeaderName, value: HeaderValue) {
         let headers = self.response_headers.lock();
         let mut headers = headers.unwrap_or_else(PoisonError::into_inner);
         headers.append(name, value);
     }
 
-    /// Takes what was added.
-    pub(super) fn take_response_headers(&self) -> HeaderMap {
-        let headers = self.response_headers.lock();
-        std::mem::take(&mut *headers.unwrap_or_else(PoisonError::into_inner))
+    /// Adds them to the response that the endpoint made.
+    pub(super) fn add_response_headers_to(&self, response: &mut HeaderMap) {
+        let added = self.response_headers.lock();
+        let mut added = added.unwrap_or_else(PoisonError::into_inner);
+        for name in response.keys() {
+            added.remove(name);
+        }
+        response.extend(std::mem::take(&mut *added));
     }
 }
 

@@ -48,7 +48,7 @@ impl fmt::Display for Access {
 #[derive(Debug, Clone)]
 pub(crate) struct Guard<F> {
     pub(super) access: Access,
-    pub(super) problems: &'static [&'static ProblemType],
+    pub(super) problems: Vec<&'static ProblemType>,
     pub(super) filter: F,
 }
 
@@ -60,10 +60,10 @@ pub struct ReadGuard<F>(Guard<F>);
 
 impl<F> ReadGuard<F> {
     /// A guard that rejects with one of `problems`, or extracts what a handler may read with.
-    pub fn new(access: Access, problems: &'static [&'static ProblemType], filter: F) -> Self {
+    pub fn new(access: Access, problems: impl Into<Vec<&'static ProblemType>>, filter: F) -> Self {
         Self(Guard {
             access,
-            problems,
+            problems: problems.into(),
             filter,
         })
     }
@@ -77,10 +77,10 @@ pub struct WriteGuard<F>(Guard<F>);
 
 impl<F> WriteGuard<F> {
     /// A guard that rejects with one of `problems`, or extracts what a handler may write with.
-    pub fn new(access: Access, problems: &'static [&'static ProblemType], filter: F) -> Self {
+    pub fn new(access: Access, problems: impl Into<Vec<&'static ProblemType>>, filter: F) -> Self {
         Self(Guard {
             access,
-            problems,
+            problems: problems.into(),
             filter,
         })
     }
@@ -106,13 +106,13 @@ pub fn presented_token() -> PublicGuard {
 
 impl From<PublicGuard> for ReadGuard<BoxedFilter<()>> {
     fn from(PublicGuard(access): PublicGuard) -> Self {
-        Self::new(access, &[], warp::any().boxed())
+        Self::new(access, [], warp::any().boxed())
     }
 }
 
 impl From<PublicGuard> for WriteGuard<BoxedFilter<()>> {
     fn from(PublicGuard(access): PublicGuard) -> Self {
-        Self::new(access, &[], warp::any().boxed())
+        Self::new(access, [], warp::any().boxed())
     }
 }
 

@@ -46,7 +46,7 @@ pub trait BrowserSessions: Send + Sync {
     /// Gives the session that was just opened a cookie, and ends the one that the browser was in.
     fn begin<'a>(
         &'a self,
-        transaction: &'a WriteTransaction,
+        transaction: &'a mut WriteTransaction,
         session: &'a Session,
         headers: &'a HeaderMap,
     ) -> BoxFuture<'a, Result<HeaderValue, Error>>;
@@ -135,7 +135,7 @@ impl Auth {
             .await?;
         let begun = self
             .browsers()?
-            .begin(&transaction, &session, &request.headers);
+            .begin(&mut transaction, &session, &request.headers);
         let cookie = begun.await?;
         transaction.commit().await?;
         Ok((session, cookie))

@@ -85,39 +85,48 @@ use super::{
     requirement::Requirement,
 };
 
-static SIGNED_IN: [&ProblemType; 3] = [&INVALID_REQUEST, &UNAUTHENTICATED, &INVALID_TOKEN];
-static RECENTLY: [&ProblemType; 4] = [
-    &INVALID_REQUEST,
-    &UNAUTHENTICATED,
-    &INVALID_TOKEN,
-    &REAUTHENTICATION_REQUIRED,
-];
-static ROLE: [&ProblemType; 4] = [
-    &INVALID_REQUEST,
-    &UNAUTHENTICATED,
-    &INVALID_TOKEN,
-    &INSUFFICIENT_ROLE,
-];
+/// What every guard may reject with.
+fn problems() -> Vec<&'static ProblemType> {
+    vec![&INVALID_REQUEST, &UNAUTHENTICATED, &INVALID_TOKEN]
+}
+
+/// What a guard for writing may reject with, besides.
+fn with_problems_of_writing(problems: Vec<&'static ProblemType>) -> Vec<&'static ProblemType> {
+    // browser_sessions: begin
+    let mut problems = problems;
+    problems.push(&super::problems::CROSS_SITE_REQUEST);
+    // browser_sessions: end
+    problems
+}
+
+/// The same with this one.
+fn problems_with(further: &'static ProblemType) -> Vec<&'static ProblemType> {
+    let mut problems = problems();
+    problems.push(further);
+    problems
+}
 
 /// For reading: admits an active user with a live session.
 #[must_use]
 pub fn signed_in(auth: &Auth) -> ReadGuard<BoxedFilter<(Principal,)>> {
     let required = Requirement::default();
-    ReadGuard::new(Access::SignedIn, &SIGNED_IN, authenticated(auth, required))
+    ReadGuard::new(Access::SignedIn, problems(), authenticated(auth, required))
 }
 
 /// For reading: admits an active user with a live session and at least this role.
 #[must_use]
 pub fn require(role: Role, auth: &Auth) -> ReadGuard<BoxedFilter<(Principal,)>> {
     let access = Access::AtLeast(role.as_str());
-    ReadGuard::new(access, &ROLE, authenticated(auth, at_least(role)))
+    let problems = problems_with(&INSUFFICIENT_ROLE);
+    ReadGuard::new(access, problems, authenticated(auth, at_least(role)))
 }
 
 /// For writing: admits an active user with a live session, to be checked again by [`Caller::begin`].
 #[must_use]
 pub fn caller(auth: &Auth) -> WriteGuard<BoxedFilter<(Caller,)>> {
     let required = Requirement::default();
-    WriteGuard::new(Access::SignedIn, &SIGNED_IN, calling(auth, required))
+    let problems = with_problems_of_writing(problems());
+    WriteGuard::new(Access::SignedIn, problems, calling(auth, required))
 }
 
 /// For writing: admits an active user with a live session and at least this role, all of which
@@ -125,7 +134,8 @@ pub fn caller(auth: &Auth) -> WriteGuard<BoxedFilter<(Caller,)>> {
 #[must_use]
 pub fn caller_with(role: Role, auth: &Auth) -> WriteGuard<BoxedFilter<(Caller,)>> {
     let access = Access::AtLeast(role.as_str());
-    WriteGuard::new(access, &ROLE, calling(auth, at_least(role)))
+    let problems = with_problems_of_writing(problems_with(&INSUFFICIENT_ROLE));
+    WriteGuard::new(access, problems, calling(auth, at_least(role)))
 }
 
 /// For writing: admits an active user whose password was given in the session within [`RECENT`](super::RECENT), which
@@ -136,7 +146,8 @@ pub fn recently_authenticated(auth: &Auth) -> WriteGuard<BoxedFilter<(Caller,)>>
         recent: true,
         ..Requirement::default()
     };
-    WriteGuard::new(Access::SignedIn, &RECENTLY, calling(auth, required))
+    let problems = with_problems_of_writing(problems_with(&REAUTHENTICATION_REQUIRED));
+    WriteGuard::new(Access::SignedIn, problems, calling(auth, required))
 }
 
 fn at_least(role: Role) -> Requirement {

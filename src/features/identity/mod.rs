@@ -89,5 +89,8 @@ pub use self::{
 pub use self::{api_keys::ApiKeys, principal::ApiKeyId};
 // api_keys: end
 // browser_sessions: begin
-pub use self::browser_sessions::{BrowserSessions, Transport};
+pub use self::{
+    browser_sessions::{BrowserSessions, Transport},
+    problems::CROSS_SITE_REQUEST,
+};
 // browser_sessions: end

@@ -96,7 +96,8 @@ pub(super) static REAUTHENTICATION_REQUIRED: ProblemType = ProblemType {
 };
 
 // browser_sessions: begin
-pub(super) static CROSS_SITE_REQUEST: ProblemType = ProblemType {
+/// A page of another site had a browser send its cookie.
+pub static CROSS_SITE_REQUEST: ProblemType = ProblemType {
     code: "cross_site_request",
     status: StatusCode::FORBIDDEN,
     title: "Cross-site request",

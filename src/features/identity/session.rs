@@ -64,6 +64,10 @@ pub enum Revocation {
     Reuse,
     /// Its user signed in or up (`session_tokens.rs`) once more than the limit, and it was the oldest (`open`).
     Limit,
+    // browser_sessions: begin
+    /// A browser that held it by a cookie signed in again.
+    Replaced,
+    // browser_sessions: end
     /// Its user was disabled (`accounts.rs`).
     Disabled,
     /// An operator ended it, or set the password of its user, on the shell (`accounts.rs`).
@@ -81,6 +85,9 @@ impl Revocation {
             Self::Revoked => "revoked",
             Self::Reuse => "reuse",
             Self::Limit => "limit",
+            // browser_sessions: begin
+            Self::Replaced => "replaced",
+            // browser_sessions: end
             Self::Disabled => "disabled",
             Self::Operator => "operator",
         }

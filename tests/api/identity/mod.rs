@@ -19,6 +19,10 @@ mod revoke_token;
 mod show_user;
 mod sign_in;
 
+// browser_sessions: begin
+pub use self::recheck::wait_until_one_waits;
+// browser_sessions: end
+
 use serde_json::Value;
 use warp_skeleton::features::identity::UserId;
 

@@ -284,7 +284,7 @@ ORDER BY tablename";
 }
 
 /// Waits until a statement on this database waits for a lock.
-pub(super) async fn wait_until_one_waits(app: &TestApp) {
+pub async fn wait_until_one_waits(app: &TestApp) {
     let database = app.database().await;
     let sql = "
 SELECT count(*)

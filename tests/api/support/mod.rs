@@ -13,3 +13,6 @@ pub use self::{
     app::{SECRET, TestApp},
     builders::{TestUser, Tokens},
 };
+// browser_sessions: begin
+pub use self::app::Call;
+// browser_sessions: end

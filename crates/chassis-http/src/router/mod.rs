@@ -300,7 +300,7 @@ impl Router {
             headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         headers.insert(CORRELATION_HEADER, context.correlation_id.to_header());
-        headers.extend(context.take_response_headers());
+        context.add_response_headers_to(headers);
         if let Some(status) = context.rate_limit_status.get() {
             status.add_to(headers);
         }

@@ -35,6 +35,9 @@ pub(super) fn endpoint(recovery: &Recovery) -> Endpoint {
         &INVALID_TOKEN,
         &EMAIL_TAKEN,
     ])
+    // browser_sessions: begin
+    .problems(&[&crate::features::identity::CROSS_SITE_REQUEST])
+    // browser_sessions: end
     .extract(maybe_caller(recovery.auth()))
     .extract(client_info())
     .with(recovery.clone())
