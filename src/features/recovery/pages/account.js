@@ -43,7 +43,8 @@ async function reason(response) {
   try {
     const problem = await response.json();
     const details = (problem.errors || []).map((error) => error.detail);
-    return details.length > 0 ? details.join(". ") : problem.detail;
+    const texts = details.length > 0 ? details : [problem.detail];
+    return texts.map((text) => `${text.charAt(0).toUpperCase()}${text.slice(1)}.`).join(" ");
   } catch {
     return `The service answered ${response.status}.`;
   }
