@@ -36,10 +36,11 @@ class Bare(Process):
 class Served:
     """A variant that wrk asks."""
 
-    def __init__(self, name, process, path, token=None):
+    def __init__(self, name, process, path, token=None, header=None):
         self.name, self.process = name, process
         self.url = f"http://127.0.0.1:{process.port}{path}"
-        self.headers = ["-H", f"Authorization: Bearer {token}"] if token else []
+        header = f"Authorization: Bearer {token}" if token else header
+        self.headers = ["-H", header] if header else []
         self.rounds = []
 
     def measure(self, seconds):
