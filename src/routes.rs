@@ -79,13 +79,22 @@ fn document_of(app: &App, features: &[Feature]) -> OpenApi {
             operations: feature.endpoints.iter().map(Endpoint::operation).collect(),
         })
         .collect();
+    let credentials = vec![
+        everywhere("bearer", bearer_scheme()),
+        everywhere("password", password_scheme()),
+    ];
+    // browser_sessions: begin
+    let mut credentials = credentials;
+    let cookie = app.cookies.as_ref().map(Cookies::cookie_name);
+    credentials.extend(cookie.map(|name| everywhere("cookie", cookie_scheme(name))));
+    // browser_sessions: end
     let mut document = openapi::document(
         &ApiInfo {
             title: env!("CARGO_PKG_NAME"),
             version: VERSION,
             description: INTRODUCTION,
             license: Some("Unlicense"),
-            credentials: credentials(app),
+            credentials,
             problem_type_prefix: &app.http_options.problem_type_prefix,
         },
         &tags,
@@ -95,23 +104,13 @@ fn document_of(app: &App, features: &[Feature]) -> OpenApi {
     document
 }
 
-/// How callers prove who they are.
-fn credentials(app: &App) -> Vec<CredentialScheme<'static>> {
-    let of_any_endpoint = |name, scheme| CredentialScheme {
+/// A way to prove who is calling that every endpoint takes which needs a caller.
+fn everywhere(name: &'static str, scheme: SecurityScheme) -> CredentialScheme<'static> {
+    CredentialScheme {
         name,
         scheme,
         is_scoped: false,
-    };
-    let credentials = vec![
-        of_any_endpoint("bearer", bearer_scheme()),
-        of_any_endpoint("password", password_scheme()),
-    ];
-    // browser_sessions: begin
-    let mut credentials = credentials;
-    let cookie = app.cookies.as_ref().map(Cookies::cookie_name);
-    credentials.extend(cookie.map(|name| of_any_endpoint("cookie", cookie_scheme(name))));
-    // browser_sessions: end
-    credentials
+    }
 }
 
 // browser_sessions: begin
