@@ -4,7 +4,7 @@
 //!
 //! A session is read on each request, so a cookie that names it can be ended at once, on every replica. A token that expires
 //! and another one that renews it would add nothing: the cookie itself is the one credential, and it lives as long as the
-//! session, which goes on while it is used ([`tables`], `touch`).
+//! session, which goes on while it is used (`touch` in `tables`).
 //!
 //! # The cookie
 //!
