@@ -126,6 +126,10 @@ impl App {
             browsers.map(|cookies| Arc::new(cookies) as Arc<dyn identity::BrowserSessions>);
         // browser_sessions: end
         let events = AuthEvents::new(&registry);
+        let subscribers = Subscribers::of_hook(events.hook());
+        // recovery: begin
+        let subscribers = subscribers.and(requests.observer(), requests.hook());
+        // recovery: end
         let auth = Auth::new(identity::Parts {
             database: database.clone(),
             hasher: Hasher::new(&settings.passwords, HashMetrics::new(&registry)),
@@ -133,21 +137,8 @@ impl App {
             limits: limits.clone(),
             tokens: AccessTokens::new(&settings.auth),
             activity: seen,
-            events: events.clone(),
-            // What writes inside the transaction of an event, and what runs after its commit.
-            subscribers: Subscribers {
-                observe: Arc::new([
-                    // recovery: begin
-                    requests.observer(),
-                    // recovery: end
-                ]),
-                committed: Arc::new([
-                    events.hook(),
-                    // recovery: begin
-                    requests.hook(),
-                    // recovery: end
-                ]),
-            },
+            events,
+            subscribers,
             flows: Flows {
                 // browser_sessions: begin
                 browsers,

@@ -280,6 +280,26 @@ pub struct Subscribers {
 }
 
 impl Subscribers {
+    /// This hook alone.
+    #[must_use]
+    pub fn of_hook(hook: Hook) -> Self {
+        Self {
+            observe: Arc::new([]),
+            committed: Arc::new([hook]),
+        }
+    }
+
+    /// These, and behind them another observer and hook.
+    #[must_use]
+    pub fn and(self, observer: Observer, hook: Hook) -> Self {
+        let observe = self.observe.iter().cloned().chain([observer]);
+        let committed = self.committed.iter().cloned().chain([hook]);
+        Self {
+            observe: observe.collect(),
+            committed: committed.collect(),
+        }
+    }
+
     /// Runs the hooks.
     pub(super) fn committed(&self, event: &Event) {
         for hook in &*self.committed {
