@@ -12,7 +12,7 @@ SERVICE := cargo run -q --
 
 # Of these only what is said after `make` counts: in the environment they are set for other purposes, and with YES there
 # `make db-destroy` would not ask.
-ARGUMENTS := NAME FIELDS SINGULAR DESTROY FEATURE STEP WITHOUT OWNER LICENSE YES N EMAIL ROLE HOURS URL SCENARIO
+ARGUMENTS := NAME FIELDS SINGULAR DESTROY FEATURE STEP WITHOUT VERSION FROM BASE OWNER LICENSE YES N EMAIL ROLE HOURS URL SCENARIO
 $(foreach name,$(ARGUMENTS),$(if $(filter environment,$(origin $(name))),$(eval $(name) :=)))
 
 .PHONY: help
@@ -134,6 +134,11 @@ init: ## give a fresh copy its own name: NAME=acme-orders OWNER=acme LICENSE=MIT
 	  $(if $(OWNER),--owner "$(OWNER)") $(if $(LICENSE),--license "$(LICENSE)") \
 	  $(foreach name,$(WITHOUT),--without '$(name)')
 	@$(if $(WITHOUT),scripts/references)
+
+.PHONY: upgrade
+upgrade: ## take over a newer skeleton: VERSION=<tag or revision>; FROM=<address>, BASE=<revision> where they are not known
+	@cargo run -q --locked -p xtask -- upgrade $(if $(VERSION),'$(VERSION)') \
+	  $(if $(FROM),--from '$(FROM)') $(if $(BASE),--base '$(BASE)')
 
 # A new feature, in the style of the others, and what belongs to one
 

@@ -6,7 +6,9 @@ use clap::{Parser, Subcommand};
 
 mod feature;
 mod init;
+mod origin;
 mod remove;
+mod upgrade;
 
 #[derive(Parser)]
 #[command(
@@ -32,8 +34,10 @@ enum Command {
     // jobs: end
     /// Remove features with everything that belongs to them.
     Remove(remove::Arguments),
+    /// Take over a newer version of the skeleton.
+    Upgrade(upgrade::Arguments),
     /// Print what each feature adds, as docs/reference/features.md.
-    Features,
+    Features(remove::Measured),
     /// Take back a feature that was written and not changed since.
     Destroy(feature::DestroyArguments),
 }
@@ -55,7 +59,8 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Feature(arguments) => feature::write(&arguments),
         Command::Job(arguments) => feature::write_job(&arguments),
         Command::Remove(arguments) => remove::run(&arguments),
-        Command::Features => remove::print_features(),
+        Command::Upgrade(arguments) => upgrade::run(&arguments),
+        Command::Features(measured) => remove::print_features(&measured),
         Command::Destroy(arguments) => feature::destroy(&arguments),
     }
 }

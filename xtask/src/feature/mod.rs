@@ -194,8 +194,9 @@ pub(crate) fn destroy(arguments: &DestroyArguments) -> anyhow::Result<()> {
     }
     ensure!(
         changed.is_empty(),
-        "{} has been changed since it was written, so it is yours to remove: docs/how-to/remove-a-feature.md says \
-         how. Changed: {}",
+        "{} has been changed since it was written, so it is yours, and make remove FEATURE={} removes \
+         it. Changed: {}",
+        names.plural,
         names.plural,
         changed.join(", ")
     );
@@ -239,8 +240,8 @@ fn written(checkout: &Checkout, name: &str) -> anyhow::Result<(Names, Vec<File>,
         .find(|other| other.version > migration.version);
     if let Some(newer) = newer {
         bail!(
-            "{} is newer than the table {name}, and may build on it; docs/how-to/remove-a-feature.md says \
-             how to remove what other migrations follow",
+            "{} is newer than the table {name}, and may build on it; make remove FEATURE={name} removes a feature, and \
+             its table later",
             newer.stem
         );
     }

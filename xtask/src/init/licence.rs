@@ -1,5 +1,9 @@
 //! Under which terms the project goes on. The skeleton's own terms ask for nothing, so every answer is allowed.
 
+use std::fmt;
+
+use clap::ValueEnum;
+
 use super::name::Name;
 
 /// The answers to the question of the licence, spelled as in SPDX.
@@ -15,6 +19,14 @@ pub(super) enum Licence {
     /// No licence: all rights reserved.
     #[value(name = "proprietary")]
     Proprietary,
+}
+
+/// As the command line takes it.
+impl fmt::Display for Licence {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let value = self.to_possible_value();
+        formatter.write_str(value.as_ref().map_or("", |value| value.get_name()))
+    }
 }
 
 impl Licence {

@@ -84,6 +84,11 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         names => remove::plan(&checkout.files, &files, names, Tables::WereNeverMade)?,
     };
 
+    let new_source = source(
+        checkout.remote.as_deref(),
+        manifest.repository.as_deref(),
+        &new,
+    );
     let project = Project {
         owner: owner(given, &checkout, &new)?,
         licence: licence(arguments.license)?,
@@ -92,6 +97,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         version: manifest.version,
         revision: checkout.revision,
         without: left_out.features.clone(),
+        source: new_source,
     };
     let changes = project.changes_without(files, &left_out);
     apply(&root, &changes).context(
@@ -131,10 +137,17 @@ pub(crate) fn files_that_are_there(root: &Path) -> anyhow::Result<Vec<PathBuf>> 
     checkout::present(root)
 }
 
+/// The account that a Cargo.toml names in the address of its repository.
+pub(crate) fn owner_of(manifest: &str) -> Option<String> {
+    let address = value(manifest, "package", "repository")?;
+    Owner::of_remote(address).map(|owner| owner.to_string())
+}
+
 /// What Cargo.toml says before anything has changed.
 struct Manifest {
     name: Name,
     version: String,
+    repository: Option<String>,
     origin: Option<String>,
 }
 
@@ -153,6 +166,7 @@ impl Manifest {
             version: value(text, "package", "version")
                 .unwrap_or("0.0.0")
                 .to_owned(),
+            repository: value(text, "package", "repository").map(str::to_owned),
             origin: value(text, "package.metadata.skeleton", "origin").map(str::to_owned),
         })
     }
@@ -222,6 +236,18 @@ fn owner(given: Option<Owner>, checkout: &Checkout, new: &Name) -> anyhow::Resul
         return Ok(None);
     }
     Owner::parse(&answer).map(Some)
+}
+
+/// Where the skeleton is had: the remote that it was cloned from, unless that is where the new project goes already, and
+/// else what its Cargo.toml says.
+fn source(remote: Option<&str>, repository: Option<&str>, new: &Name) -> Option<String> {
+    let is_of_new = |address: &str| {
+        let last = address.trim_end_matches('/').trim_end_matches(".git");
+        last.rsplit(['/', ':']).next() == Some(new.kebab())
+    };
+    let remote = remote.filter(|address| !is_of_new(address));
+    let repository = repository.filter(|address| !owner::is_missing(address));
+    remote.or(repository).map(str::to_owned)
 }
 
 fn licence(given: Option<Licence>) -> anyhow::Result<Licence> {
@@ -401,6 +427,28 @@ mod tests {
         assert!(said.contains("its own name already, orders"), "{said}");
         assert!(said.contains("began as old-thing 1.2.3"), "{said}");
         assert!(said.contains("git revert"), "{said}");
+    }
+
+    #[test]
+    fn the_source_is_the_remote_unless_that_is_the_new_project() {
+        let new = Name::parse("acme-orders").unwrap();
+        let theirs = Some("https://github.com/them/old-thing");
+        let source = |remote, repository| source(remote, repository, &new);
+
+        assert_eq!(
+            source(Some("/srv/old-thing"), theirs).as_deref(),
+            Some("/srv/old-thing")
+        );
+        for own in [
+            "git@github.com:acme/acme-orders.git",
+            "https://example.com/acme-orders/",
+        ] {
+            assert_eq!(source(Some(own), theirs).as_deref(), theirs);
+            assert_eq!(
+                source(Some(own), Some("https://github.com/OWNER/old-thing")),
+                None
+            );
+        }
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::remove::{self, Plan};
+use crate::{origin::Origin, remove::Plan};
 
 use super::{licence::Licence, lock, name::Name, owner, owner::Owner, spelling};
 
@@ -13,8 +13,11 @@ use super::{licence::Licence, lock, name::Name, owner, owner::Owner, spelling};
 const SKELETON_ONLY: &[&str] = &[
     "cargo-generate.toml",
     "nix/template.nix",
+    "docs/newcomer.md",
     "tests/scripts/init",
+    "tests/scripts/newcomer",
     "tests/scripts/template",
+    "tests/scripts/upgrade",
     "xtask/cargo-generate.rhai",
 ];
 
@@ -43,6 +46,8 @@ pub(super) struct Project {
     pub(super) revision: Option<String>,
     /// The features that are left out.
     pub(super) without: Vec<String>,
+    /// The address that the skeleton was copied from.
+    pub(super) source: Option<String>,
 }
 
 /// What happens to which file.
@@ -162,20 +167,15 @@ impl Project {
             .identifier()
             .map(|name| format!("license = \"{name}\""));
         let text = set_line(&text, "license = ", licence.as_deref());
-        let origin = format!(
-            "[package.metadata.skeleton]\n\
-             # Where this project began, for taking over what has changed there since.\n\
-             origin = \"{}\"\n\n",
-            self.origin()
-        );
-        let text = match text.find("[lib]\n") {
-            Some(place) => format!("{}{origin}{}", &text[..place], &text[place..]),
-            None => format!("{}\n\n{}\n", text.trim_end(), origin.trim_end()),
+        let mut origin = Origin {
+            began: self.origin(),
+            source: self.source.clone(),
+            owner: self.owner.as_ref().map(ToString::to_string),
+            license: Some(self.licence.to_string()),
+            ..Origin::default()
         };
-        if self.without.is_empty() {
-            return text;
-        }
-        remove::with_left_out(&text, &self.without).unwrap_or(text)
+        origin.leave_out(&self.without);
+        origin.written(&text)
     }
 
     fn readme(&self, text: &str) -> String {
@@ -313,6 +313,7 @@ other = { version = "1" }
             version: "1.4.0".to_owned(),
             revision: Some("0123456789ab".to_owned()),
             without: Vec::new(),
+            source: Some("https://example.com/old-thing".to_owned()),
         }
     }
 
@@ -334,8 +335,11 @@ keywords = ["web"]
 publish = false
 
 [package.metadata.skeleton]
-# Where this project began, for taking over what has changed there since.
+# Where this project began and what it has taken over, for make upgrade: docs/how-to/upgrade-from-the-skeleton.md.
 origin = "old-thing 1.4.0 (0123456789ab)"
+source = "https://example.com/old-thing"
+owner = "acme"
+license = "MIT"
 
 [lib]
 name = "acme_orders"
@@ -345,7 +349,9 @@ other = { version = "1" }
 "#;
 
         assert_eq!(rewritten(Licence::Mit, "Cargo.toml", MANIFEST), expected);
-        assert!(!rewritten(Licence::Proprietary, "Cargo.toml", MANIFEST).contains("license"));
+        let proprietary = rewritten(Licence::Proprietary, "Cargo.toml", MANIFEST);
+        assert_eq!(proprietary.matches("license").count(), 1, "{proprietary}");
+        assert!(proprietary.contains("license = \"proprietary\"\n\n[lib]"));
     }
 
     #[test]
@@ -377,7 +383,7 @@ other = { version = "1" }
         let text = |path: &str| changes.write[Path::new(path)].as_str();
         assert_eq!(text("src/plain.rs"), "plain\n");
         assert_eq!(text("src/lib.rs"), "acme_orders\n");
-        assert!(text("Cargo.toml").contains("(0123456789ab)\"\nwithout = [\"parcels\"]\n\n[lib]"));
+        assert!(text("Cargo.toml").contains("license = \"MIT\"\nwithout = [\"parcels\"]\n\n[lib]"));
     }
 
     #[test]

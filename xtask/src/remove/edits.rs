@@ -6,6 +6,7 @@
 ///
 /// When there is none, or more than one: what was looked for.
 pub(super) fn without_line(text: &str, begins: &str) -> Result<String, String> {
+    let begins = begins.trim_start();
     let is_it = |line: &&str| line.trim_start().starts_with(begins);
     match text.lines().filter(is_it).count() {
         1 => {

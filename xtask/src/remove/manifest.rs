@@ -42,6 +42,9 @@ pub(super) struct Manifest {
     /// Parts of a file that say something else without the feature.
     #[serde(default)]
     pub(super) replace: Vec<Replacement>,
+    /// Whether there is no such file, and this is what its feature follows from the conventions.
+    #[serde(skip)]
+    pub(super) is_worked_out: bool,
 }
 
 /// A part of a text, and what stands there without the feature.

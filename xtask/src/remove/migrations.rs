@@ -143,6 +143,67 @@ pub(super) fn find_all(
     Ok(found)
 }
 
+/// The names of the migrations that make or change this table, oldest first.
+///
+/// # Errors
+///
+/// When one of them changes another table as well.
+pub(super) fn of_table(
+    texts: &BTreeMap<PathBuf, String>,
+    table: &str,
+) -> anyhow::Result<Vec<String>> {
+    let mut found = Vec::new();
+    for (path, text) in texts {
+        let Some((version, name)) = step(path) else {
+            continue;
+        };
+        let changed = changed_tables(text);
+        if !changed.iter().any(|changed| changed == table) {
+            continue;
+        }
+        if let Some(other) = changed.iter().find(|changed| *changed != table) {
+            bail!(
+                "{} changes {table}, and {other} as well: say in src/features/{table}/feature.toml which migrations are \
+                 the feature's",
+                path.display()
+            );
+        }
+        found.push((version, name.to_owned()));
+    }
+    found.sort();
+    Ok(found.into_iter().map(|(_, name)| name).collect())
+}
+
+/// The tables that the statements of a migration make, alter or index.
+fn changed_tables(text: &str) -> Vec<String> {
+    let code: Vec<&str> = text
+        .lines()
+        .map(|line| line.split("--").next().unwrap_or_default())
+        .collect();
+    let code = code.join("\n");
+    let words: Vec<&str> = code
+        .split(|sign: char| !(sign.is_alphanumeric() || sign == '_'))
+        .filter(|word| !word.is_empty())
+        .collect();
+    let is_filler = |word: &&&str| {
+        ["IF", "NOT", "EXISTS", "ONLY"].contains(&word.to_ascii_uppercase().as_str())
+    };
+    let mut tables = Vec::new();
+    for (index, word) in words.iter().enumerate() {
+        let rest = &words[index + 1..];
+        let table = match word.to_ascii_uppercase().as_str() {
+            "TABLE" => rest.iter().find(|word| !is_filler(word)),
+            "INDEX" => {
+                let on = rest.iter().take(6).position(|word| *word == "ON");
+                on.and_then(|on| rest[on + 1..].iter().find(|word| !is_filler(word)))
+            }
+            _ => None,
+        };
+        tables.extend(table.map(|table| (*table).to_owned()));
+    }
+    tables
+}
+
 /// Number and name of a migration; nothing for an undo, or another file.
 fn step(path: &Path) -> Option<(u32, &str)> {
     let name = path.strip_prefix(FOLDER).ok()?.to_str()?;
@@ -232,4 +293,35 @@ fn ordered<'n>(removed: &Removed, names: &'n [String]) -> Vec<&'n String> {
 
 fn body(text: &str) -> &str {
     text.trim()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_migrations_of_a_table_make_alter_or_index_it() {
+        let mut texts: BTreeMap<PathBuf, String> = [
+            ("V0001__create_notes.sql", "-- TABLE parcels\nCREATE TABLE notes (\n    id uuid\n);\nCREATE INDEX notes_at_idx ON notes (at);\n"),
+            ("V0001__create_notes.down.sql", "DROP TABLE notes;\n"),
+            ("V0002__create_parcels.sql", "CREATE TABLE parcels (id uuid REFERENCES notes (id));\n"),
+            ("V0003__add_colour.sql", "ALTER TABLE IF EXISTS notes ADD COLUMN colour text;\n"),
+        ]
+        .map(|(name, text)| (Path::new(FOLDER).join(name), text.to_owned()))
+        .into();
+
+        assert_eq!(
+            of_table(&texts, "notes").unwrap(),
+            ["create_notes", "add_colour"]
+        );
+        assert_eq!(of_table(&texts, "words").unwrap(), [""; 0]);
+
+        let both = "ALTER TABLE notes ADD a text;\nCREATE INDEX ON parcels (a);\n";
+        texts.insert(Path::new(FOLDER).join("V0004__both.sql"), both.to_owned());
+        let refusal = of_table(&texts, "notes").unwrap_err().to_string();
+        assert!(
+            refusal.contains("V0004__both.sql changes notes, and parcels as well"),
+            "{refusal}"
+        );
+    }
 }

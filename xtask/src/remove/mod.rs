@@ -4,6 +4,7 @@
 //! and `notes: end` elsewhere. Everything is worked out before a file is touched, and refused when something that
 //! is listed is not there: then nobody knows what else is missing.
 
+mod conventions;
 mod edits;
 mod manifest;
 mod marks;
@@ -22,7 +23,10 @@ use std::{
 
 use anyhow::{Context, ensure};
 
-pub(crate) use self::plan::{Plan, Tables, plan, with_left_out};
+pub(crate) use self::{
+    plan::{Plan, Tables, plan},
+    reference::Measured,
+};
 use crate::init;
 
 /// Which features are to go.
@@ -61,8 +65,8 @@ fn project() -> anyhow::Result<Project> {
 }
 
 /// Prints the page of features.
-pub(crate) fn print_features() -> anyhow::Result<()> {
-    print!("{}", reference::page(&project()?.texts)?);
+pub(crate) fn print_features(measured: &Measured) -> anyhow::Result<()> {
+    print!("{}", reference::page_with(&project()?.texts, measured)?);
     Ok(())
 }
 

@@ -8,12 +8,13 @@ use std::{
 use anyhow::{Context, bail, ensure};
 
 use super::{
-    edits,
-    manifest::{FEATURES, Manifest, feature_of, read_all},
+    conventions, edits,
+    manifest::{FEATURES, Manifest, read_all},
     marks,
     migrations::{self, Removed},
     reference, uses,
 };
+use crate::origin::Origin;
 
 /// What keeps its words: the past, and what no feature may reach into.
 pub(super) const UNTOUCHED: [&str; 4] = ["CHANGELOG.md", "docs/decisions", "crates", "Cargo.lock"];
@@ -50,7 +51,14 @@ pub(crate) fn plan(
     names: &[String],
     tables: Tables,
 ) -> anyhow::Result<Plan> {
-    let manifests = read_all(texts)?;
+    let mut manifests = read_all(texts)?;
+    for name in names {
+        if !manifests.contains_key(name)
+            && let Some(manifest) = conventions::manifest(name, texts)?
+        {
+            manifests.insert(name.clone(), manifest);
+        }
+    }
     let features = in_order(names, &manifests, texts)?;
     let mut work = Work {
         files,
@@ -81,7 +89,15 @@ pub(crate) fn plan(
         work.complaints.join("\n  ")
     );
     removed.write(&mut work.texts);
-    origin_without(&mut work.texts, &features);
+    // What the project did not begin with, it did not leave out either.
+    let left_out: Vec<String> = features
+        .iter()
+        .filter(|name| !manifests[*name].is_worked_out)
+        .cloned()
+        .collect();
+    if !left_out.is_empty() {
+        origin_without(&mut work.texts, &left_out)?;
+    }
     let mut page = work.texts.clone();
     page.retain(|path, _| !work.deleted.contains(path));
     if let Some(text) = work.texts.get_mut(Path::new(reference::PAGE)) {
@@ -145,13 +161,6 @@ fn unknown(
     manifests: &BTreeMap<String, Manifest>,
     texts: &BTreeMap<PathBuf, String>,
 ) -> String {
-    if texts.keys().any(|path| feature_of(path) == Some(name)) {
-        return format!(
-            "{FEATURES}/{name} has no feature.toml, which would say what belongs to it. What make feature wrote is \
-             taken back by make feature NAME={name} DESTROY=1 as long as it is unchanged, and by the commands of \
-             docs/how-to/remove-a-feature.md later"
-        );
-    }
     let marked = texts
         .iter()
         .filter(|(path, _)| !is_untouched(path))
@@ -210,6 +219,11 @@ impl Work<'_> {
                 marks::without(text, name).map_err(|problem| format!("line {problem}"))
             });
         }
+        if manifest.is_worked_out {
+            for path in conventions::WIRED.map(Path::new) {
+                self.edit(path, |text| conventions::without(path, text, name));
+            }
+        }
         for (path, lines) in &manifest.lines {
             for line in lines {
                 self.remove_line(path, line);
@@ -254,12 +268,20 @@ impl Work<'_> {
     /// Refuses code that would not compile any more: that of features which nobody has told about.
     fn refuse_uses(&mut self, features: &[String]) {
         let kept = self.texts.iter().filter(|(path, _)| {
-            !self.deleted.contains(*path) && !is_untouched(path) && !path.starts_with("xtask")
+            !self.deleted.contains(*path)
+                && !is_untouched(path)
+                && !path.starts_with("xtask")
+                // What make feature writes, to be read: nothing compiles it.
+                && !path.starts_with("examples/notes")
         });
         for (path, text) in kept.filter(|(path, _)| path.extension().is_some_and(|end| end == "rs"))
         {
             for name in features {
-                for number in uses::of(name, text) {
+                let others = [format!("src/{name}.rs"), format!("src/{name}/mod.rs")];
+                let is_ambiguous = others
+                    .iter()
+                    .any(|path| self.texts.contains_key(Path::new(path)));
+                for number in uses::of(name, is_ambiguous, text) {
                     let complaint = format!("{}: line {number} uses {name}", path.display());
                     self.complaints.push(complaint);
                 }
@@ -312,35 +334,16 @@ pub(super) fn grant(table: &str) -> String {
 }
 
 /// A project of somebody's own keeps a list of what it left out, by which an upgrade leaves it out as well.
-fn origin_without(texts: &mut BTreeMap<PathBuf, String>, features: &[String]) {
+fn origin_without(
+    texts: &mut BTreeMap<PathBuf, String>,
+    features: &[String],
+) -> anyhow::Result<()> {
     let Some(manifest) = texts.get_mut(Path::new("Cargo.toml")) else {
-        return;
+        return Ok(());
     };
-    if let Some(text) = with_left_out(manifest, features) {
-        *manifest = text;
+    if let Some(mut origin) = Origin::of(manifest)? {
+        origin.leave_out(features);
+        *manifest = origin.written(manifest);
     }
-}
-
-/// Cargo.toml with these features added to `without`, when it says where the project began.
-pub(crate) fn with_left_out(manifest: &str, features: &[String]) -> Option<String> {
-    const KEY: &str = "without = ";
-    let heading = manifest.find("[package.metadata.skeleton]\n")?;
-    let (before, section) = manifest.split_at(heading);
-    let end = section.find("\n\n").unwrap_or(section.len());
-    let (section, after) = section.split_at(end);
-    let known = section.lines().find_map(|line| line.strip_prefix(KEY));
-    let mut all: BTreeSet<String> = features.iter().cloned().collect();
-    let known = known.unwrap_or_default().trim_matches(['[', ']']);
-    let known = known
-        .split(", ")
-        .map(|name| name.trim_matches('"').to_owned());
-    all.extend(known.filter(|name| !name.is_empty()));
-    let all: Vec<String> = all.into_iter().map(|name| format!("\"{name}\"")).collect();
-    let lines = section.lines().filter(|line| !line.starts_with(KEY));
-    let section: Vec<&str> = lines.collect();
-    Some(format!(
-        "{before}{}\n{KEY}[{}]{after}",
-        section.join("\n"),
-        all.join(", ")
-    ))
+    Ok(())
 }

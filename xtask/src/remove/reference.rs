@@ -1,4 +1,5 @@
-//! `docs/reference/features.md`: what each feature adds, counted in the files of the project.
+//! `docs/reference/features.md`: what each feature adds, counted in the files of the project, or measured by
+//! `scripts/features` and kept until that runs again.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -21,17 +22,71 @@ const INTRODUCTION: &str = "# Features
 What can be taken out, and what it adds: [how to remove a feature](../how-to/remove-a-feature.md).
 
 Written by `cargo run -q -p xtask -- features > docs/reference/features.md`. Lines are those of Rust in `src/`, tests in the
-same file included, in hundreds; crates are those that nothing else needs.
+same file included, in hundreds; crates are those that nothing else needs. What a program has to be built for is measured by
+`scripts/features`, each night: endpoints, and MiB of the release build, for a feature of which nothing that uses it is there.
 
 ";
+
+/// Where what is measured stands in a row.
+const MIB: usize = 6;
+const ENDPOINTS: usize = 7;
+const SMALLEST: &str = "## The smallest service";
 
 const HEAD: &str =
-    "| feature | what it is for | uses | lines | crates | endpoints | settings | migrations |
-| --- | --- | --- | ---: | ---: | ---: | ---: | --- |
+    "| feature | what it is for | uses | lines | crates | MiB | endpoints | settings | migrations |
+| --- | --- | --- | ---: | ---: | ---: | ---: | ---: | --- |
 ";
 
-/// The page, for the files of this project.
+/// What was measured.
+#[derive(Debug, Default, Clone, clap::Args)]
+pub(crate) struct Measured {
+    /// What a feature adds: jobs=1.25/3, MiB and endpoints.
+    #[arg(long = "feature", value_name = "NAME=MIB/ENDPOINTS")]
+    features: Vec<String>,
+
+    /// What is said of a service without any of them.
+    #[arg(long)]
+    smallest: Option<String>,
+}
+
+impl Measured {
+    /// MiB and endpoints of a feature.
+    fn of(&self, name: &str) -> Option<(String, String)> {
+        let mut all = self.features.iter().filter_map(|text| text.split_once('='));
+        let (_, text) = all.find(|(feature, _)| *feature == name)?;
+        let (mib, endpoints) = text.split_once('/')?;
+        Some((mib.to_owned(), endpoints.to_owned()))
+    }
+
+    /// What the page says that is there.
+    fn read(page: &str) -> Self {
+        let rows = page.lines().filter_map(|line| {
+            let cells: Vec<&str> = line.split('|').map(str::trim).collect();
+            let name = cells.get(1)?.strip_prefix('`')?.strip_suffix('`')?;
+            let (mib, endpoints) = (cells.get(MIB)?, cells.get(ENDPOINTS)?);
+            // A page of before has other columns there.
+            (cells.len() == 11).then(|| format!("{name}={mib}/{endpoints}"))
+        });
+        let (_, smallest) = page.split_once(SMALLEST).unwrap_or_default();
+        Self {
+            features: rows.collect(),
+            smallest: Some(smallest.trim().to_owned()).filter(|text| !text.is_empty()),
+        }
+    }
+}
+
+/// The page, for the files of this project, with what was measured before.
 pub(super) fn page(texts: &BTreeMap<PathBuf, String>) -> anyhow::Result<String> {
+    page_with(texts, &Measured::default())
+}
+
+/// The page with what was measured now, as far as it was.
+pub(super) fn page_with(
+    texts: &BTreeMap<PathBuf, String>,
+    now: &Measured,
+) -> anyhow::Result<String> {
+    let before = texts.get(Path::new(PAGE)).map_or("", String::as_str);
+    let before = Measured::read(before);
     let manifests = read_all(texts)?;
     let mut page = INTRODUCTION.to_owned();
     let removable = || {
@@ -45,13 +100,17 @@ pub(super) fn page(texts: &BTreeMap<PathBuf, String>) -> anyhow::Result<String> 
         page += HEAD;
     }
     for (name, manifest) in removable() {
-        writeln!(page, "{}", row(name, manifest, texts)?)?;
+        let measured = now.of(name).or_else(|| before.of(name));
+        writeln!(page, "{}", row(name, manifest, texts, measured)?)?;
     }
     page += "\nThese stay, because others rest on them:\n\n| feature | what it is for | why it stays |\n| --- | --- | --- |\n";
     for (name, manifest) in &manifests {
         if let Some(reason) = &manifest.stays {
             writeln!(page, "| `{name}` | {} | {reason} |", manifest.summary)?;
         }
+    }
+    if let Some(text) = now.smallest.as_ref().or(before.smallest.as_ref()) {
+        write!(page, "\n{SMALLEST}\n\n{text}\n")?;
     }
     Ok(page)
 }
@@ -60,6 +119,7 @@ fn row(
     name: &str,
     manifest: &Manifest,
     texts: &BTreeMap<PathBuf, String>,
+    measured: Option<(String, String)>,
 ) -> anyhow::Result<String> {
     let quoted = |names: &[String]| {
         let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
@@ -67,13 +127,14 @@ fn row(
     };
     let code: Vec<&String> = sources(name, manifest, texts).collect();
     let lines: usize = code.iter().map(|text| text.lines().count()).sum();
+    let counted = || code.iter().map(|text| endpoints(text)).sum::<usize>();
+    let (mib, endpoints) = measured.unwrap_or_else(|| ("?".to_owned(), counted().to_string()));
     Ok(format!(
-        "| `{name}` | {} | {} | {} | {} | {} | {} | {} |",
+        "| `{name}` | {} | {} | {} | {} | {mib} | {endpoints} | {} | {} |",
         manifest.summary,
         quoted(&manifest.needs),
         lines.div_ceil(100) * 100,
         crates(name, texts)?,
-        code.iter().map(|text| endpoints(text)).sum::<usize>(),
         code.iter().map(|text| settings(text)).sum::<usize>(),
         quoted(&manifest.migrations),
     ))
@@ -243,6 +304,47 @@ version = \"1\"
 
         assert_eq!(crates("parcels", &texts).unwrap(), 2);
         assert_eq!(crates("notes", &texts).unwrap(), 0);
+    }
+
+    #[test]
+    fn what_was_measured_stays_until_it_is_measured_again() {
+        let manifest = "summary = \"to send\"\n";
+        let mut texts: BTreeMap<PathBuf, String> = [
+            ("Cargo.toml", "[package]\nname = \"own\"\n"),
+            ("src/features/parcels/feature.toml", manifest),
+        ]
+        .map(|(path, text)| (PathBuf::from(path), text.to_owned()))
+        .into();
+        let row = |page: &str| {
+            page.lines()
+                .find(|line| line.starts_with("| `parcels`"))
+                .unwrap()
+                .to_owned()
+        };
+
+        let first = page(&texts).unwrap();
+        assert_eq!(
+            row(&first),
+            "| `parcels` | to send |  | 0 | 0 | ? | 0 | 0 |  |"
+        );
+        assert!(!first.contains(SMALLEST));
+
+        let now = Measured {
+            features: vec!["parcels=0.31/4".to_owned()],
+            smallest: Some("It is small.".to_owned()),
+        };
+        let second = page_with(&texts, &now).unwrap();
+        assert_eq!(
+            row(&second),
+            "| `parcels` | to send |  | 0 | 0 | 0.31 | 4 | 0 |  |"
+        );
+        assert!(
+            second.ends_with("## The smallest service\n\nIt is small.\n"),
+            "{second}"
+        );
+
+        texts.insert(PathBuf::from(PAGE), second.clone());
+        assert_eq!(page(&texts).unwrap(), second);
     }
 
     #[test]

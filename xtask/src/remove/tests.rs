@@ -198,7 +198,6 @@ fn what_cannot_go_is_refused_with_the_reason() {
             "parcels",
             "stamps needs parcels, and nothing was changed. Remove them together: make remove FEATURE=\"stamps parcels\"",
         ),
-        ("words", "src/features/words has no feature.toml"),
         (
             "nothing",
             "there is no feature nothing; those that can be removed are: parcels, stamps",
@@ -208,6 +207,43 @@ fn what_cannot_go_is_refused_with_the_reason() {
         let refusal = refusal(&texts, &[name]);
         assert!(refusal.contains(reason), "{name}: {refusal}");
     }
+}
+
+#[test]
+fn a_feature_without_a_manifest_goes_by_the_conventions() {
+    let mut before = with("tests/api/words/mod.rs", "");
+    let app = "pub struct App {\n    /// Words.\n    pub words: words::Words,\n}\n";
+    before.insert(PathBuf::from("src/app.rs"), app.to_owned());
+    let list = before.get_mut(Path::new("tests/api/main.rs")).unwrap();
+    list.push_str("mod words;\n");
+    let step = "CREATE TABLE words (id uuid);\n";
+    before.insert(
+        PathBuf::from("migrations/V0009__create_words.sql"),
+        step.to_owned(),
+    );
+    let undo = PathBuf::from("migrations/V0009__create_words.down.sql");
+    before.insert(undo, "DROP TABLE words;\n".to_owned());
+
+    let plan = planned(&before, &["words"], Tables::Stay).unwrap();
+
+    let after = after(&before, &plan);
+    assert_eq!(after[Path::new("src/app.rs")], "pub struct App {\n}\n");
+    assert!(
+        !after
+            .keys()
+            .any(|path| path.starts_with("src/features/words")
+                || path.starts_with("tests/api/words"))
+    );
+    let note = &after[Path::new("src/features/removed.toml")];
+    assert!(
+        note.contains("[words]\nmigrations = [\"create_words\"]"),
+        "{note}"
+    );
+    // It did not come with the skeleton.
+    assert_eq!(
+        after[Path::new("Cargo.toml")],
+        before[Path::new("Cargo.toml")]
+    );
 }
 
 #[test]

@@ -1,13 +1,14 @@
 //! Code that still uses a feature which is to go.
 
 /// The lines of Rust that name an item of the module: `notes::enqueue`, `features::notes;`. Comments do not count.
-pub(super) fn of(module: &str, text: &str) -> Vec<usize> {
+/// A name that another module has as well is ambiguous: then only the latter counts.
+pub(super) fn of(module: &str, is_ambiguous: bool, text: &str) -> Vec<usize> {
     let path = format!("{module}::");
     let import = format!("features::{module}");
     let numbered = text.lines().enumerate();
     let found = numbered.filter(|(_, line)| {
         let code = line.split("//").next().unwrap_or_default();
-        is_word(code, &path, false) || is_word(code, &import, true)
+        (!is_ambiguous && is_word(code, &path, false)) || is_word(code, &import, true)
     });
     found.map(|(index, _)| index + 1).collect()
 }
@@ -30,6 +31,7 @@ mod tests {
     fn a_use_is_a_path_and_no_comment() {
         let text = "use crate::features::notes;\nuse features::{notes::Notes};\n// notes::x\nold_notes::x();\nlet a = notes::b();\nfeatures::notes_more;\n";
 
-        assert_eq!(of("notes", text), [1, 2, 5]);
+        assert_eq!(of("notes", false, text), [1, 2, 5]);
+        assert_eq!(of("notes", true, text), [1]);
     }
 }
