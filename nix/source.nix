@@ -52,6 +52,7 @@ let
     ../.env.example
     ../docs/reference
     ../examples/jobs_program.rs
+    ../ops/gitleaks.toml
     ../tests
     ../scripts
   ];

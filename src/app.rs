@@ -13,6 +13,9 @@ use chassis_telemetry::{Incoming, Tracing};
 use prometheus::Registry;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
+// api_keys: begin
+use crate::features::api_keys::{self, Keys};
+// api_keys: end
 use crate::{
     features::{
         api_docs::Documentation,
@@ -43,6 +46,11 @@ pub struct App {
     pub limits: Limits,
     /// Probes, version and metrics.
     pub operations: Operations,
+    // api_keys: begin
+    /// Keys of machines.
+    pub keys: Keys,
+    key_activity: ActivityWriter,
+    // api_keys: end
     // jobs: begin
     /// Enqueues work that outlives a request.
     pub jobs: Jobs,
@@ -102,6 +110,9 @@ impl App {
             clock.clone(),
         );
         let (seen, activity) = identity::session_activity();
+        // api_keys: begin
+        let (keys, key_activity) = keys(settings, &database, &clock);
+        // api_keys: end
         let tracing = Tracing::new(&settings.telemetry);
         // jobs: begin
         let jobs = new_jobs(settings, &database, metrics, &registry, &tracing, &clock)?;
@@ -127,6 +138,9 @@ impl App {
         // browser_sessions: end
         let events = AuthEvents::new(&registry);
         let subscribers = Subscribers::of_hook(events.hook());
+        // api_keys: begin
+        let subscribers = subscribers.and(keys.observer(), Arc::new(|_| {}));
+        // api_keys: end
         // recovery: begin
         let subscribers = subscribers.and(requests.observer(), requests.hook());
         // recovery: end
@@ -143,6 +157,9 @@ impl App {
                 // browser_sessions: begin
                 browsers,
                 // browser_sessions: end
+                // api_keys: begin
+                keys: Some(Arc::new(keys.clone())),
+                // api_keys: end
                 ..requests.flows()
             },
             clock: clock.clone(),
@@ -156,6 +173,9 @@ impl App {
             &settings.auth,
             settings.origin(),
         );
+        // api_keys: begin
+        let recovery = recovery.with_remaining(remaining_keys(&keys));
+        // api_keys: end
         // recovery: end
         let lifecycle = Lifecycle::default();
         let operations = Operations::new(
@@ -173,6 +193,10 @@ impl App {
             public_url: settings.service.public_url.clone(),
             separate_metrics: settings.service.admin.is_some(),
             documentation: Documentation::default(),
+            // api_keys: begin
+            keys,
+            key_activity,
+            // api_keys: end
             // jobs: begin
             handlers: Handlers::default(),
             jobs,
@@ -284,6 +308,15 @@ impl App {
             tracker.spawn(writer.run(database, clock, tracing, stop.clone()));
         }
         // browser_sessions: end
+        // api_keys: begin
+        let writer = self.key_activity;
+        tracker.spawn(writer.run(
+            database.clone(),
+            clock.clone(),
+            tracing.clone(),
+            stop.clone(),
+        ));
+        // api_keys: end
         // Not periodic: it drains a channel, and once more after it was stopped.
         tracker.spawn(self.activity.run(database, clock, tracing, stop.clone()));
     }
@@ -349,6 +382,34 @@ fn handlers(app: &App) -> Handlers {
     handlers
 }
 // jobs: end
+
+// api_keys: begin
+/// Keys, and what writes when they were used.
+fn keys(settings: &Settings, database: &Database, clock: &Clock) -> (Keys, ActivityWriter) {
+    let (activity, writer) = identity::activity_channel(api_keys::touch());
+    let keys = Keys::new(api_keys::Parts {
+        database: database.clone(),
+        activity,
+        overlap: settings.keys.overlap,
+        clock: clock.clone(),
+    });
+    (keys, writer)
+}
+// api_keys: end
+
+// recovery: begin
+// api_keys: begin
+/// What the notice of a changed password says of keys.
+fn remaining_keys(keys: &Keys) -> recovery::Remaining {
+    let keys = keys.clone();
+    Arc::new(move |user| {
+        let keys = keys.clone();
+        let lines = async move { Ok(keys.describe(user).await?) };
+        Box::pin(lines)
+    })
+}
+// api_keys: end
+// recovery: end
 
 // mail: begin
 /// The templates of all features.

@@ -23,6 +23,7 @@ pub static TABLES: &[TableGrant] = &[
     TableGrant::new("job_schedules", &[Select, Insert, Update, Delete]),
     TableGrant::new("mail_requests", &[Select, Insert, Update, Delete]),
     TableGrant::new("recovery_requests", &[Select, Insert, Update, Delete]),
+    TableGrant::new("api_keys", &[Select, Insert, Update, Delete]),
 ];
 
 /// These, for the role that the service connects as by these settings.

@@ -20,6 +20,9 @@ use utoipa::openapi::security::{ApiKey, ApiKeyValue};
 
 use crate::features::browser_sessions::Cookies;
 // browser_sessions: end
+// api_keys: begin
+use crate::features::api_keys::{KnownScopes, PREFIX};
+// api_keys: end
 use crate::{app::App, features, program::VERSION};
 
 /// The features of the public listener.
@@ -38,8 +41,22 @@ pub fn features(app: &App) -> Vec<Feature> {
         operations,
         features::api_docs::endpoints(&app.documentation),
     ]);
+    // api_keys: begin
+    // No endpoint of keys has a scope, so all of them are known by now. Before the documentation.
+    let scopes = KnownScopes::of(&features);
+    let keys = features::api_keys::endpoints(&app.keys, &app.auth, &scopes);
+    features.insert(features.len() - 1, keys);
+    // api_keys: end
     features
 }
+
+// api_keys: begin
+/// The scopes that keys may have.
+#[must_use]
+pub fn scopes(app: &App) -> KnownScopes {
+    KnownScopes::of(&features(app))
+}
+// api_keys: end
 
 /// The endpoints of the listener on `ADMIN_PORT`.
 #[must_use]
@@ -88,6 +105,14 @@ fn document_of(app: &App, features: &[Feature]) -> OpenApi {
     let cookie = app.cookies.as_ref().map(Cookies::cookie_name);
     credentials.extend(cookie.map(|name| everywhere("cookie", cookie_scheme(name))));
     // browser_sessions: end
+    // api_keys: begin
+    let key = CredentialScheme {
+        name: "key",
+        scheme: key_scheme(&KnownScopes::of(features)),
+        is_scoped: true,
+    };
+    let credentials = [credentials, vec![key]].concat();
+    // api_keys: end
     let mut document = openapi::document(
         &ApiInfo {
             title: env!("CARGO_PKG_NAME"),
@@ -119,6 +144,18 @@ fn cookie_scheme(name: &'static str) -> SecurityScheme {
     SecurityScheme::ApiKey(ApiKey::Cookie(ApiKeyValue::with_description(name, about)))
 }
 // browser_sessions: end
+
+// api_keys: begin
+fn key_scheme(scopes: &KnownScopes) -> SecurityScheme {
+    let mut http = Http::new(HttpAuthScheme::Bearer);
+    http.bearer_format = Some(format!("{PREFIX}_…"));
+    let all = scopes.as_slice().join("`, `");
+    http.description = Some(format!(
+        "An API key from `POST /auth/keys`. Only operations with a scope take it, and it has to have that one: `{all}`."
+    ));
+    SecurityScheme::Http(http)
+}
+// api_keys: end
 
 fn bearer_scheme() -> SecurityScheme {
     let mut http = Http::new(HttpAuthScheme::Bearer);

@@ -22,6 +22,9 @@ use crate::features::{
     mail::MailSettings,
     recovery::RecoverySettings,
 };
+// api_keys: begin
+use crate::features::api_keys::KeySettings;
+// api_keys: end
 use crate::shared::PublicUrl;
 
 /// All settings of the service.
@@ -43,6 +46,10 @@ pub struct Settings {
     pub passwords: PasswordSettings,
     /// How many requests are allowed in which time.
     pub limits: LimitSettings,
+    // api_keys: begin
+    /// Keys of machines.
+    pub keys: KeySettings,
+    // api_keys: end
     // jobs: begin
     /// Work that outlives a request.
     pub jobs: JobSettings,
@@ -78,6 +85,9 @@ impl Settings {
             auth: AuthSettings::read(values)?,
             passwords: PasswordSettings::read(values)?,
             limits: LimitSettings::read(values)?,
+            // api_keys: begin
+            keys: KeySettings::read(values)?,
+            // api_keys: end
             jobs: JobSettings::read(values)?,
             mail: MailSettings::read(values)?,
             recovery: RecoverySettings::read(values)?,
@@ -189,6 +199,9 @@ pub fn catalogue() -> Catalogue {
         .section::<AuthSettings>()
         .section::<PasswordSettings>()
         .section::<LimitSettings>()
+        // api_keys: begin
+        .section::<KeySettings>()
+        // api_keys: end
         .section::<JobSettings>()
         .section::<MailSettings>()
         .section::<RecoverySettings>()

@@ -6,6 +6,8 @@
     reason = "a test that cannot go on should stop"
 )]
 
+#[path = "process/api_keys/mod.rs"]
+mod api_keys;
 #[path = "process/attacks/mod.rs"]
 mod attacks;
 #[path = "process/case.rs"]

@@ -14,6 +14,7 @@ mod doctor;
 mod files;
 mod healthcheck;
 mod jobs;
+mod key;
 mod listen;
 mod mail;
 mod migrate;
@@ -81,6 +82,11 @@ enum Command {
     /// Administer accounts
     #[command(subcommand)]
     User(user::User),
+    // api_keys: begin
+    /// Make, list or revoke API keys
+    #[command(subcommand)]
+    Key(key::Key),
+    // api_keys: end
     /// Check everything the service needs
     Doctor,
     /// Show the effective settings and where they come from
@@ -186,6 +192,7 @@ fn run(command: Command, extend: fn(&mut App)) -> anyhow::Result<ExitCode> {
             Command::Migrate(migrate) => migrate.run(&settings).await,
             Command::Token(token) => token.run(&settings).await,
             Command::User(user) => user.run(&settings).await,
+            Command::Key(key) => key.run(&settings).await,
             Command::Doctor => doctor::run(&settings).await,
             Command::Config(config) => Ok(config.run(&values)),
             Command::Routes => routes::run(&settings),

@@ -6,6 +6,9 @@
 //! use the guards of [`identity`].
 
 pub mod api_docs;
+// api_keys: begin
+pub mod api_keys;
+// api_keys: end
 // browser_sessions: begin
 pub mod browser_sessions;
 // browser_sessions: end

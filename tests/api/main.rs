@@ -7,6 +7,9 @@
 )]
 
 mod api_docs;
+// api_keys: begin
+mod api_keys;
+// api_keys: end
 // browser_sessions: begin
 mod browser_sessions;
 // browser_sessions: end

@@ -253,6 +253,9 @@ impl Auth {
         let change = Change::PasswordChanged {
             user: id,
             session: None,
+            // api_keys: begin
+            revokes_keys: true,
+            // api_keys: end
         };
         transaction.emit(change).await
     }

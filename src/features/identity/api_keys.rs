@@ -33,4 +33,26 @@ pub trait ApiKeys: Send + Sync {
         owner: UserId,
         scope: Option<&'static str>,
     ) -> BoxFuture<'a, Result<(), Error>>;
+
+    /// The key that a token is, dead or alive, and its owner. `None` when it is none of ours.
+    ///
+    /// # Errors
+    ///
+    /// When the database fails.
+    fn find<'a>(
+        &'a self,
+        token: &'a str,
+    ) -> BoxFuture<'a, Result<Option<(ApiKeyId, UserId)>, Error>>;
+
+    /// Ends a live key, because whoever holds it wants that. `false` when it is over already.
+    ///
+    /// # Errors
+    ///
+    /// When the database fails.
+    fn revoke<'a>(
+        &'a self,
+        transaction: &'a WriteTransaction,
+        key: ApiKeyId,
+        owner: UserId,
+    ) -> BoxFuture<'a, Result<bool, Error>>;
 }

@@ -133,9 +133,24 @@ impl AuthEvents {
             Change::RefreshTokenReused { .. } => Outcome::Reused,
             _ => Outcome::Success,
         };
+        // api_keys: begin
+        if let Some(key) = change.key() {
+            self.note_key(change.attempt(), change.user(), key);
+            return;
+        }
+        // api_keys: end
         let (user, session) = (Some(change.user()), change.session());
         self.note(change.attempt(), outcome, None, user, session);
     }
+
+    // api_keys: begin
+    /// The same for a key that was made, replaced or ended.
+    fn note_key(&self, attempt: Attempt, user_id: UserId, key_id: super::ApiKeyId) {
+        let (event, outcome) = (attempt.as_str(), Outcome::Success.as_str());
+        self.0.with_label_values(&[event, outcome]).inc();
+        tracing::info!(event, outcome, %user_id, %key_id, "auth_event");
+    }
+    // api_keys: end
 
     /// Logs and counts an attempt that changed nothing, by the ids that are known.
     pub(super) fn refused(

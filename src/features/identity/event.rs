@@ -20,6 +20,9 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 
 use super::{ClientInfo, Credential, Email, Error, Role, SessionId, UserId, WriteTransaction};
+// api_keys: begin
+use super::ApiKeyId;
+// api_keys: end
 
 /// Something that changed.
 #[derive(Debug, Clone)]
@@ -118,6 +121,10 @@ pub enum Change {
         user: UserId,
         /// The session that stays.
         session: Option<SessionId>,
+        // api_keys: begin
+        /// Whether its API keys end as well.
+        revokes_keys: bool,
+        // api_keys: end
     },
     /// An account got another address.
     EmailChanged {
@@ -146,6 +153,31 @@ pub enum Change {
         /// The role it had.
         role: Role,
     },
+    // api_keys: begin
+    /// A key was made that acts for an account.
+    KeyCreated {
+        /// The account.
+        user: UserId,
+        /// The new key.
+        key: ApiKeyId,
+    },
+    /// A key was made in the place of another one.
+    KeyRotated {
+        /// The account.
+        user: UserId,
+        /// The key before, which is still good for a while.
+        key: ApiKeyId,
+        /// The key now.
+        successor: ApiKeyId,
+    },
+    /// A key was ended.
+    KeyRevoked {
+        /// The account.
+        user: UserId,
+        /// The key.
+        key: ApiKeyId,
+    },
+    // api_keys: end
 }
 
 impl Change {
@@ -165,6 +197,11 @@ impl Change {
             | Self::PasswordChanged { user, .. }
             | Self::EmailChanged { user, .. }
             | Self::UserChanged { user, .. }
+            // api_keys: begin
+            | Self::KeyCreated { user, .. }
+            | Self::KeyRotated { user, .. }
+            | Self::KeyRevoked { user, .. }
+            // api_keys: end
             | Self::UserDeleted { user, .. } => *user,
         }
     }
@@ -185,9 +222,27 @@ impl Change {
             Self::UserCreated { .. }
             | Self::AllSessionsRevoked { .. }
             | Self::UserChanged { .. }
+            // api_keys: begin
+            | Self::KeyCreated { .. }
+            | Self::KeyRotated { .. }
+            | Self::KeyRevoked { .. }
+            // api_keys: end
             | Self::UserDeleted { .. } => None,
         }
     }
+
+    // api_keys: begin
+    /// The key that it is about, if it is about one: of two, the one before.
+    #[must_use]
+    pub fn key(&self) -> Option<ApiKeyId> {
+        match self {
+            Self::KeyCreated { key, .. }
+            | Self::KeyRotated { key, .. }
+            | Self::KeyRevoked { key, .. } => Some(*key),
+            _ => None,
+        }
+    }
+    // api_keys: end
 
     pub(super) fn attempt(&self) -> Attempt {
         match self {
@@ -204,6 +259,11 @@ impl Change {
             Self::EmailChanged { .. } => Attempt::EmailChange,
             Self::UserChanged { .. } => Attempt::UserChange,
             Self::UserDeleted { .. } => Attempt::UserDelete,
+            // api_keys: begin
+            Self::KeyCreated { .. } => Attempt::KeyCreate,
+            Self::KeyRotated { .. } => Attempt::KeyRotate,
+            Self::KeyRevoked { .. } => Attempt::KeyRevoke,
+            // api_keys: end
         }
     }
 }
@@ -233,6 +293,14 @@ pub enum Attempt {
     UserChange,
     /// To delete an account.
     UserDelete,
+    // api_keys: begin
+    /// To make a key.
+    KeyCreate,
+    /// To make a key in the place of another one.
+    KeyRotate,
+    /// To end a key, from the list or by the key itself.
+    KeyRevoke,
+    // api_keys: end
     // browser_sessions: begin
     /// To have a browser send its cookie from a page of somebody else.
     CrossSite,
@@ -253,6 +321,11 @@ impl Attempt {
             Self::EmailChange => "email_change",
             Self::UserChange => "user_change",
             Self::UserDelete => "user_delete",
+            // api_keys: begin
+            Self::KeyCreate => "key_create",
+            Self::KeyRotate => "key_rotate",
+            Self::KeyRevoke => "key_revoke",
+            // api_keys: end
             // browser_sessions: begin
             Self::CrossSite => "cross_site",
             // browser_sessions: end

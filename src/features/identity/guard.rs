@@ -87,7 +87,14 @@ use super::{
 
 /// What every guard may reject with.
 fn problems() -> Vec<&'static ProblemType> {
-    vec![&INVALID_REQUEST, &UNAUTHENTICATED, &INVALID_TOKEN]
+    vec![
+        &INVALID_REQUEST,
+        &UNAUTHENTICATED,
+        &INVALID_TOKEN,
+        // api_keys: begin
+        &super::problems::KEY_NOT_ALLOWED,
+        // api_keys: end
+    ]
 }
 
 /// What a guard for writing may reject with, besides.

@@ -86,7 +86,7 @@ pub use self::{
 };
 
 // api_keys: begin
-pub use self::{api_keys::ApiKeys, principal::ApiKeyId};
+pub use self::{api_keys::ApiKeys, principal::ApiKeyId, problems::KEY_NOT_ALLOWED};
 // api_keys: end
 // browser_sessions: begin
 pub use self::{

@@ -43,6 +43,10 @@ pub enum Action {
     Delete,
     /// It is sent a link to a new password.
     SendReset,
+    // api_keys: begin
+    /// Its API keys are listed, or one is revoked.
+    ManageKeys,
+    // api_keys: end
 }
 
 /// The account that it is done to, as it is before.
@@ -76,11 +80,19 @@ pub fn may(actor: Actor, action: Action, target: Target) -> Result<(), Denied> {
     let keeps_owner = match action {
         Action::Change { role, is_active } => role == Role::Owner && is_active,
         Action::Delete => false,
-        Action::SendReset => true,
+        Action::SendReset
+        // api_keys: begin
+        | Action::ManageKeys
+        // api_keys: end
+        => true,
     };
     let highest = match action {
         Action::Change { role, .. } => role.max(target.role),
-        Action::Delete | Action::SendReset => target.role,
+        Action::Delete
+        // api_keys: begin
+        | Action::ManageKeys
+        // api_keys: end
+        | Action::SendReset => target.role,
     };
     match actor {
         Actor::User { role, .. } if highest > role => Err(Denied::AboveOwnLevel),
@@ -95,12 +107,19 @@ pub fn may(actor: Actor, action: Action, target: Target) -> Result<(), Denied> {
 mod tests {
     use super::*;
 
-    /// Every action there is: each role with each state, deletion, and a link to a new password.
+    /// Every action there is: each role with each state, and those that have none.
     fn actions() -> Vec<Action> {
         let changes = Role::ALL
             .into_iter()
             .flat_map(|role| [true, false].map(|is_active| Action::Change { role, is_active }));
-        changes.chain([Action::Delete, Action::SendReset]).collect()
+        let others = [
+            Action::Delete,
+            Action::SendReset,
+            // api_keys: begin
+            Action::ManageKeys,
+            // api_keys: end
+        ];
+        changes.chain(others).collect()
     }
 
     /// Every target: each role, as the actor itself or another; owners also as the last one.
@@ -125,13 +144,24 @@ mod tests {
             role: Role::Owner,
             is_active: true,
         };
-        action != stays && action != Action::SendReset
+        let keeps = [
+            stays,
+            Action::SendReset,
+            // api_keys: begin
+            Action::ManageKeys,
+            // api_keys: end
+        ];
+        !keeps.contains(&action)
     }
 
     fn grants(action: Action) -> Option<Role> {
         match action {
             Action::Change { role, .. } => Some(role),
-            Action::Delete | Action::SendReset => None,
+            Action::Delete
+            // api_keys: begin
+            | Action::ManageKeys
+            // api_keys: end
+            | Action::SendReset => None,
         }
     }
 

@@ -108,7 +108,8 @@ pub static CROSS_SITE_REQUEST: ProblemType = ProblemType {
 // browser_sessions: end
 
 // api_keys: begin
-pub(super) static KEY_NOT_ALLOWED: ProblemType = ProblemType {
+/// The API key is not good for this address.
+pub static KEY_NOT_ALLOWED: ProblemType = ProblemType {
     code: "key_not_allowed",
     status: StatusCode::FORBIDDEN,
     title: "Key not allowed",

@@ -227,9 +227,6 @@ impl Auth {
         let user = transaction.locked(id).map(|locked| locked.user.clone());
         let user = user.filter(|user| user.is_active);
         let authenticated_at = match credential {
-            Credential::Session { id: session } => {
-                self.lock_session(&transaction, session, id, locks).await?
-            }
             // browser_sessions: begin
             Credential::Cookie { session, hash } => {
                 let locked = self.lock_session(&transaction, session, id, locks).await?;
@@ -243,7 +240,11 @@ impl Auth {
                 let keys = keys.ok_or(Error::InvalidAccessToken)?;
                 keys.lock(&transaction, key, id, required.scope).await?;
                 None
-            } // api_keys: end
+            }
+            // api_keys: end
+            Credential::Session { id: session } => {
+                self.lock_session(&transaction, session, id, locks).await?
+            }
         };
         let user = user.ok_or(Error::InvalidAccessToken)?;
         let principal = Principal {
@@ -369,7 +370,7 @@ impl Auth {
     /// Begins a transaction for the operator on the shell, whom the operating system has authenticated.
     ///
     /// `user` is locked for [`Locks::Account`] and [`Locks::Address`].
-    pub(super) async fn begin_for_operator(
+    pub async fn begin_for_operator(
         &self,
         user: Option<UserId>,
         locks: Locks,

@@ -225,7 +225,9 @@ async fn notice(recovery: Recovery, job: Notice, run: Run) -> Result<(), JobErro
         }
         NoticeKind::PasswordChanged => {
             let template = &templates::PASSWORD_CHANGED;
-            send(&recovery, run, address, template, context! { address }).await
+            let remaining = recovery.remaining(user.id).await?;
+            let context = context! { address, remaining };
+            send(&recovery, run, address, template, context).await
         }
         NoticeKind::EmailChanged { before } => {
             let Some((old, _)) = tables::recovery_requests::find(&reader, before).await? else {

@@ -36,7 +36,7 @@ pub use self::{
     jobs::register,
     request::MailRequestId,
     requests::{MailRequests, Parts},
-    service::Recovery,
+    service::{Recovery, Remaining},
     settings::RecoverySettings,
     templates::TEMPLATES,
 };

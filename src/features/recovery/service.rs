@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use chassis_http::{Problem, ValidationError, ValidationErrors};
 use chassis_postgres::ReadExecutor;
+use futures_util::future::BoxFuture;
 use secrecy::SecretString;
 
 use super::{
@@ -14,13 +15,19 @@ use super::{
     token::{SentToken, TokenKeys},
 };
 use crate::features::{
-    identity::{Auth, AuthSettings, Caller, ClientInfo, Error, Locks, User, WriteTransaction},
+    identity::{
+        Auth, AuthSettings, Caller, ClientInfo, Error, Locks, User, UserId, WriteTransaction,
+    },
+    jobs::JobError,
     mail::Mail,
 };
 
 /// Links in mails, and what they are good for; clones share everything.
 #[derive(Clone)]
-pub struct Recovery(Arc<Inner>);
+pub struct Recovery {
+    inner: Arc<Inner>,
+    remaining: Option<Remaining>,
+}
 
 struct Inner {
     requests: MailRequests,
@@ -30,6 +37,10 @@ struct Inner {
     /// The address of the built-in pages.
     origin: String,
 }
+
+/// What still acts for an account after its password was changed, besides the session that changed it: a line for each.
+pub type Remaining =
+    Arc<dyn Fn(UserId) -> BoxFuture<'static, Result<Vec<String>, JobError>> + Send + Sync>;
 
 impl Recovery {
     /// Over these parts. `origin` is where clients reach the service: links lead there when no page is configured.
@@ -42,31 +53,52 @@ impl Recovery {
         origin: String,
     ) -> Self {
         let secrets = settings.secret.iter().chain(&settings.previous_secrets);
-        Self(Arc::new(Inner {
+        let inner = Arc::new(Inner {
             requests,
             auth,
             mail,
             keys: TokenKeys::new(secrets),
             origin,
-        }))
+        });
+        Self {
+            inner,
+            remaining: None,
+        }
+    }
+
+    /// The same, whose notice of a changed password says what still acts for the account.
+    #[must_use]
+    pub fn with_remaining(self, remaining: Remaining) -> Self {
+        Self {
+            remaining: Some(remaining),
+            ..self
+        }
+    }
+
+    /// What still acts for this account.
+    pub(super) async fn remaining(&self, user: UserId) -> Result<Vec<String>, JobError> {
+        match &self.remaining {
+            Some(remaining) => remaining(user).await,
+            None => Ok(Vec::new()),
+        }
     }
 
     pub(super) fn requests(&self) -> &MailRequests {
-        &self.0.requests
+        &self.inner.requests
     }
 
     pub(super) fn auth(&self) -> &Auth {
-        &self.0.auth
+        &self.inner.auth
     }
 
     pub(super) fn mail(&self) -> &Mail {
-        &self.0.mail
+        &self.inner.mail
     }
 
     /// The link of a request. The token is a fragment, which is sent to no server: following the link does nothing yet, so
     /// a program that follows all links in a mail does no harm.
     pub(super) fn link(&self, purpose: Purpose, request: &OpenRequest) -> String {
-        let inner = &self.0;
+        let inner = &self.inner;
         let token = inner.keys.token(purpose, request);
         if let Some(page) = inner.requests.settings().page(purpose) {
             return format!("{}#token={token}", page.as_str());
@@ -105,7 +137,7 @@ impl Recovery {
         let found = tables::mail_requests::find_open(db, sent.id, now).await;
         match found.map_err(Error::from)? {
             Some((found, request))
-                if found == purpose && self.0.keys.verify(&sent, purpose, &request) =>
+                if found == purpose && self.inner.keys.verify(&sent, purpose, &request) =>
             {
                 Ok(request)
             }

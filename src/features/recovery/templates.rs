@@ -73,7 +73,7 @@ pub(super) static ALREADY_REGISTERED: Template = template!(
 pub(super) static PASSWORD_CHANGED: Template = template!(
     "password_changed",
     "Your password at {{ product }} was changed",
-    address
+    || context! { address => "member@example.com", remaining => ["the key nightly report"] }
 );
 
 pub(super) static ADDRESS_CHANGED: Template = template!(

@@ -31,6 +31,10 @@ enum Meanwhile {
     Disabled,
     Deleted,
     Demoted,
+    // api_keys: begin
+    KeyRevoked,
+    KeyExpired,
+    // api_keys: end
 }
 
 impl Meanwhile {
@@ -43,6 +47,18 @@ impl Meanwhile {
         Self::Demoted,
     ];
 
+    // api_keys: begin
+    /// What happens to a caller who has a key.
+    const OF_KEYS: [Self; 6] = [
+        Self::Nothing,
+        Self::KeyRevoked,
+        Self::KeyExpired,
+        Self::Disabled,
+        Self::Deleted,
+        Self::Demoted,
+    ];
+    // api_keys: end
+
     async fn happen(self, database: &Client, caller: &TestUser) {
         let sql = match self {
             Self::Nothing => return,
@@ -53,6 +69,12 @@ impl Meanwhile {
             Self::Disabled => "UPDATE users SET is_active = false WHERE id = $1",
             Self::Deleted => "DELETE FROM users WHERE id = $1",
             Self::Demoted => "UPDATE users SET role = 'VIEWER' WHERE id = $1",
+            // api_keys: begin
+            Self::KeyRevoked => {
+                "UPDATE api_keys SET revoked_at = created_at, revoked_for = 'owner' WHERE user_id = $1"
+            }
+            Self::KeyExpired => "UPDATE api_keys SET expires_at = created_at WHERE user_id = $1",
+            // api_keys: end
         };
         let changed = database.execute(sql, &[caller.id.as_uuid()]).await.unwrap();
         assert!(changed > 0, "{self:?} changed nothing");
@@ -111,6 +133,19 @@ impl Case {
         }
     }
 
+    // api_keys: begin
+    /// The same with a key of the caller's, which has every scope.
+    async fn with_key() -> Self {
+        let case = Self::new().await;
+        let scopes = routes::scopes(&case.app.app);
+        let key = case.app.key_of(case.caller.id, scopes.as_slice()).await;
+        Self {
+            token: key.key,
+            ..case
+        }
+    }
+    // api_keys: end
+
     /// A request to this endpoint that succeeds and changes something: path and body.
     async fn request_for(&self, operation: &Operation) -> (String, Option<Value>) {
         let password = &self.caller.password;
@@ -146,6 +181,24 @@ impl Case {
                 (format!("/users/{}/password-reset", self.target.id), None)
             }
             // recovery: end
+            // api_keys: begin
+            ("POST", path @ "/auth/keys") => {
+                let body = json!({"name": "report", "scopes": ["account:read"]});
+                (path.to_owned(), Some(body))
+            }
+            (method, template) if template.contains("/keys/") => {
+                let is_own = template.starts_with("/auth/");
+                let owner = if is_own { &self.caller } else { &self.target };
+                let key = self.app.key_of(owner.id, &["account:read"]).await;
+                let path = if is_own {
+                    template.replace("{id}", &key.id)
+                } else {
+                    let path = template.replace("{id}", &owner.id.to_string());
+                    path.replace("{key}", &key.id)
+                };
+                (path, (method == "PATCH").then(|| json!({"name": "new"})))
+            }
+            // api_keys: end
             _ => self.derived_request(operation).await,
         }
     }
@@ -385,6 +438,34 @@ async fn whatever_happens_while_a_body_is_on_its_way_is_seen() {
     }
     assert!(with_body >= 3 * Meanwhile::ALL.len(), "{with_body}");
 }
+
+// api_keys: begin
+#[tokio::test]
+async fn whatever_happens_to_a_key_is_seen_under_lock_and_while_a_body_is_on_its_way() {
+    let app = TestApp::start().await;
+    let operations = writing(&app).into_iter();
+    let operations: Vec<_> = operations.filter(|one| one.scope.is_some()).collect();
+    assert!(operations.len() >= 2, "{}", operations.len());
+    let mut with_body = 0;
+    for operation in &operations {
+        for meanwhile in Meanwhile::OF_KEYS {
+            let case = Case::with_key().await;
+            let under_lock = case.under_lock(operation, meanwhile).await;
+            let case = Case::with_key().await;
+            let slow = case.with_slow_body(operation, meanwhile).await;
+
+            with_body += usize::from(slow.is_some());
+            for (answer, has_changed) in [Some(under_lock), slow].into_iter().flatten() {
+                meanwhile.assert(&answer, operation);
+                let expected = meanwhile.changes_something(operation);
+                let place = (meanwhile, operation.template);
+                assert_eq!(has_changed, expected, "{place:?}");
+            }
+        }
+    }
+    assert!(with_body >= Meanwhile::OF_KEYS.len(), "{with_body}");
+}
+// api_keys: end
 
 #[tokio::test]
 async fn a_password_that_was_changed_after_it_was_verified_proves_nothing() {

@@ -14,5 +14,20 @@ pub fn secret_in(text: &str) -> Option<&'static str> {
 /// The secret, address or token that stands in this text.
 pub fn mark_in(text: &str) -> Option<&'static str> {
     let personal = || PERSONAL.into_iter().find(|mark| text.contains(mark));
-    secret_in(text).or_else(personal)
+    let found = secret_in(text).or_else(personal);
+    // api_keys: begin
+    let found = found.or_else(|| key_in(text));
+    // api_keys: end
+    found
 }
+
+// api_keys: begin
+/// The prefix of a key, when a whole key stands in this text.
+fn key_in(text: &str) -> Option<&'static str> {
+    use warp_skeleton::features::api_keys::{ApiKey, PREFIX};
+
+    let mut words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+    let is_key = |word: &str| ApiKey::parse(word).is_some();
+    words.any(is_key).then_some(PREFIX)
+}
+// api_keys: end

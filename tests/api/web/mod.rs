@@ -4,6 +4,9 @@ mod bodies;
 mod correlation;
 mod dropped_clients;
 mod headers;
+// api_keys: begin
+mod keys;
+// api_keys: end
 mod logs;
 mod metrics;
 mod openapi;

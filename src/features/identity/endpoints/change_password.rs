@@ -25,6 +25,12 @@ struct ChangePassword {
     current_password: SecretString,
     #[schema(schema_with = new_password_schema)]
     new_password: SecretString,
+    // api_keys: begin
+    /// Whether the account's API keys end as well.
+    #[serde(default)]
+    #[schema(required = false, default = false, example = false)]
+    revoke_api_keys: bool,
+    // api_keys: end
 }
 
 pub(super) fn endpoint(auth: &Auth) -> Endpoint {
@@ -43,7 +49,16 @@ async fn handle(caller: Caller, request: ChangePassword, auth: Auth) -> Result<R
         return Err(errors.into());
     };
     let (user, session) = (Some(caller.user_id()), caller.session_id());
-    let changed = change_password(&auth, caller, request.current_password, new).await;
+    let changed = change_password(
+        &auth,
+        caller,
+        request.current_password,
+        new,
+        // api_keys: begin
+        request.revoke_api_keys,
+        // api_keys: end
+    );
+    let changed = changed.await;
     auth.note_refusal(Attempt::PasswordChange, user, session, changed)?;
     Ok(no_content())
 }
@@ -56,6 +71,9 @@ async fn change_password(
     caller: Caller,
     current_password: SecretString,
     new: Password,
+    // api_keys: begin
+    revokes_keys: bool,
+    // api_keys: end
 ) -> Result<(), Error> {
     let verified = auth
         .verify_current_password(&caller, current_password)
@@ -74,7 +92,13 @@ async fn change_password(
     if let Some(network) = network.map(networks::octets) {
         auth_networks::remember(&transaction, id, &network, now, networks::MOST).await?;
     }
-    let change = Change::PasswordChanged { user: id, session };
+    let change = Change::PasswordChanged {
+        user: id,
+        session,
+        // api_keys: begin
+        revokes_keys,
+        // api_keys: end
+    };
     transaction.emit(change).await?;
     transaction.commit().await
 }

@@ -33,6 +33,7 @@ struct ChangeUser {
 pub(super) fn endpoint(auth: &Auth) -> Endpoint {
     let summary = "Change an account's role, disable or enable it";
     patch("/users/{id}", summary, caller_with(Role::Admin, auth))
+        .scope("users:write")
         .path_value::<UserId>("The account's id")
         .body::<ChangeUser>()
         .responds::<UserView>(StatusCode::OK)

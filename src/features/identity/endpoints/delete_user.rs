@@ -15,6 +15,7 @@ use crate::features::identity::{
 pub(super) fn endpoint(auth: &Auth) -> Endpoint {
     let summary = "Delete an account and its sessions";
     delete("/users/{id}", summary, caller_with(Role::Admin, auth))
+        .scope("users:write")
         .path_value::<UserId>("The account's id")
         .responds_empty(StatusCode::NO_CONTENT)
         .problems(&[&INSUFFICIENT_LEVEL, &LAST_OWNER])

@@ -37,6 +37,7 @@ struct ListUsers {
 
 pub(super) fn endpoint(auth: &Auth) -> Endpoint {
     get("/users", "List accounts", require(Role::Admin, auth))
+        .scope("users:read")
         .query::<ListUsers>()
         .responds::<PageView<UserView>>(StatusCode::OK)
         .with(auth.clone())

@@ -11,6 +11,7 @@ use crate::features::identity::{Auth, Principal, guard::signed_in};
 
 pub(super) fn endpoint(auth: &Auth) -> Endpoint {
     get("/auth/me", "Show one's own account", signed_in(auth))
+        .scope("account:read")
         .responds::<UserView>(StatusCode::OK)
         .handler(handle)
 }

@@ -115,6 +115,13 @@ fn token_in(body: &[u8]) -> Result<SecretString, TokenErrorView> {
 
 /// Ends the session that a token belongs to, if it has not ended yet.
 async fn revoke(auth: &Auth, token: &str, client: ClientInfo) -> Result<(), Error> {
+    // api_keys: begin
+    if let Some(keys) = &auth.flows().keys
+        && keys.recognizes(token)
+    {
+        return revoke_key(auth, &**keys, token, client).await;
+    }
+    // api_keys: end
     let Some((session, user)) = session_of(auth, token).await? else {
         return auth.note_refusal(Attempt::SessionEnd, None, None, Err(Error::InvalidToken));
     };
@@ -127,6 +134,29 @@ async fn revoke(auth: &Auth, token: &str, client: ClientInfo) -> Result<(), Erro
     }
     Ok(())
 }
+
+// api_keys: begin
+use crate::features::identity::ApiKeys;
+
+/// Ends a key, if it has not ended yet: whoever found one can make it harmless.
+async fn revoke_key(
+    auth: &Auth,
+    keys: &dyn ApiKeys,
+    token: &str,
+    client: ClientInfo,
+) -> Result<(), Error> {
+    let Some((key, user)) = keys.find(token).await? else {
+        return auth.note_refusal(Attempt::KeyRevoke, None, None, Err(Error::InvalidToken));
+    };
+    let mut transaction = auth.begin_revocation(client).await?;
+    if keys.revoke(&transaction, key, user).await? {
+        let change = Change::KeyRevoked { user, key };
+        transaction.emit(change).await?;
+        transaction.commit().await?;
+    }
+    Ok(())
+}
+// api_keys: end
 
 /// The session that a token of ours names.
 async fn session_of(auth: &Auth, token: &str) -> Result<Option<(SessionId, UserId)>, Error> {

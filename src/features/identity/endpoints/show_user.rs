@@ -9,6 +9,7 @@ use crate::features::identity::{Auth, Principal, Role, UserId, guard::require};
 
 pub(super) fn endpoint(auth: &Auth) -> Endpoint {
     get("/users/{id}", "Show an account", require(Role::Admin, auth))
+        .scope("users:read")
         .path_value::<UserId>("The account's id")
         .responds::<UserView>(StatusCode::OK)
         .with(auth.clone())

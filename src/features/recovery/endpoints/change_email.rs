@@ -38,6 +38,9 @@ pub(super) fn endpoint(recovery: &Recovery) -> Endpoint {
     // browser_sessions: begin
     .problems(&[&crate::features::identity::CROSS_SITE_REQUEST])
     // browser_sessions: end
+    // api_keys: begin
+    .problems(&[&crate::features::identity::KEY_NOT_ALLOWED])
+    // api_keys: end
     .extract(maybe_caller(recovery.auth()))
     .extract(client_info())
     .with(recovery.clone())

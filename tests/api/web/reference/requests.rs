@@ -166,15 +166,23 @@ fn name_used_elsewhere(operation: &Operation, all: &[Operation]) -> Option<Strin
 /// The path, with a variable or a value for each `{name}` of the template.
 fn path_of(operation: &Operation, all: &[Operation]) -> String {
     let template = operation.template;
-    let Some((above, rest)) = template.split_once("/{") else {
-        return template.to_owned();
-    };
-    let (_, below) = rest.split_once('}').unwrap();
+    let mut path = template.to_owned();
+    for (start, _) in template.match_indices("/{") {
+        let (above, rest) = template.split_at(start + 1);
+        let (name, _) = rest.split_once('}').unwrap();
+        let value = path_value_of(template, above.trim_end_matches('/'), all);
+        path = path.replace(&format!("{name}}}"), &value);
+    }
+    path
+}
+
+/// A variable or a value for the `{name}` of a template that comes after this.
+fn path_value_of(template: &str, above: &str, all: &[Operation]) -> String {
     let defined = |method: Method| {
         all.iter()
             .find(|other| other.template == above && other.method == method)
     };
-    let value = if let Some(value) = value_of(&PATH_VALUES, template) {
+    if let Some(value) = value_of(&PATH_VALUES, template) {
         value.to_owned()
     } else if let Some(create) = defined(Method::POST) {
         format!("{{{{{}.response.body.id}}}}", name_of(create))
@@ -182,8 +190,7 @@ fn path_of(operation: &Operation, all: &[Operation]) -> String {
         format!("{{{{{}.response.body.items[0].id}}}}", name_of(list))
     } else {
         panic!("{template}: no request answers with this id; add a value to PATH_VALUES");
-    };
-    format!("{above}/{value}{below}")
+    }
 }
 
 fn value_of<'a>(table: &[(&str, &'a str)], key: &str) -> Option<&'a str> {

@@ -36,6 +36,7 @@ struct ChangeNote {
 pub(super) fn endpoint(notes: &Notes, auth: &Auth) -> Endpoint {
     let summary = "Change one of one's own notes";
     patch("/notes/{id}", summary, caller_with(Role::Member, auth))
+        .scope("notes:write")
         .path_value::<NoteId>("The note's id")
         .body::<ChangeNote>()
         .responds::<NoteView>(StatusCode::OK)

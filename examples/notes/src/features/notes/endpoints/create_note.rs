@@ -29,6 +29,7 @@ struct CreateNote {
 
 pub(super) fn endpoint(notes: &Notes, auth: &Auth) -> Endpoint {
     post("/notes", "Create a note", caller_with(Role::Member, auth))
+        .scope("notes:write")
         .body::<CreateNote>()
         .responds::<NoteView>(StatusCode::CREATED)
         .with(notes.clone())

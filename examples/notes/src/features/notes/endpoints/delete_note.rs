@@ -12,6 +12,7 @@ use crate::features::{
 pub(super) fn endpoint(auth: &Auth) -> Endpoint {
     let summary = "Delete one of one's own notes";
     delete("/notes/{id}", summary, caller_with(Role::Member, auth))
+        .scope("notes:write")
         .path_value::<NoteId>("The note's id")
         .responds_empty(StatusCode::NO_CONTENT)
         .handler(handle)

@@ -15,6 +15,7 @@ use crate::{
 
 pub(super) fn endpoint(notes: &Notes, auth: &Auth) -> Endpoint {
     get("/notes", "List one's own notes", signed_in(auth))
+        .scope("notes:read")
         .query::<ListPage>()
         .responds::<PageView<NoteView>>(StatusCode::OK)
         .with(notes.clone())

@@ -13,6 +13,7 @@ use crate::features::{
 pub(super) fn endpoint(notes: &Notes, auth: &Auth) -> Endpoint {
     let summary = "Show one of one's own notes";
     get("/notes/{id}", summary, signed_in(auth))
+        .scope("notes:read")
         .path_value::<NoteId>("The note's id")
         .responds::<NoteView>(StatusCode::OK)
         .with(notes.clone())

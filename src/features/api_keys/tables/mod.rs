@@ -1,0 +1,3 @@
+//! SQL, one file per table.
+
+pub(super) mod api_keys;
