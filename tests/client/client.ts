@@ -124,6 +124,29 @@ async function recovery() {
 }
 // recovery: end
 
+// api_keys: begin
+async function keys() {
+  const { self, account } = await register("machine@example.com");
+  const body = { name: "nightly report", scopes: ["account:read"], expires_in_days: 90 };
+  const made = done(await self.POST("/auth/keys", { body }), 201);
+  const machine = client(made.key);
+  assert.equal(done(await machine.GET("/auth/me"), 200).id, account.id);
+  refused(await machine.GET("/auth/sessions"), 403, "key_not_allowed");
+
+  const params = { path: { id: made.id } };
+  const renamed = done(await self.PATCH("/auth/keys/{id}", { params, body: { name: "report" } }), 200);
+  assert.equal(renamed.name, "report");
+  const next = done(await self.POST("/auth/keys/{id}/rotate", { params }), 201);
+  assert.equal(done(await self.GET("/auth/keys"), 200).items.length, 2);
+  done(await self.DELETE("/auth/keys/{id}", { params }), 204);
+  const user = { path: { id: account.id } };
+  assert.equal(done(await owner.GET("/users/{id}/keys", { params: user }), 200).items.length, 1);
+  const both = { path: { id: account.id, key: next.id } };
+  done(await owner.DELETE("/users/{id}/keys/{key}", { params: both }), 204);
+  refused(await client(next.key).GET("/auth/me"), 401, "invalid_token");
+}
+// api_keys: end
+
 async function operationsAndDocuments() {
   done(await anyone.GET("/live"), 200);
   done(await anyone.GET("/ready"), 200);
@@ -143,6 +166,9 @@ await users();
 // recovery: begin
 await recovery();
 // recovery: end
+// api_keys: begin
+await keys();
+// api_keys: end
 await operationsAndDocuments();
 
 const document = JSON.parse(readFileSync("openapi.json", "utf8")) as { paths: Record<string, object> };

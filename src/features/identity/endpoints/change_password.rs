@@ -26,9 +26,9 @@ struct ChangePassword {
     #[schema(schema_with = new_password_schema)]
     new_password: SecretString,
     // api_keys: begin
-    /// Whether the account's API keys end as well.
+    /// Whether the account's API keys end as well. Absent: they do not.
     #[serde(default)]
-    #[schema(required = false, default = false, example = false)]
+    #[schema(required = false, example = false)]
     revoke_api_keys: bool,
     // api_keys: end
 }
