@@ -96,7 +96,7 @@ impl VerifiedUser {
 }
 
 impl Auth {
-    /// The principal that a bearer token proves.
+    /// The principal that an access token proves.
     ///
     /// Session and user are read each time, so that what has ended does not go on. What is returned may
     /// be read with; for writing it is checked again under lock.
@@ -104,18 +104,7 @@ impl Auth {
     /// # Errors
     ///
     /// [`Error::InvalidAccessToken`], whatever is wrong with it.
-    pub(super) async fn authenticate(
-        &self,
-        token: &str,
-        scope: Option<&'static str>,
-    ) -> Result<Principal, Error> {
-        // api_keys: begin
-        if let Some(keys) = &self.flows().keys
-            && keys.recognizes(token)
-        {
-            return keys.authenticate(token, scope).await;
-        }
-        // api_keys: end
+    pub(super) async fn authenticate(&self, token: &str) -> Result<Principal, Error> {
         let now = self.now();
         let claims = self.tokens().verify(token, now);
         let claims = claims.map_err(|_| Error::InvalidAccessToken)?;

@@ -241,8 +241,18 @@ async fn find(
     context: &RequestContext,
     headers: &HeaderMap,
 ) -> Result<Option<Principal>, Problem> {
-    let found = match bearer_token(headers)? {
-        Some(token) => Some(auth.authenticate(token, context.scope).await?),
+    let token = bearer_token(headers)?;
+    // api_keys: begin
+    if let (Some(keys), Some(token)) = (&auth.flows().keys, token)
+        && keys.recognizes(token)
+    {
+        let principal = keys.authenticate(token, context.scope).await?;
+        chassis_telemetry::record_user(principal.id());
+        return Ok(Some(principal));
+    }
+    // api_keys: end
+    let found = match token {
+        Some(token) => Some(auth.authenticate(token).await?),
         // browser_sessions: begin
         None if auth.flows().browsers.is_some() => auth.find_by_cookie(context, headers).await?,
         // browser_sessions: end

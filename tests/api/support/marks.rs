@@ -14,11 +14,12 @@ pub fn secret_in(text: &str) -> Option<&'static str> {
 /// The secret, address or token that stands in this text.
 pub fn mark_in(text: &str) -> Option<&'static str> {
     let personal = || PERSONAL.into_iter().find(|mark| text.contains(mark));
-    let found = secret_in(text).or_else(personal);
     // api_keys: begin
-    let found = found.or_else(|| key_in(text));
+    if let Some(prefix) = key_in(text) {
+        return Some(prefix);
+    }
     // api_keys: end
-    found
+    secret_in(text).or_else(personal)
 }
 
 // api_keys: begin
