@@ -5,7 +5,7 @@ use serde_json::json;
 use uuid::Uuid;
 use warp_skeleton::features::identity::Role;
 
-use super::{NAME, app, call, get, post, set_cookies, sign_in, signed_in};
+use super::{app, call, get, post, set_cookies, sign_in, signed_in};
 
 const FORGET: &str = "__Host-session=; HttpOnly; Secure; SameSite=Lax; Path=/; Max-Age=0";
 
@@ -115,13 +115,15 @@ async fn another_password_ends_the_other_browsers_and_keeps_this_one() {
         .assert_problem(401, "invalid_token");
 }
 
+// recovery: begin
 #[tokio::test]
 async fn a_cookie_whose_session_has_ended_is_no_obstacle_where_nobody_has_to_be_signed_in() {
     let app = app().await;
-    let old = format!("{NAME}={}", "A".repeat(43));
+    let old = format!("{}={}", super::NAME, "A".repeat(43));
     let body = json!({"token": "x", "password": "marked-password"});
 
     let answer = post(&app, "/auth/email/verify", &old, Some(&body)).await;
 
     answer.assert_problem(422, "token_invalid");
 }
+// recovery: end
