@@ -50,7 +50,10 @@ pub(super) fn mentions(root: &Path, plan: &Plan) -> anyhow::Result<Vec<String>> 
         String::from_utf8_lossy(&output.stderr).trim()
     );
     let found = String::from_utf8_lossy(&output.stdout);
-    Ok(found.lines().map(str::to_owned).collect())
+    // README's example of leaving features out names some.
+    let is_example = |line: &&str| line.contains("make init ") && line.contains("WITHOUT=");
+    let lines = found.lines().filter(|line| !is_example(line));
+    Ok(lines.map(str::to_owned).collect())
 }
 
 /// What was done, and what comes next.

@@ -1,4 +1,5 @@
-//! A version of the skeleton as it would be under the project's name: initialised by its own `make init`.
+//! A version of the skeleton as it would be under the project's name: initialised by its own `make init`. Not by make, which
+//! also has the program compiled to write its references: those are made after the merge.
 
 use std::{
     collections::BTreeMap,
@@ -11,6 +12,18 @@ use anyhow::{Context, bail, ensure};
 
 use super::{git::Git, migrations, source::Version};
 use crate::{init, origin::Origin};
+
+/// What the program writes about itself: it is written anew after the merge, and stays as it is in the project until then.
+const WRITTEN: [&str; 5] = [
+    ".env.example",
+    "docs/api.http",
+    "docs/reference/features.md",
+    "docs/reference/metrics.md",
+    "docs/reference/settings.md",
+];
+
+/// How the table of endpoints begins, which the program writes into README.
+const ENDPOINTS: &str = "| method and path | who | what |\n";
 
 /// A checkout that goes when it is dropped.
 pub(super) struct Initialised {
@@ -74,33 +87,33 @@ impl Initialised {
             origin,
             target,
         } = answers;
-        let mut make = Command::new("make");
-        make.args(["-s", "init", &format!("NAME={name}")]);
-        for (key, value) in [("OWNER", &origin.owner), ("LICENSE", &origin.license)] {
+        let mut tool = Command::new("cargo");
+        tool.args(["run", "--quiet", "--locked", "--package", "xtask", "--"]);
+        tool.args(["init", name]);
+        for (option, value) in [("--owner", &origin.owner), ("--license", &origin.license)] {
             if let Some(value) = value {
-                make.arg(format!("{key}={value}"));
+                tool.args([option, value.as_str()]);
             }
         }
-        let left_out = self.left_out(&origin.without);
-        if !left_out.is_empty() {
-            make.arg(format!("WITHOUT={}", left_out.join(" ")));
+        for feature in self.left_out(&origin.without) {
+            tool.args(["--without", feature]);
         }
         eprintln!(
             "initialising {} ({}) as {name}",
             version.name,
             version.short()
         );
-        let output = make
+        let output = tool
             .current_dir(&self.git.root)
             .env("CARGO_TARGET_DIR", target)
             .stdin(std::process::Stdio::null())
             .output()
-            .context("make does not run")?;
+            .context("cargo does not run")?;
         if output.status.success() {
             return Ok(());
         }
         bail!(
-            "make init of {} ({}) failed: {}",
+            "init of {} ({}) failed: {}",
             version.name,
             version.short(),
             String::from_utf8_lossy(&output.stderr).trim()
@@ -121,22 +134,20 @@ impl Initialised {
         migrations::read(&self.git.root)
     }
 
-    /// Makes it comparable: what is the project's own, its line of origin and its migrations, is in it as in the project.
+    /// Makes it comparable: what is the project's own, its line of origin, its migrations and what its program writes, is in it
+    /// as in the project.
     pub(super) fn adopt(
         &self,
+        project: &Path,
         origin: impl Fn(&str) -> String,
         steps: &migrations::Steps,
         renamed: &BTreeMap<String, String>,
     ) -> anyhow::Result<()> {
         let root = &self.git.root;
-        let files = self
-            .git
-            .run(&["ls-files", "--cached", "--others", "--exclude-standard"])?;
-        let files: Vec<PathBuf> = files.lines().map(PathBuf::from).collect();
-        let files: Vec<PathBuf> = files
-            .into_iter()
-            .filter(|file| root.join(file).exists())
-            .collect();
+        let listing = ["ls-files", "--cached", "--others", "--exclude-standard"];
+        let files = self.git.run(&listing)?;
+        let files = files.lines().map(PathBuf::from);
+        let files: Vec<PathBuf> = files.filter(|file| root.join(file).exists()).collect();
         for (path, text) in init::texts(root, &files)? {
             if path.starts_with("crates") || path.starts_with("migrations") {
                 continue;
@@ -145,8 +156,15 @@ impl Initialised {
             for (there, here) in renamed {
                 new = new.replace(there, here);
             }
+            let ours = fs::read_to_string(project.join(&path));
             if path == Path::new("Cargo.toml") {
                 new = origin(&new);
+            } else if let (true, Ok(ours)) =
+                (WRITTEN.iter().any(|file| path == Path::new(file)), &ours)
+            {
+                new.clone_from(ours);
+            } else if let (true, Ok(ours)) = (path == Path::new("README.md"), &ours) {
+                new = with_table(&new, ours);
             }
             if new != text {
                 fs::write(root.join(&path), new)
@@ -173,5 +191,34 @@ impl Initialised {
             "refs/heads/initialised",
         ])?;
         Ok(tree)
+    }
+}
+
+/// The page with the table of endpoints of another one. As it is, when one of them has none.
+fn with_table(page: &str, other: &str) -> String {
+    let parts = |text: &str| {
+        let from = text.find(ENDPOINTS)?;
+        let length = text[from..].find("\n\n")?;
+        Some((from, from + length))
+    };
+    match (parts(page), parts(other)) {
+        (Some((from, to)), Some((begin, end))) => {
+            format!("{}{}{}", &page[..from], &other[begin..end], &page[to..])
+        }
+        _ => page.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_of_endpoints_is_the_others() {
+        let page = |rows: &str| format!("a\n\n{ENDPOINTS}| --- |\n{rows}\n\nb\n");
+
+        assert_eq!(with_table(&page("| 1 |"), &page("| 2 |")), page("| 2 |"));
+        assert_eq!(with_table("a\n", &page("| 2 |")), "a\n");
+        assert_eq!(with_table(&page("| 1 |"), "a\n"), page("| 1 |"));
     }
 }

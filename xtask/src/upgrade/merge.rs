@@ -10,16 +10,8 @@ use anyhow::{Context, bail};
 
 use super::git::Git;
 
-/// Files that are written by programs: the skeleton's version is taken, and they are written anew.
-const GENERATED: [&str; 7] = [
-    ".env.example",
-    "Cargo.lock",
-    "docs/api.http",
-    "docs/reference/features.md",
-    "docs/reference/metrics.md",
-    "docs/reference/settings.md",
-    "fuzz/Cargo.lock",
-];
+/// What cargo completes: the skeleton's version is taken where both changed it.
+const LOCKS: [&str; 2] = ["Cargo.lock", "fuzz/Cargo.lock"];
 
 /// One side of a file that could not be merged.
 struct Stage {
@@ -36,8 +28,6 @@ pub(super) struct Merged {
     conflicts: BTreeMap<String, Vec<Stage>>,
     /// What the project deleted, and the skeleton changed: it stays deleted.
     pub(super) stay_deleted: Vec<String>,
-    /// Generated files that both changed.
-    pub(super) to_generate: Vec<String>,
     /// Where both added lines at one place, and changed none: both are there now.
     pub(super) united: Vec<String>,
 }
@@ -116,14 +106,13 @@ pub(super) fn apply(git: &Git, merged: &mut Merged) -> anyhow::Result<()> {
             git.run(&["rm", "--quiet", "--force", "--ignore-unmatch", "--", &path])?;
             merged.stay_deleted.push(path);
         } else if let (true, Some(theirs)) = (
-            GENERATED.contains(&path.as_str()),
+            LOCKS.contains(&path.as_str()),
             stages.iter().find(|stage| stage.number == 3),
         ) {
             let text = git.run(&["cat-file", "blob", &theirs.object])? + "\n";
             fs::write(git.root.join(&path), text)
                 .with_context(|| format!("cannot write {path}"))?;
             git.run(&["add", "--", &path])?;
-            merged.to_generate.push(path);
         } else if has(1) && has(2) && has(3) && is_decided(git, &path, &mut merged.united)? {
             git.run(&["add", "--", &path])?;
         } else {

@@ -100,6 +100,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         &origin.migrations,
     );
     base.adopt(
+        &root,
         |text| Origin::copied(&manifest, text),
         &ours,
         &origin.migrations,
@@ -108,6 +109,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     origin.source = Some(address);
     origin.migrations.clone_from(&numbered.renamed);
     next.adopt(
+        &root,
         |text| origin.written(text),
         &numbered.steps,
         &numbered.renamed,
