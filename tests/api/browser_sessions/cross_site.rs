@@ -70,7 +70,12 @@ async fn ask(app: &TestApp, request: &Request<'_>, by: By, token: &str, cookie: 
 /// changes nothing, and shows that the guard was passed.
 #[tokio::test]
 async fn every_endpoint_with_every_page_and_every_credential() {
-    let app = app_with(&[("MAIL_FOLDER", env!("CARGO_TARGET_TMPDIR"))]).await;
+    let settings: &[(&str, &str)] = &[
+        // recovery: begin
+        ("MAIL_FOLDER", env!("CARGO_TARGET_TMPDIR")),
+        // recovery: end
+    ];
+    let app = app_with(settings).await;
     let user = app.user().role(Role::Owner).create().await;
     let other = app.user().role(Role::Owner).create().await;
     let id = "019a0000-0000-7000-8000-000000000000";

@@ -53,7 +53,12 @@ async fn ask(app: &TestApp, operation: &Operation, token: Option<&str>) -> Answe
 
 #[tokio::test]
 async fn each_endpoint_takes_exactly_the_credentials_that_its_definition_states() {
-    let app = TestApp::with(&[("MAIL_FOLDER", env!("CARGO_TARGET_TMPDIR"))]).await;
+    let settings: &[(&str, &str)] = &[
+        // recovery: begin
+        ("MAIL_FOLDER", env!("CARGO_TARGET_TMPDIR")),
+        // recovery: end
+    ];
+    let app = TestApp::with(settings).await;
     let scopes = routes::scopes(&app.app);
     let (mut asked, mut differing) = (0, Vec::new());
     let mut users = Vec::new();
