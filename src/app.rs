@@ -103,12 +103,7 @@ impl App {
         settings.telemetry.dropped_spans.register(&registry);
         let metrics = DatabaseMetrics::new(&registry);
         let database = Database::new(&settings.database.options(), metrics.clone())?;
-        let limits = Limits::new(
-            &settings.limits,
-            database.clone(),
-            RateLimitMetrics::new(&registry),
-            clock.clone(),
-        );
+        let limits = new_limits(settings, &database, &registry, &clock);
         let (seen, activity) = identity::session_activity();
         // api_keys: begin
         let (keys, key_activity) = keys(settings, &database, &clock);
@@ -121,13 +116,7 @@ impl App {
         let mail = new_mail(settings, &registry, &clock)?;
         // mail: end
         // recovery: begin
-        let requests = MailRequests::new(recovery::Parts {
-            database: database.clone(),
-            jobs: jobs.clone(),
-            settings: settings.recovery.clone(),
-            sends_mail: mail.is_on(),
-            clock: clock.clone(),
-        });
+        let requests = new_mail_requests(settings, &database, &jobs, &mail, &clock);
         // recovery: end
         // browser_sessions: begin
         let cookies = new_cookies(settings, &database, &clock);
@@ -166,25 +155,14 @@ impl App {
             lifetimes: SessionLifetimes::from(&settings.auth),
         });
         // recovery: begin
-        let recovery = Recovery::new(
-            requests,
-            auth.clone(),
-            mail.clone(),
-            &settings.auth,
-            settings.origin(),
-        );
+        let (origin, secrets) = (settings.origin(), &settings.auth);
+        let recovery = Recovery::new(requests, auth.clone(), mail.clone(), secrets, origin);
         // api_keys: begin
         let recovery = recovery.with_remaining(remaining_keys(&keys));
         // api_keys: end
         // recovery: end
         let lifecycle = Lifecycle::default();
-        let operations = Operations::new(
-            database.clone(),
-            lifecycle.clone(),
-            registry.clone(),
-            clock.clone(),
-            settings.telemetry.service_name.clone(),
-        );
+        let operations = new_operations(settings, &database, &lifecycle, &registry, &clock);
         let app = Self {
             http_metrics: HttpMetrics::new(&registry),
             server_metrics: ServerMetrics::new(&registry),
@@ -321,6 +299,50 @@ impl App {
         tracker.spawn(self.activity.run(database, clock, tracing, stop.clone()));
     }
 }
+
+fn new_limits(
+    settings: &Settings,
+    database: &Database,
+    registry: &Registry,
+    clock: &Clock,
+) -> Limits {
+    let (database, metrics) = (database.clone(), RateLimitMetrics::new(registry));
+    Limits::new(&settings.limits, database, metrics, clock.clone())
+}
+
+fn new_operations(
+    settings: &Settings,
+    database: &Database,
+    lifecycle: &Lifecycle,
+    registry: &Registry,
+    clock: &Clock,
+) -> Operations {
+    Operations::new(
+        database.clone(),
+        lifecycle.clone(),
+        registry.clone(),
+        clock.clone(),
+        settings.telemetry.service_name.clone(),
+    )
+}
+
+// recovery: begin
+fn new_mail_requests(
+    settings: &Settings,
+    database: &Database,
+    jobs: &Jobs,
+    mail: &Mail,
+    clock: &Clock,
+) -> MailRequests {
+    MailRequests::new(recovery::Parts {
+        database: database.clone(),
+        jobs: jobs.clone(),
+        settings: settings.recovery.clone(),
+        sends_mail: mail.is_on(),
+        clock: clock.clone(),
+    })
+}
+// recovery: end
 
 // jobs: begin
 fn new_jobs(
