@@ -27,7 +27,7 @@
 //!   (`revoke_api_keys`), and the mail about it lists the keys that live on.
 //! - The account is deleted. Disabling it only suspends its keys.
 //!
-//! Dead keys are kept for [`KEEP_DEAD`](service::KEEP_DEAD), and removed when the account gets another key.
+//! Dead keys are kept for 90 days (`KEEP_DEAD`), and removed when the account gets another key.
 
 mod endpoints;
 mod error;
