@@ -445,7 +445,11 @@ mod tests {
         ] {
             assert_eq!(source(Some(own), theirs).as_deref(), theirs);
             assert_eq!(
-                source(Some(own), Some("https://github.com/OWNER/old-thing")),
+                // In two parts, or the name of a new project's owner would be put into it.
+                source(
+                    Some(own),
+                    Some(concat!("https://github.com", "/OWNER/old-thing"))
+                ),
                 None
             );
         }
