@@ -10,6 +10,7 @@
 //!   [`features::jobs`] work that outlives a request,
 //!   [`features::mail`] what sends messages,
 //!   [`features::recovery`] links in mails,
+//!   [`features::browser_sessions`] sessions that a cookie holds,
 //!   [`features::api_keys`] keys of machines,
 //!   [`features::operations`] health, information and metrics, [`features::api_docs`] the documentation of the API.
 //!   Each feature has one file per endpoint (the probes share one). Where a session ends: [`features::identity::Revocation`] lists the reasons and their places.
