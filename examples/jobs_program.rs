@@ -167,6 +167,15 @@ fn register(app: &mut App) {
             Ok(())
         },
     );
+    register_faults(app);
+    after_effect(app, |job: &Tick| &job.key, |_, _, _, _| async { Ok(()) });
+    let key = "tick".to_owned();
+    let rule = Rule::every(Duration::from_secs(1));
+    app.handlers.schedule("test.tick", rule, Tick { key });
+}
+
+/// The kinds that end badly.
+fn register_faults(app: &mut App) {
     after_effect(
         app,
         |job: &Fail| &job.key,
@@ -182,8 +191,4 @@ fn register(app: &mut App) {
         |job: &Abort| &job.key,
         |_, _, _, _| async { process::abort() },
     );
-    after_effect(app, |job: &Tick| &job.key, |_, _, _, _| async { Ok(()) });
-    let key = "tick".to_owned();
-    let rule = Rule::every(Duration::from_secs(1));
-    app.handlers.schedule("test.tick", rule, Tick { key });
 }

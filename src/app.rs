@@ -6,31 +6,28 @@
 
 use std::sync::Arc;
 
-use chassis_http::{Endpoint, HttpMetrics, HttpOptions, RateLimitMetrics, Router};
-use chassis_postgres::{Database, DatabaseMetrics};
+use chassis_http::{Endpoint, HttpMetrics, HttpOptions, Router};
+use chassis_postgres::Database;
 use chassis_server::ServerMetrics;
 use chassis_telemetry::{Incoming, Tracing};
 use prometheus::Registry;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 // api_keys: begin
-use crate::features::api_keys::{self, Keys};
+use crate::features::api_keys::Keys;
 // api_keys: end
 use crate::{
     features::{
         api_docs::Documentation,
-        browser_sessions::{self, Cookies},
-        identity::{
-            self, AccessTokens, ActivityWriter, Auth, AuthEvents, Flows, HashMetrics, Hasher,
-            PasswordPolicy, SessionLifetimes, Subscribers,
-        },
+        browser_sessions::Cookies,
+        identity::{self, ActivityWriter, Auth, Flows, Subscribers},
         jobs::{self, Handlers, Jobs},
         limits::{self, Limits},
         mail::{self, Mail, Template},
         operations::{Lifecycle, Operations},
-        recovery::{self, MailRequests, Recovery},
+        recovery::{self, Recovery},
     },
-    program::PROGRAM,
+    parts::Foundation,
     settings::Settings,
     shared::{PublicUrl, clock::Clock},
     tasks::Tasks,
@@ -49,7 +46,6 @@ pub struct App {
     // api_keys: begin
     /// Keys of machines.
     pub keys: Keys,
-    key_activity: ActivityWriter,
     // api_keys: end
     // jobs: begin
     /// Enqueues work that outlives a request.
@@ -82,11 +78,11 @@ pub struct App {
     pub server_metrics: ServerMetrics,
     /// Whether `/metrics` has a port of its own.
     pub separate_metrics: bool,
-    activity: ActivityWriter,
+    /// What writes when credentials were used.
+    activity: Vec<ActivityWriter>,
     // browser_sessions: begin
     /// Sessions of browsers, where they are switched on.
     pub cookies: Option<Cookies>,
-    cookie_activity: Option<ActivityWriter>,
     // browser_sessions: end
     /// All metrics.
     pub registry: Registry,
@@ -99,82 +95,73 @@ impl App {
     ///
     /// When the certificates to trust cannot be read.
     pub fn build(settings: &Settings, clock: Clock) -> anyhow::Result<Self> {
-        let registry = chassis_telemetry::new_registry(PROGRAM.build);
-        settings.telemetry.dropped_spans.register(&registry);
-        let metrics = DatabaseMetrics::new(&registry);
-        let database = Database::new(&settings.database.options(), metrics.clone())?;
-        let limits = new_limits(settings, &database, &registry, &clock);
-        let (seen, activity) = identity::session_activity();
+        let base = Foundation::new(settings, clock)?;
+        let limits = base.limits();
+        let subscribers = Subscribers::of_hook(base.events.hook());
+        let flows = Flows::default();
         // api_keys: begin
-        let (keys, key_activity) = keys(settings, &database, &clock);
+        let (keys, key_activity) = base.keys();
+        let subscribers = subscribers.and(keys.observer(), Arc::new(|_| {}));
+        let flows = keys.join(flows);
         // api_keys: end
-        let tracing = Tracing::new(&settings.telemetry);
+        // browser_sessions: begin
+        let (cookies, cookie_activity) = base.cookies();
+        let flows = match &cookies {
+            Some(cookies) => cookies.join(flows),
+            None => flows,
+        };
+        // browser_sessions: end
         // jobs: begin
-        let jobs = new_jobs(settings, &database, metrics, &registry, &tracing, &clock)?;
+        let jobs = base.jobs()?;
         // jobs: end
         // mail: begin
-        let mail = new_mail(settings, &registry, &clock)?;
+        let mail = base.mail()?;
         // mail: end
         // recovery: begin
-        let requests = new_mail_requests(settings, &database, &jobs, &mail, &clock);
-        // recovery: end
-        // browser_sessions: begin
-        let cookies = new_cookies(settings, &database, &clock);
-        let (cookies, cookie_activity) = cookies.unzip();
-        let browsers = cookies.clone();
-        let browsers =
-            browsers.map(|cookies| Arc::new(cookies) as Arc<dyn identity::BrowserSessions>);
-        // browser_sessions: end
-        let events = AuthEvents::new(&registry);
-        let subscribers = Subscribers::of_hook(events.hook());
-        // api_keys: begin
-        let subscribers = subscribers.and(keys.observer(), Arc::new(|_| {}));
-        // api_keys: end
-        // recovery: begin
+        let requests = base.mail_requests(&jobs, &mail);
         let subscribers = subscribers.and(requests.observer(), requests.hook());
+        let flows = requests.join(flows);
         // recovery: end
-        let auth = Auth::new(identity::Parts {
-            database: database.clone(),
-            hasher: Hasher::new(&settings.passwords, HashMetrics::new(&registry)),
-            policy: PasswordPolicy::new(settings.passwords.min_length),
-            limits: limits.clone(),
-            tokens: AccessTokens::new(&settings.auth),
-            activity: seen,
-            events,
-            subscribers,
-            flows: Flows {
-                // browser_sessions: begin
-                browsers,
-                // browser_sessions: end
-                // api_keys: begin
-                keys: Some(Arc::new(keys.clone())),
-                // api_keys: end
-                ..requests.flows()
-            },
-            clock: clock.clone(),
-            lifetimes: SessionLifetimes::from(&settings.auth),
-        });
+        let (auth, session_activity) = base.auth(&limits, subscribers, flows);
         // recovery: begin
-        let (origin, secrets) = (settings.origin(), &settings.auth);
-        let recovery = Recovery::new(requests, auth.clone(), mail.clone(), secrets, origin);
+        let recovery = base.recovery(requests, &auth, &mail);
         // api_keys: begin
         let recovery = recovery.with_remaining(remaining_keys(&keys));
         // api_keys: end
         // recovery: end
-        let lifecycle = Lifecycle::default();
-        let operations = new_operations(settings, &database, &lifecycle, &registry, &clock);
+        let activity = [
+            Some(session_activity),
+            // api_keys: begin
+            Some(key_activity),
+            // api_keys: end
+            // browser_sessions: begin
+            cookie_activity,
+            // browser_sessions: end
+        ];
+        let http_options = settings.http.clone();
+        // browser_sessions: begin
+        let http_options = HttpOptions {
+            cors_credentials: cookies.is_some(),
+            ..http_options
+        };
+        // browser_sessions: end
+        let operations = base.operations();
+        let (database, clock) = (base.database, base.clock);
         let app = Self {
-            http_metrics: HttpMetrics::new(&registry),
-            server_metrics: ServerMetrics::new(&registry),
-            tracing,
-            http_options: settings.http.clone(),
+            http_metrics: HttpMetrics::new(&base.registry),
+            server_metrics: ServerMetrics::new(&base.registry),
+            tracing: base.tracing,
+            http_options,
             public_url: settings.service.public_url.clone(),
             separate_metrics: settings.service.admin.is_some(),
             documentation: Documentation::default(),
+            activity: activity.into_iter().flatten().collect(),
             // api_keys: begin
             keys,
-            key_activity,
             // api_keys: end
+            // browser_sessions: begin
+            cookies,
+            // browser_sessions: end
             // jobs: begin
             handlers: Handlers::default(),
             jobs,
@@ -189,19 +176,10 @@ impl App {
             auth,
             limits,
             operations,
-            lifecycle,
+            lifecycle: base.lifecycle,
             clock,
-            activity,
-            // browser_sessions: begin
-            cookies,
-            cookie_activity,
-            // browser_sessions: end
-            registry,
+            registry: base.registry,
         };
-        // browser_sessions: begin
-        let mut app = app;
-        app.http_options.cors_credentials = app.cookies.is_some();
-        // browser_sessions: end
         // jobs: begin
         let mut app = app;
         app.handlers = handlers(&app);
@@ -280,120 +258,13 @@ impl App {
             let database = handle.clone();
             async move { limits::sweep(&database, &stop).await }
         });
-        // browser_sessions: begin
-        if let Some(writer) = self.cookie_activity {
+        // Not periodic: each drains a channel, and once more after it was stopped.
+        for writer in self.activity {
             let (database, clock, tracing) = (database.clone(), clock.clone(), tracing.clone());
             tracker.spawn(writer.run(database, clock, tracing, stop.clone()));
         }
-        // browser_sessions: end
-        // api_keys: begin
-        let writer = self.key_activity;
-        tracker.spawn(writer.run(
-            database.clone(),
-            clock.clone(),
-            tracing.clone(),
-            stop.clone(),
-        ));
-        // api_keys: end
-        // Not periodic: it drains a channel, and once more after it was stopped.
-        tracker.spawn(self.activity.run(database, clock, tracing, stop.clone()));
     }
 }
-
-fn new_limits(
-    settings: &Settings,
-    database: &Database,
-    registry: &Registry,
-    clock: &Clock,
-) -> Limits {
-    let (database, metrics) = (database.clone(), RateLimitMetrics::new(registry));
-    Limits::new(&settings.limits, database, metrics, clock.clone())
-}
-
-fn new_operations(
-    settings: &Settings,
-    database: &Database,
-    lifecycle: &Lifecycle,
-    registry: &Registry,
-    clock: &Clock,
-) -> Operations {
-    Operations::new(
-        database.clone(),
-        lifecycle.clone(),
-        registry.clone(),
-        clock.clone(),
-        settings.telemetry.service_name.clone(),
-    )
-}
-
-// recovery: begin
-fn new_mail_requests(
-    settings: &Settings,
-    database: &Database,
-    jobs: &Jobs,
-    mail: &Mail,
-    clock: &Clock,
-) -> MailRequests {
-    MailRequests::new(recovery::Parts {
-        database: database.clone(),
-        jobs: jobs.clone(),
-        settings: settings.recovery.clone(),
-        sends_mail: mail.is_on(),
-        clock: clock.clone(),
-    })
-}
-// recovery: end
-
-// jobs: begin
-fn new_jobs(
-    settings: &Settings,
-    database: &Database,
-    database_metrics: DatabaseMetrics,
-    registry: &Registry,
-    tracing: &Tracing,
-    clock: &Clock,
-) -> anyhow::Result<Jobs> {
-    let jobs = Jobs::new(jobs::Parts {
-        settings: settings.jobs.clone(),
-        database: database.clone(),
-        postgres: settings.database.options(),
-        database_metrics,
-        registry,
-        tracing: tracing.clone(),
-        clock: clock.clone(),
-    });
-    Ok(jobs?)
-}
-// jobs: end
-
-// mail: begin
-fn new_mail(settings: &Settings, registry: &Registry, clock: &Clock) -> anyhow::Result<Mail> {
-    Mail::new(mail::Parts {
-        settings: &settings.mail,
-        templates: &templates(),
-        registry,
-        clock: clock.clone(),
-    })
-}
-// mail: end
-
-// browser_sessions: begin
-fn new_cookies(
-    settings: &Settings,
-    database: &Database,
-    clock: &Clock,
-) -> Option<(Cookies, ActivityWriter)> {
-    Cookies::new(browser_sessions::Parts {
-        database: database.clone(),
-        settings: &settings.cookies,
-        around: settings.around_cookies(),
-        origin: &settings.origin(),
-        allowed_origins: &settings.http.cors_allowed_origins,
-        idle: settings.auth.session_idle_lifetime,
-        clock: clock.clone(),
-    })
-}
-// browser_sessions: end
 
 // jobs: begin
 /// What runs each kind of job, and when schedules enqueue some. Handlers may use every part.
@@ -404,20 +275,6 @@ fn handlers(app: &App) -> Handlers {
     handlers
 }
 // jobs: end
-
-// api_keys: begin
-/// Keys, and what writes when they were used.
-fn keys(settings: &Settings, database: &Database, clock: &Clock) -> (Keys, ActivityWriter) {
-    let (activity, writer) = identity::activity_channel(api_keys::touch());
-    let keys = Keys::new(api_keys::Parts {
-        database: database.clone(),
-        activity,
-        overlap: settings.keys.overlap,
-        clock: clock.clone(),
-    });
-    (keys, writer)
-}
-// api_keys: end
 
 // recovery: begin
 // api_keys: begin

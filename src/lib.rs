@@ -50,6 +50,7 @@ pub mod cli;
 pub mod features;
 pub mod grants;
 pub mod migrations;
+mod parts;
 pub mod program;
 #[cfg(test)]
 mod properties;

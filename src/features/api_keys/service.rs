@@ -9,7 +9,7 @@ use time::OffsetDateTime;
 use super::{ApiKey, Error, KeyName, KeyRecord, KeyRevocation, Scopes, tables::api_keys};
 use crate::{
     features::identity::{
-        self, Activity, ApiKeyId, ApiKeys, Auth, Change, Credential, Event, Locks, Observer,
+        self, Activity, ApiKeyId, ApiKeys, Auth, Change, Credential, Event, Flows, Locks, Observer,
         Principal, SEEN_EVERY, Touch, UserId, WriteTransaction,
     },
     shared::clock::Clock,
@@ -221,6 +221,13 @@ impl Keys {
         let reason = KeyRevocation::Operator;
         self.revoke(&mut transaction, user, key, reason).await?;
         Ok(transaction.commit().await?)
+    }
+
+    /// The flows of accounts, where a bearer token may be a key.
+    #[must_use]
+    pub fn join(&self, flows: Flows) -> Flows {
+        let keys = Some(Arc::new(self.clone()) as _);
+        Flows { keys, ..flows }
     }
 
     /// The observer of events, which ends all keys of an account whose password was replaced.

@@ -17,8 +17,9 @@ use super::{
 };
 use crate::{
     features::identity::{
-        self, Activity, ActivityWriter, BrowserSessions, Change, Credential, Error, LiveSession,
-        Principal, Revocation, SEEN_EVERY, Session, SessionId, UserId, WriteTransaction,
+        self, Activity, ActivityWriter, BrowserSessions, Change, Credential, Error, Flows,
+        LiveSession, Principal, Revocation, SEEN_EVERY, Session, SessionId, UserId,
+        WriteTransaction,
     },
     shared::clock::Clock,
 };
@@ -83,6 +84,13 @@ impl Cookies {
             clock: parts.clock,
         };
         Some((Self(Arc::new(inner)), writer))
+    }
+
+    /// The flows of accounts, where a cookie may hold a session.
+    #[must_use]
+    pub fn join(&self, flows: Flows) -> Flows {
+        let browsers = Some(Arc::new(self.clone()) as _);
+        Flows { browsers, ..flows }
     }
 
     /// The cookie's name.

@@ -127,9 +127,9 @@ impl MailRequests {
         }
     }
 
-    /// What this feature changes about the flows of accounts. Without mail nothing but closed registration.
+    /// The flows of accounts as this feature changes them. Without mail nothing but closed registration.
     #[must_use]
-    pub fn flows(&self) -> Flows {
+    pub fn join(&self, mut flows: Flows) -> Flows {
         let later = self.clone();
         let registration = match self.settings().registration {
             Mode::Open => Registration::Open,
@@ -159,12 +159,10 @@ impl MailRequests {
             }
             .boxed()
         });
-        Flows {
-            admit: self.settings().require_verified.then_some(admit),
-            confirm_email: self.sends_mail().then_some(confirm),
-            registration,
-            ..Flows::default()
-        }
+        flows.admit = self.settings().require_verified.then_some(admit);
+        flows.confirm_email = self.sends_mail().then_some(confirm);
+        flows.registration = registration;
+        flows
     }
 
     /// The observer of events, which opens requests and enqueues jobs inside their transactions.

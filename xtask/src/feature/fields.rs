@@ -24,6 +24,55 @@ pub(super) enum Kind {
     Time,
 }
 
+impl Kind {
+    /// What the templates call it.
+    fn word(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::Int => "int",
+            Self::Bool => "bool",
+            Self::Time => "time",
+        }
+    }
+
+    /// The Rust type of a value; a text has one of its own, with bounds.
+    fn domain(self, text: &str) -> &str {
+        match self {
+            Self::Text => text,
+            Self::Int => "i32",
+            Self::Bool => "bool",
+            Self::Time => "OffsetDateTime",
+        }
+    }
+
+    /// The Rust type of what a request has.
+    fn wire(self) -> &'static str {
+        match self {
+            Self::Text | Self::Time => "String",
+            Self::Int => "i32",
+            Self::Bool => "bool",
+        }
+    }
+
+    /// What its absence and its null mean.
+    fn absence(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Bool => ("; unknown when absent", "; null makes it unknown"),
+            _ => ("; none when absent", "; null removes it"),
+        }
+    }
+
+    /// The constant of `tokio_postgres::types::Type`.
+    fn parameter_type(self) -> &'static str {
+        match self {
+            Self::Text => "TEXT",
+            Self::Int => "INT4",
+            Self::Bool => "BOOL",
+            Self::Time => "TIMESTAMPTZ",
+        }
+    }
+}
+
 /// Whether a field has to be there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Need {
@@ -156,61 +205,34 @@ impl Field {
         let name = &self.name;
         let optional = self.is_optional();
         let text_type = format!("{}{}", camel(&names.singular), camel(name));
-        let bare = match self.kind {
-            Kind::Text => text_type.clone(),
-            Kind::Int => "i32".to_owned(),
-            Kind::Bool => "bool".to_owned(),
-            Kind::Time => "OffsetDateTime".to_owned(),
-        };
-        let in_option = |inner: &str| {
-            if optional {
-                return format!("Option<{inner}>");
-            }
-            inner.to_owned()
-        };
-        let wire = match self.kind {
-            Kind::Text | Kind::Time => "String",
-            Kind::Int => "i32",
-            Kind::Bool => "bool",
-        };
+        let bare = self.kind.domain(&text_type);
+        let (before, after) = if optional { ("Option<", ">") } else { ("", "") };
+        let in_option = |inner: &str| format!("{before}{inner}{after}");
         let view = match self.kind {
             Kind::Text => "String",
-            _ => bare.as_str(),
+            _ => bare,
         };
         let parse = match self.kind {
             Kind::Text => format!("{text_type}::parse"),
             Kind::Time => "parse_time".to_owned(),
             Kind::Int | Kind::Bool => String::new(),
         };
-        let (none, cleared) = match self.kind {
-            Kind::Bool => ("; unknown when absent", "; null makes it unknown"),
-            _ => ("; none when absent", "; null removes it"),
-        };
+        let (none, cleared) = self.kind.absence();
         context! {
             name,
-            kind => match self.kind {
-                Kind::Text => "text",
-                Kind::Int => "int",
-                Kind::Bool => "bool",
-                Kind::Time => "time",
-            },
+            kind => self.kind.word(),
             optional,
             default => self.need == Need::Default,
             noun => words(name),
             about => self.about(),
             about_change => self.about_change(),
             column => self.column(),
-            pg => match self.kind {
-                Kind::Text => "TEXT",
-                Kind::Int => "INT4",
-                Kind::Bool => "BOOL",
-                Kind::Time => "TIMESTAMPTZ",
-            },
-            domain => in_option(&bare),
+            pg => self.kind.parameter_type(),
+            domain => in_option(bare),
             view => in_option(view),
             alias => text_type,
             bare,
-            wire,
+            wire => self.kind.wire(),
             parse,
             parameter => self.parameter(names),
             to_view => self.to_view(names),
@@ -221,7 +243,7 @@ impl Field {
             }),
             rule_change => self.rule(if optional { cleared } else { "" }),
             schema_create => self.schema(None),
-            schema_change => self.schema(Some(&in_option(wire))),
+            schema_change => self.schema(Some(&in_option(self.kind.wire()))),
             sample_domain => self.in_domain(names, true, "Some"),
             other_change => self.other_change(names),
             least_domain => if optional { "None".to_owned() } else { self.in_domain(names, true, "") },

@@ -24,21 +24,53 @@ enum Side {
 }
 
 fn lines(names: &Names) -> Vec<Line> {
-    let (plural, kind) = (&names.plural, camel(&names.plural));
-    let line = |file, text, side, anchor| Line {
-        file,
-        text,
-        anchor,
-        side,
-        optional: false,
-    };
-    vec![
+    let plural = &names.plural;
+    let mut lines = vec![line(
+        "src/features/mod.rs",
+        format!("pub mod {plural};"),
+        Side::Below,
+        "pub mod identity;",
+    )];
+    lines.extend(composition(names));
+    lines.extend([
         line(
-            "src/features/mod.rs",
-            format!("pub mod {plural};"),
-            Side::Below,
-            "pub mod identity;",
+            "src/routes.rs",
+            format!("        features::{plural}::endpoints(&app.{plural}, &app.auth),"),
+            Side::Above,
+            "        operations,",
         ),
+        line(
+            "src/grants.rs",
+            format!("    TableGrant::new(\"{plural}\", &[Select, Insert, Update, Delete]),"),
+            Side::Below,
+            "pub static TABLES",
+        ),
+        line(
+            "tests/api/main.rs",
+            format!("mod {plural};"),
+            Side::Below,
+            "mod support;",
+        ),
+        Line {
+            optional: true,
+            ..line(
+                "loadtest/steps/index.js",
+                format!(
+                    "export {{ {} }} from \"./{plural}.js\";",
+                    lower_camel(plural)
+                ),
+                Side::Below,
+                "//   export {",
+            )
+        },
+    ]);
+    lines
+}
+
+/// The lines of the composition root.
+fn composition(names: &Names) -> [Line; 3] {
+    let (plural, kind) = (&names.plural, camel(&names.plural));
+    [
         line(
             "src/app.rs",
             format!("use crate::features::{plural};"),
@@ -60,35 +92,17 @@ fn lines(names: &Names) -> Vec<Line> {
             Side::Below,
             "        let app = Self {",
         ),
-        line(
-            "src/routes.rs",
-            format!("        features::{plural}::endpoints(&app.{plural}, &app.auth),"),
-            Side::Above,
-            "        operations,",
-        ),
-        line(
-            "src/grants.rs",
-            format!("    TableGrant::new(\"{plural}\", &[Select, Insert, Update, Delete]),"),
-            Side::Below,
-            "pub static TABLES",
-        ),
-        line(
-            "tests/api/main.rs",
-            format!("mod {plural};"),
-            Side::Below,
-            "mod support;",
-        ),
-        Line {
-            file: "loadtest/steps/index.js",
-            text: format!(
-                "export {{ {} }} from \"./{plural}.js\";",
-                lower_camel(plural)
-            ),
-            side: Side::Below,
-            anchor: "//   export {",
-            optional: true,
-        },
     ]
+}
+
+fn line(file: &'static str, text: String, side: Side, anchor: &'static str) -> Line {
+    Line {
+        file,
+        text,
+        anchor,
+        side,
+        optional: false,
+    }
 }
 
 /// The files that are wired, each once.

@@ -51,14 +51,7 @@ pub(crate) fn plan(
     names: &[String],
     tables: Tables,
 ) -> anyhow::Result<Plan> {
-    let mut manifests = read_all(texts)?;
-    for name in names {
-        if !manifests.contains_key(name)
-            && let Some(manifest) = conventions::manifest(name, texts)?
-        {
-            manifests.insert(name.clone(), manifest);
-        }
-    }
+    let manifests = manifests_of(names, texts)?;
     let features = in_order(names, &manifests, texts)?;
     let mut work = Work {
         files,
@@ -90,19 +83,12 @@ pub(crate) fn plan(
     );
     removed.write(&mut work.texts);
     // What the project did not begin with, it did not leave out either.
-    let left_out: Vec<String> = features
-        .iter()
-        .filter(|name| !manifests[*name].is_worked_out)
-        .cloned()
-        .collect();
+    let began_with = |name: &&String| !manifests[*name].is_worked_out;
+    let left_out: Vec<String> = features.iter().filter(began_with).cloned().collect();
     if !left_out.is_empty() {
         origin_without(&mut work.texts, &left_out)?;
     }
-    let mut page = work.texts.clone();
-    page.retain(|path, _| !work.deleted.contains(path));
-    if let Some(text) = work.texts.get_mut(Path::new(reference::PAGE)) {
-        *text = reference::page(&page)?;
-    }
+    work.refresh_page()?;
     let write = work
         .texts
         .into_iter()
@@ -114,6 +100,22 @@ pub(crate) fn plan(
         tables: left,
         words,
     })
+}
+
+/// All manifests, with those of `names` that have none worked out.
+fn manifests_of(
+    names: &[String],
+    texts: &BTreeMap<PathBuf, String>,
+) -> anyhow::Result<BTreeMap<String, Manifest>> {
+    let mut manifests = read_all(texts)?;
+    for name in names {
+        if !manifests.contains_key(name)
+            && let Some(manifest) = conventions::manifest(name, texts)?
+        {
+            manifests.insert(name.clone(), manifest);
+        }
+    }
+    Ok(manifests)
 }
 
 /// The features that are to go, those that use others before those. Refuses what cannot go.
@@ -200,6 +202,16 @@ struct Work<'f> {
 }
 
 impl Work<'_> {
+    /// Writes the page about features anew, from what is left.
+    fn refresh_page(&mut self) -> anyhow::Result<()> {
+        let mut left = self.texts.clone();
+        left.retain(|path, _| !self.deleted.contains(path));
+        if let Some(text) = self.texts.get_mut(Path::new(reference::PAGE)) {
+            *text = reference::page(&left)?;
+        }
+        Ok(())
+    }
+
     fn remove_feature(&mut self, name: &str, manifest: &Manifest) {
         let code = PathBuf::from(FEATURES).join(name);
         self.delete_below(&code);
