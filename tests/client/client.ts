@@ -110,6 +110,8 @@ async function users() {
 async function recovery() {
   const { self } = await register("recovered@example.com");
   done(await self.POST("/auth/email/verification"), 202);
+  const known = done(await self.GET("/auth/email/verification"), 200);
+  assert.deepEqual(known, { verified: false, pending_email: null });
   done(await anyone.POST("/auth/password/forgot", { body: { email: "recovered@example.com" } }), 202);
   const token = "no-token", password = "a long password";
   const reset = await anyone.POST("/auth/password/reset", { body: { token, new_password: password } });

@@ -1,4 +1,4 @@
-//! `POST /auth/email/verify` and `POST /auth/email/verification`
+//! `POST /auth/email/verify`, and `GET` and `POST /auth/email/verification`
 
 use serde_json::json;
 use time::Duration;
@@ -159,4 +159,36 @@ async fn who_signs_in_has_a_verified_address_where_that_is_required() {
     let user = mailbox.app.user().create().await;
     assert!(mailbox.is_verified(&user.email).await);
     mailbox.app.sign_in(&user).await;
+}
+
+async fn known(mailbox: &Mailbox, access: &str) -> serde_json::Value {
+    let call = mailbox.app.get("/auth/email/verification").bearer(access);
+    call.send().await.assert_status(200).json()
+}
+
+#[tokio::test]
+async fn an_account_sees_whether_its_address_is_verified_and_which_is_to_come() {
+    let mailbox = Mailbox::start().await;
+    let token = registered(&mailbox).await;
+    let answer = mailbox.app.try_sign_in(EMAIL, PASSWORD).await;
+    let access = answer.json()["access_token"].as_str().unwrap().to_owned();
+    let nothing = json!({"verified": false, "pending_email": null});
+    assert_eq!(known(&mailbox, &access).await, nothing);
+
+    let body = json!({"token": token, "password": PASSWORD});
+    mailbox.post(PATH, &body).await.assert_status(204);
+    let body = json!({"email": "next@marked.example", "current_password": PASSWORD});
+    let change = mailbox.app.patch("/auth/me").bearer(&access).json(&body);
+    change.send().await.assert_status(202);
+
+    let both = json!({"verified": true, "pending_email": "next@marked.example"});
+    assert_eq!(known(&mailbox, &access).await, both);
+    let verified = json!({"verified": true, "pending_email": null});
+    let (_, other) = mailbox.app.signed_in(Role::Member).await;
+    assert_eq!(known(&mailbox, &other).await, verified);
+    // The link is good for a day.
+    mailbox.app.advance(Duration::hours(25));
+    let later = mailbox.app.try_sign_in(EMAIL, PASSWORD).await;
+    let access = later.json()["access_token"].as_str().unwrap().to_owned();
+    assert_eq!(known(&mailbox, &access).await, verified);
 }

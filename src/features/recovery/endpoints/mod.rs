@@ -6,6 +6,7 @@ mod pages;
 mod reset;
 mod send_reset;
 mod send_verification;
+mod show_verification;
 mod verify;
 
 use chassis_http::{Endpoint, Feature};
@@ -19,6 +20,7 @@ pub fn endpoints(recovery: &Recovery) -> Feature {
         forgot::endpoint(recovery),
         reset::endpoint(recovery),
         verify::endpoint(recovery),
+        show_verification::endpoint(recovery),
         send_verification::endpoint(recovery),
         change_email::endpoint(recovery),
         send_reset::endpoint(recovery),

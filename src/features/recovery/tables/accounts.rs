@@ -41,6 +41,29 @@ pub(in crate::features::recovery) async fn is_verified(
     Ok(db.optional(&IS_VERIFIED, &[id.as_uuid()]).await?.is_some())
 }
 
+static VERIFICATION: ReadQuery = ReadQuery::new(
+    "users_email_verification",
+    "
+SELECT u.email_verified_at IS NOT NULL AS is_verified, r.new_email
+FROM users AS u
+LEFT JOIN mail_requests AS r
+  ON r.user_id = u.id AND r.purpose = 'change' AND r.completed_at IS NULL AND r.expires_at > $2
+WHERE u.id = $1",
+    &[Type::UUID, Type::TIMESTAMPTZ],
+);
+
+/// Whether the address of the account was proven, and the one that is to replace it. An account that is gone has neither.
+pub(in crate::features::recovery) async fn verification(
+    db: &impl ReadExecutor,
+    id: UserId,
+    now: OffsetDateTime,
+) -> Result<(bool, Option<String>), DatabaseError> {
+    match db.optional(&VERIFICATION, &[id.as_uuid(), &now]).await? {
+        Some(row) => Ok((row.try_get("is_verified")?, row.try_get("new_email")?)),
+        None => Ok((false, None)),
+    }
+}
+
 static IS_TAKEN: ReadQuery = ReadQuery::new(
     "users_is_email_taken",
     "
