@@ -40,7 +40,7 @@ const HEAD: &str =
 /// What was measured.
 #[derive(Debug, Default, Clone, clap::Args)]
 pub(crate) struct Measured {
-    /// What a feature adds: jobs=1.25/3, MiB and endpoints.
+    /// What a feature adds: `notes=1.25/3`, MiB and endpoints.
     #[arg(long = "feature", value_name = "NAME=MIB/ENDPOINTS")]
     features: Vec<String>,
 
