@@ -198,6 +198,7 @@ impl Service {
         Self::run(command)
     }
 
+    // jobs: begin
     /// Starts a command of a program that is made like this one, and waits until it is ready.
     pub fn start_other(path: &Path, command: &str, url: &str, settings: &[(&str, &str)]) -> Self {
         let mut program = program_at(path, url, settings);
@@ -206,6 +207,7 @@ impl Service {
         service.await_line("ready");
         service
     }
+    // jobs: end
 
     /// Starts it with so many open files at most, and waits until it is ready.
     pub fn start_with_files(url: &str, settings: &[(&str, &str)], limit: u32) -> Self {
