@@ -79,7 +79,11 @@ impl Connection {
         self.health.is_good()
     }
 
-    async fn control(&self, query: &'static Query, text: &str) -> Result<(), DatabaseError> {
+    pub(crate) async fn control(
+        &self,
+        query: &'static Query,
+        text: &str,
+    ) -> Result<(), DatabaseError> {
         let work = self.client().batch_execute(text);
         let outcome = self.limits.run(query, &self.health, pin!(work)).await;
         self.note(outcome)

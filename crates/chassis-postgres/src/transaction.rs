@@ -16,7 +16,7 @@
 //! After an error PostgreSQL answers `COMMIT` by rolling back, and reports success. A caller that swallowed the error would
 //! believe that its writes lasted. So `commit` refuses after any failed statement, with SQLSTATE 25P02 (in failed SQL
 //! transaction). The same holds after an abandoned statement, whose outcome was never read. A transaction that wants to go
-//! on after a violated constraint asks for it in SQL (`ON CONFLICT`).
+//! on after a violated constraint asks for it in SQL (`ON CONFLICT`), or does that part in [`Transaction::attempt`].
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -29,6 +29,12 @@ use crate::{
 };
 
 static COMMIT: Query = Query::control("commit", "COMMIT");
+static SAVEPOINT: Query = Query::control("savepoint", "SAVEPOINT attempt");
+static RELEASE: Query = Query::control("release_savepoint", "RELEASE SAVEPOINT attempt");
+static ROLLBACK_TO: Query = Query::control(
+    "rollback_to_savepoint",
+    "ROLLBACK TO SAVEPOINT attempt; RELEASE SAVEPOINT attempt",
+);
 static ROLLBACK: Query = Query::control("rollback", "ROLLBACK");
 
 /// A transaction on a connection of the pool, rolled back when dropped before it is committed.
@@ -70,6 +76,30 @@ impl Transaction {
     /// Undoes the writes, and waits until that is done.
     pub async fn rollback(mut self) -> Result<(), DatabaseError> {
         self.end(&ROLLBACK).await
+    }
+
+    /// Does a part of the work that the rest can do without: when it fails, what it wrote is undone, and the transaction goes
+    /// on. The inner result is that of the part. Its statements have to run on this transaction.
+    ///
+    /// # Errors
+    ///
+    /// When the transaction had failed before, or its connection is lost: it cannot go on.
+    pub async fn attempt<T, E>(
+        &self,
+        part: impl Future<Output = Result<T, E>>,
+    ) -> Result<Result<T, E>, DatabaseError> {
+        let connection = self.connection();
+        self.note(connection.control(&SAVEPOINT, SAVEPOINT.sql).await)?;
+        let outcome = part.await;
+        let end = match &outcome {
+            Ok(_) => &RELEASE,
+            Err(_) => &ROLLBACK_TO,
+        };
+        self.note(connection.control(end, end.sql).await)?;
+        if outcome.is_err() {
+            self.failed.store(false, Ordering::Relaxed);
+        }
+        Ok(outcome)
     }
 
     async fn end(&mut self, query: &'static Query) -> Result<(), DatabaseError> {

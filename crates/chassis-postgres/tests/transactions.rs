@@ -64,6 +64,36 @@ async fn a_transaction_with_a_failed_statement_is_not_committed() {
     assert_eq!(count(&testing::connect(&url).await, ITEMS).await, 0);
 }
 
+#[tokio::test]
+async fn a_part_that_fails_takes_nothing_else_along() {
+    let (url, database) = database().await;
+    let transaction = database.begin().await.unwrap();
+    transaction.execute(&INSERT, &[&"a"]).await.unwrap();
+
+    let part = async {
+        transaction.execute(&INSERT, &[&"b"]).await?;
+        transaction.execute(&INSERT, &[&"a"]).await
+    };
+    let failed = transaction.attempt(part).await.unwrap();
+    assert!(failed.unwrap_err().violates("items_pkey"));
+    let part = transaction.execute(&INSERT, &[&"c"]);
+    assert_eq!(transaction.attempt(part).await.unwrap().unwrap(), 1);
+    transaction.commit().await.unwrap();
+
+    let kept = "SELECT count(*) FROM items WHERE name IN ('a', 'c')";
+    let client = testing::connect(&url).await;
+    assert_eq!(count(&client, kept).await, 2);
+    assert_eq!(count(&client, ITEMS).await, 2);
+
+    let transaction = database.begin().await.unwrap();
+    let failed = transaction.execute(&INSERT, &[&"a"]).await;
+    assert!(failed.is_err());
+    let part = async { Ok::<_, DatabaseError>(()) };
+    let refused = transaction.attempt(part).await.unwrap_err();
+    assert_eq!(refused.sqlstate(), Some("25P02"));
+    assert!(transaction.commit().await.is_err());
+}
+
 /// A statement that was sent, and whose future is dropped before the answer.
 async fn abandon(db: &impl ReadExecutor) {
     let mut slow = std::pin::pin!(db.rows(&SLEEP, &[&0.3_f64]));

@@ -18,8 +18,9 @@ pub use self::{
     catalogue::{Catalogue, CatalogueSection, Section},
     error::SettingError,
     reader::{
-        List, Number, OneOf, Optional, ParseWith, Reader, Span, days, hours, list, millis, minutes,
-        number, one_of, optional, parse_with, parsed, path, seconds, secret, switch, text,
+        List, Number, OneOf, Optional, ParseWith, Reader, Span, days, hours, list, millis,
+        millis_within, minutes, number, one_of, optional, parse_with, parsed, path, seconds,
+        secret, switch, text,
     },
     setting::{Declaration, Setting, joined},
     values::{Entry, Shown, Values},

@@ -128,6 +128,15 @@ pub const fn millis(least: u32) -> Span {
     }
 }
 
+/// Milliseconds within bounds. An unset setting is an error.
+#[must_use]
+pub const fn millis_within(range: RangeInclusive<u32>) -> Span {
+    Span {
+        count: number(range),
+        unit: Duration::from_millis(1),
+    }
+}
+
 /// Seconds within bounds. An unset setting is an error.
 #[must_use]
 pub const fn seconds(range: RangeInclusive<u32>) -> Span {

@@ -352,7 +352,7 @@ impl Auth {
     }
 
     /// Logs and counts a failure.
-    pub(super) fn note_refusal<T>(
+    pub fn note_refusal<T>(
         &self,
         attempt: Attempt,
         user: Option<UserId>,

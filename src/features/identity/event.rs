@@ -67,6 +67,8 @@ pub enum Change {
         user: UserId,
         /// The new session.
         session: SessionId,
+        /// Whether the account is not known to have been used from where it was opened. `false` where that is not known.
+        from_new_network: bool,
     },
     /// A session was continued with a new refresh token.
     SessionRefreshed {
@@ -289,6 +291,10 @@ pub enum Attempt {
     PasswordChange,
     /// To change its address.
     EmailChange,
+    // recovery: begin
+    /// To verify its address.
+    EmailVerify,
+    // recovery: end
     /// To change the role or state of an account.
     UserChange,
     /// To delete an account.
@@ -319,6 +325,9 @@ impl Attempt {
             Self::SessionEnd => "session_end",
             Self::PasswordChange => "password_change",
             Self::EmailChange => "email_change",
+            // recovery: begin
+            Self::EmailVerify => "email_verify",
+            // recovery: end
             Self::UserChange => "user_change",
             Self::UserDelete => "user_delete",
             // api_keys: begin

@@ -62,7 +62,7 @@ pub use self::{
     email_cursor::{EmailCursor, UnknownEmailCursor},
     endpoints::{UserView, email_schema, endpoints, new_password_schema, role_schema},
     error::Error,
-    event::{Change, Event, Observer, Subscribers},
+    event::{Attempt, Change, Event, Observer, Subscribers},
     flows::{Admit, ConfirmEmail, Flows, RegisterLater, Registration},
     guard::{caller, caller_with, maybe_caller, recently_authenticated, require, signed_in},
     hasher::{HashError, HashMetrics, Hasher},

@@ -73,8 +73,8 @@ impl Auth {
         let remembered = remember_network(transaction, user, network, now);
         let (opened_session, remembered) = tokio::join!(opened_session, remembered);
         opened_session?;
-        remembered?;
-        transaction.emit(opened(&session)).await?;
+        let from_new_network = remembered?;
+        transaction.emit(opened(&session, from_new_network)).await?;
         Ok(session)
     }
 
@@ -105,7 +105,7 @@ impl Auth {
         };
         let keep = self.lifetimes().max_per_user;
         tables::sessions::open(&transaction, &session, None, keep).await?;
-        transaction.emit(opened(&session)).await?;
+        transaction.emit(opened(&session, false)).await?;
         transaction.commit().await?;
         let token = self
             .tokens()
@@ -234,23 +234,24 @@ impl Auth {
     }
 }
 
-/// Remembers that a user signed in from this network.
+/// Remembers that a user signed in from this network. Returns whether it is a new one.
 async fn remember_network(
     transaction: &WriteTransaction,
     user: &User,
     network: Option<ClientNetwork>,
     now: OffsetDateTime,
-) -> Result<(), DatabaseError> {
+) -> Result<bool, DatabaseError> {
     let Some(network) = network.map(networks::octets) else {
-        return Ok(());
+        return Ok(false);
     };
     tables::auth_networks::remember(transaction, user.id, &network, now, networks::MOST).await
 }
 
-fn opened(session: &Session) -> Change {
+fn opened(session: &Session, from_new_network: bool) -> Change {
     Change::SessionOpened {
         user: session.user_id,
         session: session.id,
+        from_new_network,
     }
 }
 

@@ -110,6 +110,14 @@ impl WriteTransaction {
         Ok(())
     }
 
+    /// Does a part that the rest can do without: [`Transaction::attempt`].
+    pub async fn attempt<T, E>(
+        &self,
+        part: impl Future<Output = Result<T, E>>,
+    ) -> Result<Result<T, E>, Error> {
+        Ok(self.inner.attempt(part).await?)
+    }
+
     /// Makes everything in it last, then runs the hooks.
     ///
     /// # Errors

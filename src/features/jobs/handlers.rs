@@ -15,6 +15,7 @@ type Handler =
 #[derive(Clone)]
 pub(super) struct Kind {
     pub(super) timeout: Duration,
+    pub(super) longest_wait: Duration,
     pub(super) handler: Arc<Handler>,
 }
 
@@ -47,6 +48,7 @@ impl Handlers {
         );
         let kind = Kind {
             timeout: J::TIMEOUT,
+            longest_wait: J::LONGEST_WAIT,
             handler: Arc::new(move |payload, run| {
                 let job = serde_json::from_str(payload)?;
                 Ok(handler(job, run).boxed())

@@ -29,6 +29,9 @@ pub trait Job: Serialize + DeserializeOwned + Send + Sync + 'static {
     /// How many runs may fail.
     const MAX_ATTEMPTS: u32 = 10;
 
+    /// The longest wait between two runs. With the default and ten attempts the longest is 21 minutes, all together 43.
+    const LONGEST_WAIT: Duration = Duration::from_hours(1);
+
     /// At most one job of this kind with the same key waits or runs at a time. `None`: any number.
     fn unique_key(&self) -> Option<String> {
         None

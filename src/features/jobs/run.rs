@@ -1,7 +1,7 @@
 //! One run of a job: its span, its time limit, and what came of it.
 
 use std::{
-    panic::AssertUnwindSafe,
+    panic::{AssertUnwindSafe, catch_unwind},
     time::{Duration, Instant},
 };
 
@@ -49,6 +49,7 @@ pub(super) struct EndedRun {
     /// What comes of it when the lease is still held.
     pub(super) outcome: Outcome,
     pub(super) duration: Duration,
+    longest_wait: Duration,
     error: Option<String>,
     span: Span,
 }
@@ -71,24 +72,28 @@ pub(super) async fn run(
         let unusable = |error| JobError::retry(format!("the payload cannot be decoded: {error}"));
         decoded.map_err(unusable)?.await
     };
-    let guarded = AssertUnwindSafe(work)
+    // The work is dropped in here as well, at its timeout or when it is cancelled: that may panic, too.
+    let limited = async {
+        let limited = tokio::time::timeout(kind.timeout, work);
+        tokio::select! {
+            biased;
+            ended = limited => Some(ended),
+            () = cancelled.cancelled() => None,
+        }
+    };
+    let guarded = AssertUnwindSafe(limited)
         .catch_unwind()
         .instrument(span.clone());
-    let limited = tokio::time::timeout(kind.timeout, guarded);
-    let ended = tokio::select! {
-        biased;
-        ended = limited => Some(ended),
-        () = cancelled.cancelled() => None,
-    };
-    let is_cancelled = ended.is_none();
+    let ended = guarded.await;
+    let is_cancelled = matches!(ended, Ok(None));
     let failure = match ended {
-        None | Some(Ok(Ok(Ok(())))) => None,
-        Some(Ok(Ok(Err(error)))) => Some(error),
-        Some(Ok(Err(_panic))) => Some(JobError::retry("the handler panicked")),
-        Some(Err(_)) => Some(JobError::retry(format!(
+        Ok(None | Some(Ok(Ok(())))) => None,
+        Ok(Some(Ok(Err(error)))) => Some(error),
+        Ok(Some(Err(_))) => Some(JobError::retry(format!(
             "the handler was cancelled after {:?}",
             kind.timeout
         ))),
+        Err(_panic) => Some(JobError::retry("the handler panicked")),
     };
     let is_last = run.attempt >= job.max_attempts;
     EndedRun {
@@ -100,6 +105,7 @@ pub(super) async fn run(
         },
         error: failure.as_ref().map(text_of),
         duration: started.elapsed(),
+        longest_wait: kind.longest_wait,
         job,
         span,
     }
@@ -110,8 +116,10 @@ const MAX_ERROR: usize = 500;
 
 /// The error as the table keeps it, whose texts take every character but one.
 fn text_of(error: &JobError) -> String {
-    let text = chassis_telemetry::chain(&*error.source).replace('\0', " ");
-    text.chars().take(MAX_ERROR).collect()
+    let chain = AssertUnwindSafe(|| chassis_telemetry::chain(&*error.source));
+    let text = catch_unwind(chain);
+    let text = text.unwrap_or_else(|_panic| "an error that panics when it is printed".to_owned());
+    text.replace('\0', " ").chars().take(MAX_ERROR).collect()
 }
 
 impl EndedRun {
@@ -120,7 +128,8 @@ impl EndedRun {
         PutBack {
             lease: self.job.lease,
             error: self.error.as_deref(),
-            retry_in: (self.outcome != Outcome::Dead).then(|| retry_delay(self.job.failures)),
+            retry_in: (self.outcome != Outcome::Dead)
+                .then(|| retry_delay(self.job.failures, self.longest_wait)),
         }
     }
 

@@ -173,6 +173,15 @@ impl Limits {
         let taken = parts.take(&parts.accounts, key).await?;
         taken.map(drop).map_err(Error::Account)
     }
+
+    /// Counts something that a feature limits by a quota of its own, in the table that all replicas share. Nothing is limited
+    /// with `RATE_LIMIT=off`.
+    pub async fn take_by(&self, quota: &Quota, key: LimitKey) -> Result<(), Error> {
+        let Some(parts) = &self.0 else { return Ok(()) };
+        let taken = parts.take_shared(quota, key).await;
+        let taken = parts.count(taken.map_err(Error::Uncounted)?);
+        taken.map(drop).map_err(Error::Account)
+    }
 }
 
 /// The key of the network that an address belongs to.

@@ -3,7 +3,7 @@
 use std::{net::IpAddr, path::PathBuf, time::Duration};
 
 use chassis_settings::{
-    AppEnv, Declaration, ExposeSecret, SecretString, Section, SettingError, Values, millis,
+    AppEnv, Declaration, ExposeSecret, SecretString, Section, SettingError, Values, millis_within,
     optional, parse_with, path, secret, settings,
 };
 use lettre::message::Mailbox;
@@ -24,7 +24,7 @@ settings! {
     MAIL_PRODUCT_NAME: Option<String>, optional(parse_with(product_name, "a name in one line"));
 
     /// how long one message may take, from the connection to the server's last answer
-    MAIL_TIMEOUT_MS: Duration = "30000", millis(100);
+    MAIL_TIMEOUT_MS: Duration = "30000", millis_within(100..=300_000);
 
     /// where messages are written without MAIL_URL, but not in production; unset: .dev/mail in development, else nowhere
     MAIL_FOLDER: Option<PathBuf>, optional(path("a folder"));

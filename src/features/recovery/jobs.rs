@@ -11,7 +11,7 @@ use time::format_description::well_known::Rfc2822;
 use uuid::Uuid;
 
 use super::{
-    Recovery,
+    Recovery, mailbox,
     request::{MailRequestId, Purpose},
     requests::KEEP,
     tables, templates,
@@ -28,9 +28,20 @@ pub(super) struct SendLink {
     pub(super) request: MailRequestId,
 }
 
+/// How often and how late a message is tried that a mail server did not take: about a day, because servers are out for hours.
+/// A person waits for it, so it leaves soon after the server is back.
+const MAX_ATTEMPTS: u32 = 150;
+const LONGEST_WAIT: Duration = Duration::from_mins(10);
+
+/// Longer than `MAIL_TIMEOUT_MS` can be.
+const TIMEOUT: Duration = Duration::from_mins(6);
+
 impl Job for SendLink {
     const KIND: &'static str = "recovery.send_link";
     const PRIORITY: Priority = Priority::High;
+    const TIMEOUT: Duration = TIMEOUT;
+    const MAX_ATTEMPTS: u32 = MAX_ATTEMPTS;
+    const LONGEST_WAIT: Duration = LONGEST_WAIT;
 
     fn unique_key(&self) -> Option<String> {
         Some(self.request.to_string())
@@ -82,6 +93,9 @@ pub(super) enum NoticeKind {
 
 impl Job for Notice {
     const KIND: &'static str = "recovery.notice";
+    const TIMEOUT: Duration = TIMEOUT;
+    const MAX_ATTEMPTS: u32 = MAX_ATTEMPTS;
+    const LONGEST_WAIT: Duration = LONGEST_WAIT;
 }
 
 /// Deletes what is over.
@@ -121,12 +135,12 @@ pub fn register(handlers: &mut Handlers, recovery: &Recovery) {
 async fn send_link(recovery: Recovery, job: SendLink, run: Run) -> Result<(), JobError> {
     let (requests, now) = (recovery.requests(), recovery.requests().now());
     let reader = requests.database().reader();
-    let found = tables::mail_requests::find_open(&reader, job.request, now).await?;
+    let found = tables::mail_requests::find_to_mail(&reader, job.request, now).await?;
     // It was used meanwhile, or nobody needs it any more.
-    let Some((purpose, request)) = found else {
+    let Some((purpose, mut request)) = found else {
         return Ok(());
     };
-    if !request.may_be_mailed(now) {
+    if !request.may_be_mailed(now) || !mailbox::admits(&recovery, run, request.mailbox()).await? {
         return Ok(());
     }
     let is_taken = match &request.new_email {
@@ -139,6 +153,14 @@ async fn send_link(recovery: Recovery, job: SendLink, run: Run) -> Result<(), Jo
         Purpose::Change if is_taken => &templates::ADDRESS_TAKEN,
         Purpose::Change => &templates::CONFIRM_ADDRESS,
     };
+    if request.mails == 0 {
+        // However long the mail server was out, the link is good for as long as the settings say.
+        request.expires_at = now + requests.settings().lifetime(purpose);
+        let connection = requests.database().connection().await?;
+        if !tables::mail_requests::begin(&connection, request.id, request.expires_at).await? {
+            return Ok(());
+        }
+    }
     let context = context! {
         link => recovery.link(purpose, &request),
         address => request.mailbox(),
@@ -220,6 +242,9 @@ async fn notice(recovery: Recovery, job: Notice, run: Run) -> Result<(), JobErro
     let address = user.email.as_str();
     match job.kind {
         NoticeKind::AlreadyRegistered => {
+            if !mailbox::admits(&recovery, run, address).await? {
+                return Ok(());
+            }
             let template = &templates::ALREADY_REGISTERED;
             send(&recovery, run, address, template, context! { address }).await
         }
@@ -240,14 +265,16 @@ async fn notice(recovery: Recovery, job: Notice, run: Run) -> Result<(), JobErro
             Ok(())
         }
         NoticeKind::NewSignIn { session } => {
-            let Some(sign_in) = tables::accounts::sign_in(&reader, session).await? else {
-                return Ok(());
-            };
+            // Who signed out again at once is told of, too, with what the id says.
+            let sign_in = tables::accounts::sign_in(&reader, session).await?;
+            let at = sign_in
+                .as_ref()
+                .map_or_else(|| created(session), |it| it.at);
             let context = context! {
                 address,
-                at => date(sign_in.at),
-                ip => sign_in.address,
-                client => sign_in.user_agent,
+                at => date(at),
+                ip => sign_in.as_ref().and_then(|it| it.address.clone()),
+                client => sign_in.and_then(|it| it.user_agent),
             };
             send(&recovery, run, address, &templates::NEW_SIGN_IN, context).await
         }
@@ -281,12 +308,22 @@ async fn sweep(recovery: Recovery) -> Result<(), JobError> {
     let full = u64::try_from(AT_ONCE).unwrap_or(u64::MAX);
     loop {
         let connection = database.connection().await?;
-        let over = tables::mail_requests::sweep(&connection, now, AT_ONCE).await?;
+        let over = tables::mail_requests::sweep(&connection, now, now - KEEP, AT_ONCE).await?;
         let kept = tables::recovery_requests::sweep(&connection, now - KEEP, AT_ONCE).await?;
         if over < full && kept < full {
             return Ok(());
         }
     }
+}
+
+/// When a session was opened: its id begins with the time (RFC 9562, section 5.7).
+fn created(session: SessionId) -> time::OffsetDateTime {
+    let (seconds, nanoseconds) = session
+        .as_uuid()
+        .get_timestamp()
+        .map_or((0, 0), |at| at.to_unix());
+    let at = time::Duration::new(seconds.cast_signed(), nanoseconds.cast_signed());
+    time::OffsetDateTime::UNIX_EPOCH + at
 }
 
 /// A time for a person to read, in UTC, as mails write it.

@@ -21,6 +21,7 @@
 
 mod endpoints;
 mod jobs;
+mod mailbox;
 mod pages;
 mod problems;
 mod request;

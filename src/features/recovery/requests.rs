@@ -196,10 +196,12 @@ impl MailRequests {
                 self.open(transaction, *user, Purpose::Verify, None).await
             }
             Change::PasswordChanged { user, .. } => {
+                tables::mail_requests::delete_open(transaction, *user).await?;
                 let kind = NoticeKind::PasswordChanged;
                 self.notify(transaction, Notice { user: *user, kind }).await
             }
             Change::EmailChanged { user, before, .. } => {
+                tables::mail_requests::delete_open(transaction, *user).await?;
                 let (now, before) = (self.now(), before.as_str());
                 let kept = tables::recovery_requests::insert(transaction, before, None, now);
                 let kind = NoticeKind::EmailChanged {
@@ -207,12 +209,25 @@ impl MailRequests {
                 };
                 self.notify(transaction, Notice { user: *user, kind }).await
             }
-            Change::SessionOpened { user, session } => {
-                if !tables::accounts::is_new_client(transaction, *user, *session).await? {
+            Change::SessionOpened {
+                user,
+                session,
+                from_new_network,
+            } => {
+                let (user, session) = (*user, *session);
+                let is_new =
+                    tables::accounts::is_new_client(transaction, user, session, *from_new_network);
+                if !is_new.await? {
                     return Ok(());
                 }
-                let kind = NoticeKind::NewSignIn { session: *session };
-                self.notify(transaction, Notice { user: *user, kind }).await
+                let kind = NoticeKind::NewSignIn { session };
+                let noticed = self.notify(transaction, Notice { user, kind });
+                // Without a queue people sign in all the same.
+                if let Err(error) = transaction.attempt(noticed).await? {
+                    let error = chassis_telemetry::chain(&error);
+                    tracing::warn!(error, "notice_not_enqueued");
+                }
+                Ok(())
             }
             _ => Ok(()),
         }
@@ -231,5 +246,5 @@ impl MailRequests {
     }
 }
 
-/// How long a kept address may wait for its job: longer than jobs try.
-pub(super) const KEEP: Duration = Duration::from_hours(24 * 7);
+/// How long what jobs look at later is kept: as long as dead jobs usually are, so that an operator can have them tried again.
+pub(super) const KEEP: Duration = Duration::from_hours(24 * 31);

@@ -16,7 +16,8 @@ use super::{
 };
 use crate::features::{
     identity::{
-        Auth, AuthSettings, Caller, ClientInfo, Error, Locks, User, UserId, WriteTransaction,
+        Attempt, Auth, AuthSettings, Caller, ClientInfo, Error, Locks, SessionId, User, UserId,
+        WriteTransaction,
     },
     jobs::JobError,
     mail::Mail,
@@ -170,9 +171,10 @@ impl Recovery {
         purpose: Purpose,
         proof: OwnerProof,
         locks: Locks,
-    ) -> Result<(OpenRequest, User, WriteTransaction), Problem> {
+    ) -> Result<(OpenRequest, Owner, WriteTransaction), Problem> {
         let seen = self.find(token, purpose).await?;
         let own = proof.caller.filter(|caller| caller.user_id() == seen.user);
+        let session = own.as_ref().and_then(Caller::session_id);
         let (user, transaction) = match (own, proof.password) {
             (Some(caller), _) => {
                 let (principal, transaction) = caller.begin(locks).await?;
@@ -181,7 +183,14 @@ impl Recovery {
             (None, Some(password)) => {
                 let auth = self.auth();
                 let verified = auth.verify_password_of(seen.user, &proof.client, password);
-                let verified = verified.await.map_err(gone)?;
+                let verified = verified.await;
+                let attempt = match purpose {
+                    Purpose::Verify => Attempt::EmailVerify,
+                    Purpose::Change => Attempt::EmailChange,
+                    Purpose::Reset => Attempt::PasswordChange,
+                };
+                let verified = auth.note_refusal(attempt, Some(seen.user), None, verified);
+                let verified = verified.map_err(gone)?;
                 let begun = auth.begin_for_proof(seen.user, locks, proof.client).await?;
                 let (user, transaction) = begun.ok_or_else(token_invalid)?;
                 verified.check_under_lock(&transaction).await?;
@@ -197,8 +206,14 @@ impl Recovery {
             return Err(token_invalid());
         }
         let request = self.find_in(&transaction, token, purpose).await?;
-        Ok((request, user, transaction))
+        Ok((request, Owner { user, session }, transaction))
     }
+}
+
+/// The owner of an account, and the session by which that was proven.
+pub(super) struct Owner {
+    pub(super) user: User,
+    pub(super) session: Option<SessionId>,
 }
 
 /// How somebody proves to be the owner of an account, besides the link.

@@ -101,6 +101,73 @@ async fn a_panic_fails_the_run_and_nothing_else() {
     assert_eq!(last_error(&app).await, "the handler panicked");
 }
 
+/// Panics when it is dropped, and when it is printed.
+#[derive(Debug)]
+struct Brittle {
+    panics_on_drop: bool,
+}
+
+impl Drop for Brittle {
+    fn drop(&mut self) {
+        assert!(!self.panics_on_drop, "panics on purpose");
+    }
+}
+
+impl std::fmt::Display for Brittle {
+    fn fmt(&self, _: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        panic!("panics on purpose")
+    }
+}
+
+impl std::error::Error for Brittle {}
+
+#[tokio::test]
+async fn a_panic_when_a_handler_is_dropped_or_its_error_is_printed_keeps_no_job() {
+    #[derive(Serialize, Deserialize)]
+    struct Short {}
+    impl Job for Short {
+        const KIND: &'static str = "test.short";
+        const TIMEOUT: StdDuration = StdDuration::from_millis(10);
+    }
+    let mut app = TestApp::start().await;
+    app.app.handlers.register(|_: Short, _| async {
+        let _brittle = Brittle {
+            panics_on_drop: true,
+        };
+        pending().await
+    });
+    app.app.handlers.register(|_: Note, _| async {
+        let panics_on_drop = false;
+        Err(Brittle { panics_on_drop }.into())
+    });
+    enqueue(&app, &Short {}).await;
+    enqueue(&app, &Note::saying("a")).await;
+
+    let ended = app.run_due_jobs().await;
+
+    assert_eq!(ended, [Outcome::Failed, Outcome::Failed]);
+}
+
+#[tokio::test]
+async fn a_kind_waits_no_longer_than_it_says() {
+    #[derive(Serialize, Deserialize)]
+    struct Eager {}
+    impl Job for Eager {
+        const KIND: &'static str = "test.eager";
+        const LONGEST_WAIT: StdDuration = StdDuration::from_secs(10);
+    }
+    let mut app = TestApp::start().await;
+    app.app
+        .handlers
+        .register(|_: Eager, _| async { Err(JobError::retry("not yet")) });
+    enqueue(&app, &Eager {}).await;
+
+    for _ in 0..5 {
+        assert_eq!(app.run_due_jobs().await, [Outcome::Failed]);
+        app.advance(Duration::seconds(12));
+    }
+}
+
 #[tokio::test]
 async fn a_payload_that_cannot_be_decoded_is_a_failed_attempt_of_that_replica() {
     /// What a newer release calls by the same name.

@@ -1,6 +1,10 @@
 //! What a link leads to, and how often it is sent.
 
+use std::fs;
+
+use serde_json::json;
 use time::Duration;
+use warp_skeleton::features::{identity::Role, jobs::Outcome};
 
 use super::Mailbox;
 
@@ -116,7 +120,68 @@ async fn what_is_over_is_swept() {
     mailbox.app.advance(Duration::hours(2));
     mailbox.receive().await;
     assert_eq!(left().await, 1);
-    mailbox.app.advance(Duration::days(8));
+    mailbox.app.advance(Duration::days(32));
     mailbox.receive().await;
     assert_eq!(left().await, 0);
+}
+
+#[tokio::test]
+async fn a_link_that_could_not_be_sent_for_hours_is_sent_and_good_from_then_on() {
+    let mailbox = Mailbox::start().await;
+    let user = mailbox.app.user().create().await;
+    // Nothing can be written where a file is.
+    fs::write(&mailbox.folder, "").unwrap();
+    mailbox.forgot(&user.email).await.assert_status(202);
+    for _ in 0..20 {
+        let ended = mailbox.app.run_due_jobs().await;
+        assert!(!ended.contains(&Outcome::Dead), "{ended:?}");
+        mailbox.app.advance(Duration::minutes(12));
+    }
+    // Asking again while it waits brings no second one.
+    mailbox.forgot(&user.email).await.assert_status(202);
+    mailbox.app.run_due_jobs().await;
+    fs::remove_file(&mailbox.folder).unwrap();
+    mailbox.app.advance(Duration::minutes(12));
+
+    let mail = Mailbox::only(mailbox.receive().await, "reset_password");
+
+    mailbox.app.advance(Duration::minutes(29));
+    let reset = mailbox.reset(&mail.token(), "marked-password-new").await;
+    reset.assert_status(204);
+}
+
+#[tokio::test]
+async fn a_link_that_became_void_does_not_keep_the_next_one_waiting() {
+    let mailbox = Mailbox::start().await;
+    let (user, token) = mailbox.app.signed_in(Role::Member).await;
+    mailbox.forgot(&user.email).await;
+    let void = Mailbox::only(mailbox.receive().await, "reset_password").token();
+    let body = json!({"current_password": user.password, "new_password": "marked-password-new"});
+    let call = mailbox.app.post("/auth/password").bearer(&token);
+    call.json(&body).send().await.assert_status(204);
+    Mailbox::only(mailbox.receive().await, "password_changed");
+
+    mailbox.forgot(&user.email).await;
+    let next = Mailbox::only(mailbox.receive().await, "reset_password").token();
+
+    let refused = mailbox.reset(&void, "marked-password-third").await;
+    refused.assert_problem(422, "token_invalid");
+    let reset = mailbox.reset(&next, "marked-password-third").await;
+    reset.assert_status(204);
+}
+
+#[tokio::test]
+async fn a_mailbox_gets_ten_at_once_whoever_asks_for_them() {
+    let limits = [("RATE_LIMIT", "on"), ("RATE_LIMIT_AUTH_BURST", "100")];
+    let mailbox = Mailbox::with(&limits).await;
+    let mut sent = 0;
+    for _ in 0..12 {
+        let (user, token) = mailbox.app.signed_in(Role::Member).await;
+        let body = json!({"email": "victim@marked.example", "current_password": user.password});
+        let call = mailbox.app.patch("/auth/me").bearer(&token);
+        call.json(&body).send().await.assert_status(202);
+        sent += mailbox.receive().await.len();
+    }
+
+    assert_eq!(sent, 10);
 }

@@ -187,3 +187,21 @@ async fn without_mail_it_says_so() {
         0
     );
 }
+
+#[tokio::test]
+async fn the_link_of_an_account_that_was_disabled_meanwhile_is_good_for_nothing() {
+    let mailbox = Mailbox::start().await;
+    let user = mailbox.app.user().create().await;
+    mailbox.forgot(&user.email).await;
+    let token = Mailbox::only(mailbox.receive().await, "reset_password").token();
+    let database = mailbox.app.database().await;
+    let sql = "UPDATE users SET is_active = $1 WHERE email = $2";
+    database.execute(sql, &[&false, &user.email]).await.unwrap();
+
+    let refused = mailbox.reset(&token, NEW).await;
+    refused.assert_problem(422, "token_invalid");
+
+    // Nothing was used up.
+    database.execute(sql, &[&true, &user.email]).await.unwrap();
+    mailbox.reset(&token, NEW).await.assert_status(204);
+}

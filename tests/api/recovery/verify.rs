@@ -186,9 +186,24 @@ async fn an_account_sees_whether_its_address_is_verified_and_which_is_to_come() 
     let verified = json!({"verified": true, "pending_email": null});
     let (_, other) = mailbox.app.signed_in(Role::Member).await;
     assert_eq!(known(&mailbox, &other).await, verified);
-    // The link is good for a day.
+    // The link is good for a day once it was sent.
+    mailbox.receive().await;
     mailbox.app.advance(Duration::hours(25));
     let later = mailbox.app.try_sign_in(EMAIL, PASSWORD).await;
     let access = later.json()["access_token"].as_str().unwrap().to_owned();
     assert_eq!(known(&mailbox, &access).await, verified);
+}
+
+#[tokio::test]
+async fn a_wrong_password_is_noted_as_a_failure() {
+    let mailbox = Mailbox::start().await;
+    let token = registered(&mailbox).await;
+
+    let body = json!({"token": token, "password": "marked-password-wrong"});
+    let refused = mailbox.post(PATH, &body).await;
+
+    refused.assert_problem(422, "current_password_incorrect");
+    let metrics = mailbox.app.get("/metrics").send().await.text();
+    let line = "auth_events_total{event=\"email_verify\",outcome=\"refused\"} 1";
+    assert!(metrics.contains(line), "{metrics}");
 }

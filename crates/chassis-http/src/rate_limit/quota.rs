@@ -61,6 +61,16 @@ impl Quota {
         }
     }
 
+    /// A quota of `burst` requests at once and one each `interval` in the long run; a `burst` of 0 is taken for 1.
+    #[must_use]
+    pub const fn every(name: &'static str, interval: Duration, burst: u32) -> Self {
+        Self {
+            name,
+            burst: if burst == 0 { 1 } else { burst },
+            interval,
+        }
+    }
+
     /// How long until one token comes back.
     #[must_use]
     pub fn interval(&self) -> Duration {

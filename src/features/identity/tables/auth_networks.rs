@@ -77,32 +77,38 @@ WITH remembered AS (
     VALUES ($1, sha256(uuid_send($1) || $2), $3)
     ON CONFLICT (user_id, network) DO UPDATE
     SET last_used_at = GREATEST(known.last_used_at, excluded.last_used_at)
+    RETURNING xmax = 0 AS is_new
+),
+forgotten AS (
+    DELETE FROM auth_networks
+    WHERE user_id = $1 AND network = ANY(ARRAY(
+        SELECT network
+        FROM auth_networks
+        WHERE user_id = $1 AND network <> sha256(uuid_send($1) || $2)
+        ORDER BY last_used_at DESC, network
+        OFFSET $4
+    ))
 )
-DELETE FROM auth_networks
-WHERE user_id = $1 AND network = ANY(ARRAY(
-    SELECT network
-    FROM auth_networks
-    WHERE user_id = $1 AND network <> sha256(uuid_send($1) || $2)
-    ORDER BY last_used_at DESC, network
-    OFFSET $4
-))",
+SELECT is_new
+FROM remembered",
     &[Type::UUID, Type::BYTEA, Type::TIMESTAMPTZ, Type::INT8],
 );
 
 /// Remembers a network of a user, who is locked, and forgets the ones that were not used for longest beyond this many.
+/// Returns whether it was not remembered before.
 ///
-/// The part that forgets does not see the row that the first part adds, so it keeps one fewer.
+/// A row that was just inserted has no `xmax`. The part that forgets does not see the row that the first part adds, so it keeps one fewer.
 pub(in crate::features::identity) async fn remember(
     db: &impl Writer,
     user_id: UserId,
     network: &[u8],
     now: OffsetDateTime,
     keep: u32,
-) -> Result<(), DatabaseError> {
+) -> Result<bool, DatabaseError> {
     let others = i64::from(keep) - 1;
     let parameters: [&(dyn ToSql + Sync); 4] = [user_id.as_uuid(), &network, &now, &others];
-    db.execute(&REMEMBER, &parameters).await?;
-    Ok(())
+    let row = db.returning_optional(&REMEMBER, &parameters).await?;
+    row.map_or(Ok(false), |row| Ok(row.try_get("is_new")?))
 }
 
 static FORGET_ALL: WriteQuery = WriteQuery::delete(

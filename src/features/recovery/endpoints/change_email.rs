@@ -53,7 +53,6 @@ async fn handle(
     client: ClientInfo,
     recovery: Recovery,
 ) -> Result<Response, Problem> {
-    let session = caller.as_ref().and_then(Caller::session_id);
     let proof = OwnerProof {
         caller,
         password: request.password,
@@ -61,12 +60,13 @@ async fn handle(
     };
     let token = request.token.expose_secret();
     let begun = recovery.begin_for_owner(token, Purpose::Change, proof, Locks::Address);
-    let (request, user, mut transaction) = begun.await?;
+    let (request, owner, mut transaction) = begun.await?;
+    let user = owner.user;
     let email = Email::parse(request.mailbox()).map_err(|_| token_invalid())?;
     recovery.complete(&transaction, &request).await?;
     recovery
         .auth()
-        .replace_email(&mut transaction, &user, email, session)
+        .replace_email(&mut transaction, &user, email, owner.session)
         .await?;
     // After the address, whose change takes the mark of the one before away.
     let now = recovery.requests().now();

@@ -60,6 +60,9 @@ async fn handle(
         .begin_for_proof(seen.user, Locks::Account, client)
         .await?;
     let (user, mut transaction) = begun.ok_or_else(token_invalid)?;
+    if !user.is_active {
+        return Err(token_invalid());
+    }
     let request = recovery
         .find_in(&transaction, token, Purpose::Reset)
         .await?;

@@ -60,10 +60,10 @@ async fn handle(
     };
     let token = request.token.expose_secret();
     let begun = recovery.begin_for_owner(token, Purpose::Verify, proof, Locks::Account);
-    let (request, user, transaction) = begun.await?;
+    let (request, owner, transaction) = begun.await?;
     recovery.complete(&transaction, &request).await?;
     let now = recovery.requests().now();
-    let verified = tables::accounts::set_verified(&transaction, user.id, now).await;
+    let verified = tables::accounts::set_verified(&transaction, owner.user.id, now).await;
     verified.map_err(Error::from)?;
     transaction.commit().await?;
     Ok(no_content())

@@ -77,6 +77,9 @@ async function send(event) {
   button.disabled = false;
 }
 
+// Another link of the same kind, opened in this tab: only the fragment differs, so the browser loads nothing.
+addEventListener("hashchange", () => location.reload());
+
 if (token) {
   document.querySelector(".explanation").textContent = flow.explanation;
   document.querySelector("label").textContent = flow.label;

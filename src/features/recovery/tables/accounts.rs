@@ -47,7 +47,8 @@ static VERIFICATION: ReadQuery = ReadQuery::new(
 SELECT u.email_verified_at IS NOT NULL AS is_verified, r.new_email
 FROM users AS u
 LEFT JOIN mail_requests AS r
-  ON r.user_id = u.id AND r.purpose = 'change' AND r.completed_at IS NULL AND r.expires_at > $2
+  ON r.user_id = u.id AND r.purpose = 'change' AND r.completed_at IS NULL
+  AND (r.expires_at > $2 OR r.mails = 0)
 WHERE u.id = $1",
     &[Type::UUID, Type::TIMESTAMPTZ],
 );
@@ -88,7 +89,10 @@ static IS_NEW_CLIENT: ReadQuery = ReadQuery::new(
     "
 SELECT FROM sessions AS new
 WHERE new.id = $2
-  AND EXISTS (SELECT FROM sessions AS old WHERE old.user_id = $1 AND old.id <> $2)
+  AND (
+    EXISTS (SELECT FROM sessions AS old WHERE old.user_id = $1 AND old.id <> $2)
+    OR ($3 AND 1 < (SELECT count(*) FROM auth_networks WHERE user_id = $1))
+  )
   AND NOT EXISTS (
     SELECT FROM sessions AS old
     WHERE old.user_id = $1
@@ -96,18 +100,19 @@ WHERE new.id = $2
       AND old.ip IS NOT DISTINCT FROM new.ip
       AND old.user_agent IS NOT DISTINCT FROM new.user_agent
   )",
-    &[Type::UUID, Type::UUID],
+    &[Type::UUID, Type::UUID, Type::BOOL],
 );
 
-/// Whether an account has sessions, as far as they are still known, and none but this one is of the same program at the
-/// same address.
+/// Whether an account was in use before, but by no session of the same program at the same address. Sessions are only known
+/// for an hour after they ended; after that it takes a network that is new while others are known.
 pub(in crate::features::recovery) async fn is_new_client(
     db: &impl ReadExecutor,
     user: UserId,
     session: SessionId,
+    from_new_network: bool,
 ) -> Result<bool, DatabaseError> {
-    let parameters: [&(dyn tokio_postgres::types::ToSql + Sync); 2] =
-        [user.as_uuid(), session.as_uuid()];
+    let parameters: [&(dyn tokio_postgres::types::ToSql + Sync); 3] =
+        [user.as_uuid(), session.as_uuid(), &from_new_network];
     Ok(db.optional(&IS_NEW_CLIENT, &parameters).await?.is_some())
 }
 

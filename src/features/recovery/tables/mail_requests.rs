@@ -17,7 +17,7 @@ VALUES ($1, $2, $3, $4, $5, $6, 0)
 ON CONFLICT (user_id, purpose) WHERE completed_at IS NULL DO UPDATE
 SET (id, new_email, created_at, expires_at, mailed_at, mails) = (
     SELECT * FROM (VALUES (open.id, open.new_email, open.created_at, open.expires_at, open.mailed_at, open.mails)) AS same
-    WHERE open.expires_at > $5 AND open.new_email IS NOT DISTINCT FROM $4
+    WHERE (open.expires_at > $5 OR open.mails = 0) AND open.new_email IS NOT DISTINCT FROM $4
     UNION ALL
     SELECT $1, $4, $5, $6, NULL, 0
     LIMIT 1
@@ -34,7 +34,7 @@ RETURNING id",
 );
 
 /// Opens a request, or returns the one of the same purpose and address that is open and not expired, so that a stranger
-/// who asks again does not void the link that the owner is about to use.
+/// who asks again does not void the link that the owner is about to use. One whose link was not sent yet does not expire.
 pub(in crate::features::recovery) async fn open(
     db: &impl WriteExecutor,
     user: UserId,
@@ -64,8 +64,8 @@ SELECT r.user_id, r.purpose, r.new_email, r.mailed_at, r.mails, r.expires_at, u.
 FROM mail_requests AS r
 JOIN users AS u ON u.id = r.user_id
 JOIN credentials AS c ON c.user_id = r.user_id AND c.kind = 'password'
-WHERE r.id = $1 AND r.completed_at IS NULL AND r.expires_at > $2",
-    &[Type::UUID, Type::TIMESTAMPTZ],
+WHERE r.id = $1 AND r.completed_at IS NULL AND (r.expires_at > $2 OR ($3 AND r.mails = 0))",
+    &[Type::UUID, Type::TIMESTAMPTZ, Type::BOOL],
 );
 
 /// The request of this id, unless it is completed or expired.
@@ -74,7 +74,26 @@ pub(in crate::features::recovery) async fn find_open(
     id: MailRequestId,
     now: OffsetDateTime,
 ) -> Result<Option<(Purpose, OpenRequest)>, DatabaseError> {
-    let Some(row) = db.optional(&FIND_OPEN, &[id.as_uuid(), &now]).await? else {
+    find(db, id, now, false).await
+}
+
+/// The same for who sends its link: what was not sent yet has not expired.
+pub(in crate::features::recovery) async fn find_to_mail(
+    db: &impl ReadExecutor,
+    id: MailRequestId,
+    now: OffsetDateTime,
+) -> Result<Option<(Purpose, OpenRequest)>, DatabaseError> {
+    find(db, id, now, true).await
+}
+
+async fn find(
+    db: &impl ReadExecutor,
+    id: MailRequestId,
+    now: OffsetDateTime,
+    or_unsent: bool,
+) -> Result<Option<(Purpose, OpenRequest)>, DatabaseError> {
+    let parameters: [&(dyn ToSql + Sync); 3] = [id.as_uuid(), &now, &or_unsent];
+    let Some(row) = db.optional(&FIND_OPEN, &parameters).await? else {
         return Ok(None);
     };
     let purpose: &str = row.try_get("purpose")?;
@@ -92,6 +111,24 @@ pub(in crate::features::recovery) async fn find_open(
         expires_at: row.try_get("expires_at")?,
     };
     Ok(Some((purpose, request)))
+}
+
+static BEGIN: WriteQuery = WriteQuery::update(
+    "mail_requests_begin",
+    "
+UPDATE mail_requests
+SET expires_at = $2
+WHERE id = $1 AND completed_at IS NULL AND mails = 0",
+    &[Type::UUID, Type::TIMESTAMPTZ],
+);
+
+/// Has a request whose link is about to be sent for the first time expire then. Returns whether it still is.
+pub(in crate::features::recovery) async fn begin(
+    db: &impl WriteExecutor,
+    id: MailRequestId,
+    expires_at: OffsetDateTime,
+) -> Result<bool, DatabaseError> {
+    Ok(db.execute(&BEGIN, &[id.as_uuid(), &expires_at]).await? == 1)
 }
 
 static NOTE_MAIL: WriteQuery = WriteQuery::update(
@@ -131,25 +168,44 @@ pub(in crate::features::recovery) async fn complete(
     Ok(db.execute(&COMPLETE, &[id.as_uuid(), &now]).await? == 1)
 }
 
+static DELETE_OPEN: WriteQuery = WriteQuery::delete(
+    "mail_requests_delete_open",
+    "
+DELETE FROM mail_requests
+WHERE user_id = $1 AND completed_at IS NULL",
+    &[Type::UUID],
+);
+
+/// Deletes the open requests of a user, who is locked: their links became void.
+pub(in crate::features::recovery) async fn delete_open(
+    db: &impl WriteExecutor,
+    user: UserId,
+) -> Result<(), DatabaseError> {
+    db.execute(&DELETE_OPEN, &[user.as_uuid()]).await?;
+    Ok(())
+}
+
 static SWEEP: WriteQuery = WriteQuery::delete(
     "mail_requests_sweep",
     "
 DELETE FROM mail_requests
 WHERE id IN (
     SELECT id FROM mail_requests
-    WHERE expires_at < $1
+    WHERE expires_at < $1 AND (mails > 0 OR completed_at IS NOT NULL OR expires_at < $2)
     ORDER BY expires_at
-    LIMIT $2
+    LIMIT $3
     FOR UPDATE SKIP LOCKED
 )",
-    &[Type::TIMESTAMPTZ, Type::INT8],
+    &[Type::TIMESTAMPTZ, Type::TIMESTAMPTZ, Type::INT8],
 );
 
-/// Deletes at most so many requests that expired before this time. Returns how many.
+/// Deletes at most so many requests that have expired, and those whose link was never sent if that was before `unsent`.
+/// Returns how many.
 pub(in crate::features::recovery) async fn sweep(
     db: &impl WriteExecutor,
-    before: OffsetDateTime,
+    now: OffsetDateTime,
+    unsent: OffsetDateTime,
     most: i64,
 ) -> Result<u64, DatabaseError> {
-    db.execute(&SWEEP, &[&before, &most]).await
+    db.execute(&SWEEP, &[&now, &unsent, &most]).await
 }
