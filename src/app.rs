@@ -14,7 +14,7 @@ use prometheus::Registry;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 // api_keys: begin
-use crate::features::api_keys::Keys;
+use crate::features::api_keys::{self, Keys};
 // api_keys: end
 use crate::{
     features::{
@@ -258,6 +258,13 @@ impl App {
             let database = handle.clone();
             async move { limits::sweep(&database, &stop).await }
         });
+        // api_keys: begin
+        let handles = (database.clone(), clock.clone());
+        tasks.every(api_keys::SWEEP_INTERVAL, "api_key_sweep", move |stop| {
+            let (database, clock) = handles.clone();
+            async move { api_keys::sweep(&database, &clock, &stop).await }
+        });
+        // api_keys: end
         // Not periodic: each drains a channel, and once more after it was stopped.
         for writer in self.activity {
             let (database, clock, tracing) = (database.clone(), clock.clone(), tracing.clone());

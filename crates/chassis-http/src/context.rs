@@ -45,7 +45,8 @@ impl RequestContext {
         self.started.elapsed()
     }
 
-    /// Adds a header to the response unless the endpoint sets one of this name: for guards, which do not make it.
+    /// Adds a header to the response, unless that is a failure or the endpoint sets one of this name: for guards, which do not
+    /// make it.
     pub fn add_response_header(&self, name: HeaderName, value: HeaderValue) {
         let headers = self.response_headers.lock();
         let mut headers = headers.unwrap_or_else(PoisonError::into_inner);

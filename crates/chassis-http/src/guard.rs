@@ -4,7 +4,7 @@
 //! something to read with and is taken by `get`; a [`WriteGuard`] yields something to write with
 //! and is taken by `post`, `put`, `patch` and `delete`. There is no conversion between the two, so
 //! an endpoint that changes something cannot be built on a check that was made for reading.
-//! [`public`] and [`presented_token`] check nothing themselves and convert into both.
+//! [`public`], [`presented_token`] and [`optional`] check nothing themselves and convert into both.
 
 use std::fmt;
 
@@ -19,6 +19,8 @@ pub enum Access {
     Anyone,
     /// Every client that sends a valid token in the request body; the handler checks the token.
     Holder,
+    /// Every client; what the handler asks of it depends on whether it sends valid credentials.
+    Optional,
     /// Every account with a live session.
     SignedIn,
     /// Accounts with this role or a higher one.
@@ -31,6 +33,12 @@ impl Access {
     pub fn needs_token(self) -> bool {
         matches!(self, Self::SignedIn | Self::AtLeast(_))
     }
+
+    /// Whether the endpoint looks at credentials at all.
+    #[must_use]
+    pub fn takes_token(self) -> bool {
+        self == Self::Optional || self.needs_token()
+    }
 }
 
 impl fmt::Display for Access {
@@ -38,6 +46,7 @@ impl fmt::Display for Access {
         f.pad(match self {
             Self::Anyone => "anyone",
             Self::Holder => "holder",
+            Self::Optional => "anyone, or signed in",
             Self::SignedIn => "signed in",
             Self::AtLeast(role) => role,
         })
@@ -86,7 +95,7 @@ impl<F> WriteGuard<F> {
     }
 }
 
-/// A guard that admits every request and extracts nothing: see [`public`] and [`presented_token`].
+/// A guard that admits every request and extracts nothing: see [`public`], [`presented_token`] and [`optional`].
 #[derive(Debug, Clone, Copy)]
 pub struct PublicGuard(Access);
 
@@ -102,6 +111,14 @@ pub fn public() -> PublicGuard {
 #[must_use]
 pub fn presented_token() -> PublicGuard {
     PublicGuard(Access::Holder)
+}
+
+/// Admits every request to a handler that looks itself at who is calling, if the request says so.
+///
+/// It checks as little as [`public`] does; only the documented access differs.
+#[must_use]
+pub fn optional() -> PublicGuard {
+    PublicGuard(Access::Optional)
 }
 
 impl From<PublicGuard> for ReadGuard<BoxedFilter<()>> {

@@ -87,7 +87,7 @@ pub use self::{
     correlation_id::{CORRELATION_HEADER, CorrelationId},
     define::{delete, get, patch, post, put},
     endpoint::{Endpoint, Feature, Operation},
-    guard::{Access, PublicGuard, ReadGuard, WriteGuard, presented_token, public},
+    guard::{Access, PublicGuard, ReadGuard, WriteGuard, optional, presented_token, public},
     handler::{Append, Handler, Push, RefuseQuery, Serve, State},
     json::{MediaType, json_body, parse_json, raw_body},
     metrics::HttpMetrics,

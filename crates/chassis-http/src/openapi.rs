@@ -183,7 +183,10 @@ fn describe(info: &ApiInfo<'_>, tag: &str, operation: &Operation) -> OperationDo
     for parameter in &operation.parameters {
         doc = doc.parameter(parameter.clone());
     }
-    if operation.access.needs_token() {
+    if operation.access == Access::Optional {
+        doc = doc.security(SecurityRequirement::default());
+    }
+    if operation.access.takes_token() {
         for credential in &info.credentials {
             let scopes = operation.scope.filter(|_| credential.is_scoped);
             if credential.is_scoped && scopes.is_none() {

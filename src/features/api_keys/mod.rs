@@ -27,7 +27,7 @@
 //!   (`revoke_api_keys`), and the mail about it lists the keys that live on.
 //! - The account is deleted. Disabling it only suspends its keys.
 //!
-//! Dead keys are kept for 90 days (`KEEP_DEAD`), and removed when the account gets another key.
+//! Dead keys are kept for 90 days (`sweep.rs`), at most 100 of an account.
 
 mod endpoints;
 mod error;
@@ -37,6 +37,7 @@ mod problems;
 mod scopes;
 mod service;
 mod settings;
+mod sweep;
 mod tables;
 
 pub use self::{
@@ -47,4 +48,5 @@ pub use self::{
     scopes::{KnownScopes, ScopeError, Scopes},
     service::{Keys, NewKey, Parts, touch},
     settings::KeySettings,
+    sweep::{SWEEP_INTERVAL, sweep},
 };

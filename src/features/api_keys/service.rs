@@ -18,8 +18,8 @@ use crate::{
 /// How many live keys an account may have: a list of them needs no pages.
 pub(super) const MOST_KEYS: i64 = 50;
 
-/// For how long a dead key is kept.
-pub(super) const KEEP_DEAD: time::Duration = time::Duration::days(90);
+/// How many dead keys of an account are kept: who makes and ends one after the other fills no table.
+const MOST_DEAD_KEYS: i64 = 100;
 
 /// Keys of machines; clones share everything.
 #[derive(Clone)]
@@ -73,7 +73,9 @@ impl Keys {
     /// An account's live keys, a line for each, for its owner to read.
     pub async fn describe(&self, user: UserId) -> Result<Vec<String>, Error> {
         let keys = self.list(user).await?.into_iter().map(|key| {
-            let (name, start) = (key.name.as_str(), &key.start);
+            // On one line, or a name could say something else to whoever reads the message.
+            let name = key.name.as_str().replace(char::is_control, " ");
+            let start = &key.start;
             let scopes = key.scopes.as_slice().join(", ");
             format!("the API key {name}, which begins with {start} and is good for {scopes}")
         });
@@ -106,7 +108,7 @@ impl Keys {
         new: NewKey,
         now: OffsetDateTime,
     ) -> Result<(KeyRecord, ApiKey), Error> {
-        api_keys::delete_dead(transaction, user, now - KEEP_DEAD).await?;
+        api_keys::delete_oldest_dead(transaction, user, now, MOST_DEAD_KEYS).await?;
         if api_keys::count_live(transaction, user, now).await? >= MOST_KEYS {
             return Err(Error::TooMany);
         }
@@ -163,13 +165,15 @@ impl Keys {
     /// [`Error::NotFound`].
     pub(super) async fn rename(
         &self,
-        transaction: &WriteTransaction,
+        transaction: &mut WriteTransaction,
         user: UserId,
         key: ApiKeyId,
         name: &KeyName,
     ) -> Result<KeyRecord, Error> {
         let renamed = api_keys::rename(transaction, key, user, name, self.now()).await?;
-        renamed.ok_or(Error::NotFound)
+        let renamed = renamed.ok_or(Error::NotFound)?;
+        transaction.emit(Change::KeyRenamed { user, key }).await?;
+        Ok(renamed)
     }
 
     /// Ends a key, in a transaction that has locked its owner.

@@ -156,24 +156,32 @@ impl Inner {
         }
     }
 
-    async fn begin(
+    async fn end(
         &self,
         transaction: &mut WriteTransaction,
-        session: &Session,
         headers: &HeaderMap,
-    ) -> Result<HeaderValue, Error> {
-        let now = self.clock.now();
-        if let Sent::One(before) = self.format.find(headers) {
-            let reason = Revocation::Replaced.as_str();
-            let ended = session_cookies::end(transaction, &before.hash(), now, reason).await?;
-            if let Some((session, user)) = ended {
-                let change = Change::SessionRevoked { user, session };
-                transaction.emit(change).await?;
-            }
+    ) -> Result<(), Error> {
+        let Sent::One(value) = self.format.find(headers) else {
+            return Ok(());
+        };
+        let (hash, now, reason) = (value.hash(), self.clock.now(), Revocation::Replaced);
+        let ended = session_cookies::end(transaction, &hash, now, reason.as_str()).await?;
+        if let Some((session, user)) = ended {
+            let change = Change::SessionRevoked { user, session };
+            transaction.emit(change).await?;
         }
+        Ok(())
+    }
+
+    async fn begin(
+        &self,
+        transaction: &WriteTransaction,
+        session: &Session,
+    ) -> Result<HeaderValue, Error> {
         let value = CookieValue::generate();
         session_cookies::set(transaction, session.id, &value.hash()).await?;
-        Ok(self.format.set(&value, session.expires_at - now))
+        let lifetime = session.expires_at - self.clock.now();
+        Ok(self.format.set(&value, lifetime))
     }
 
     async fn change(
@@ -226,13 +234,20 @@ impl BrowserSessions for Cookies {
         async move { Ok(session_cookies::is_current(transaction, session, &hash).await?) }.boxed()
     }
 
-    fn begin<'a>(
+    fn end<'a>(
         &'a self,
         transaction: &'a mut WriteTransaction,
-        session: &'a Session,
         headers: &'a HeaderMap,
+    ) -> BoxFuture<'a, Result<(), Error>> {
+        self.0.end(transaction, headers).boxed()
+    }
+
+    fn begin<'a>(
+        &'a self,
+        transaction: &'a WriteTransaction,
+        session: &'a Session,
     ) -> BoxFuture<'a, Result<HeaderValue, Error>> {
-        self.0.begin(transaction, session, headers).boxed()
+        self.0.begin(transaction, session).boxed()
     }
 
     fn change<'a>(

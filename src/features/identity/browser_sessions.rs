@@ -43,12 +43,18 @@ pub trait BrowserSessions: Send + Sync {
         hash: [u8; 32],
     ) -> BoxFuture<'a, Result<bool, Error>>;
 
-    /// Gives the session that was just opened a cookie, and ends the one that the browser was in.
-    fn begin<'a>(
+    /// Ends the session that the browser was in, before it gets another one.
+    fn end<'a>(
         &'a self,
         transaction: &'a mut WriteTransaction,
-        session: &'a Session,
         headers: &'a HeaderMap,
+    ) -> BoxFuture<'a, Result<(), Error>>;
+
+    /// Gives the session that was just opened a cookie.
+    fn begin<'a>(
+        &'a self,
+        transaction: &'a WriteTransaction,
+        session: &'a Session,
     ) -> BoxFuture<'a, Result<HeaderValue, Error>>;
 
     /// Gives a session, which the transaction has locked, another cookie.
@@ -130,13 +136,12 @@ impl Auth {
         client: ClientInfo,
         request: &BrowserRequest,
     ) -> Result<(Session, HeaderValue), Error> {
-        let session = self
-            .add_session(&mut transaction, user, client, None)
-            .await?;
-        let begun = self
-            .browsers()?
-            .begin(&mut transaction, &session, &request.headers);
-        let cookie = begun.await?;
+        let browsers = self.browsers()?;
+        // First, or it would count when the oldest sessions beyond the limit end.
+        browsers.end(&mut transaction, &request.headers).await?;
+        let added = self.add_session(&mut transaction, user, client, None);
+        let session = added.await?;
+        let cookie = browsers.begin(&transaction, &session).await?;
         transaction.commit().await?;
         Ok((session, cookie))
     }

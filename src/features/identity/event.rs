@@ -163,6 +163,13 @@ pub enum Change {
         /// The new key.
         key: ApiKeyId,
     },
+    /// A key got another name.
+    KeyRenamed {
+        /// The account.
+        user: UserId,
+        /// The key.
+        key: ApiKeyId,
+    },
     /// A key was made in the place of another one.
     KeyRotated {
         /// The account.
@@ -201,6 +208,7 @@ impl Change {
             | Self::UserChanged { user, .. }
             // api_keys: begin
             | Self::KeyCreated { user, .. }
+            | Self::KeyRenamed { user, .. }
             | Self::KeyRotated { user, .. }
             | Self::KeyRevoked { user, .. }
             // api_keys: end
@@ -226,6 +234,7 @@ impl Change {
             | Self::UserChanged { .. }
             // api_keys: begin
             | Self::KeyCreated { .. }
+            | Self::KeyRenamed { .. }
             | Self::KeyRotated { .. }
             | Self::KeyRevoked { .. }
             // api_keys: end
@@ -239,6 +248,7 @@ impl Change {
     pub fn key(&self) -> Option<ApiKeyId> {
         match self {
             Self::KeyCreated { key, .. }
+            | Self::KeyRenamed { key, .. }
             | Self::KeyRotated { key, .. }
             | Self::KeyRevoked { key, .. } => Some(*key),
             _ => None,
@@ -263,6 +273,7 @@ impl Change {
             Self::UserDeleted { .. } => Attempt::UserDelete,
             // api_keys: begin
             Self::KeyCreated { .. } => Attempt::KeyCreate,
+            Self::KeyRenamed { .. } => Attempt::KeyRename,
             Self::KeyRotated { .. } => Attempt::KeyRotate,
             Self::KeyRevoked { .. } => Attempt::KeyRevoke,
             // api_keys: end
@@ -302,6 +313,8 @@ pub enum Attempt {
     // api_keys: begin
     /// To make a key.
     KeyCreate,
+    /// To give a key another name.
+    KeyRename,
     /// To make a key in the place of another one.
     KeyRotate,
     /// To end a key, from the list or by the key itself.
@@ -332,6 +345,7 @@ impl Attempt {
             Self::UserDelete => "user_delete",
             // api_keys: begin
             Self::KeyCreate => "key_create",
+            Self::KeyRename => "key_rename",
             Self::KeyRotate => "key_rotate",
             Self::KeyRevoke => "key_revoke",
             // api_keys: end

@@ -164,8 +164,8 @@ fn at_least(role: Role) -> Requirement {
     }
 }
 
-/// Who is calling, for an endpoint that writes and where nobody has to be signed in: `None` without a token. One that is not
-/// valid is refused.
+/// Who is calling, for an endpoint that writes and where nobody has to be signed in ([`chassis_http::optional`]): `None`
+/// without a credential. One that is not valid is refused.
 #[must_use]
 pub fn maybe_caller(auth: &Auth) -> BoxedFilter<(Option<Caller>,)> {
     context()
@@ -176,10 +176,9 @@ pub fn maybe_caller(auth: &Auth) -> BoxedFilter<(Option<Caller>,)> {
                 let required = Requirement::default();
                 let found = find(&auth, &context, &headers).await;
                 // browser_sessions: begin
-                let found = if headers.contains_key(header::AUTHORIZATION) {
-                    found
-                } else {
-                    found.or_else(without_old_cookie)
+                let found = match bearer_token(&headers) {
+                    Ok(None) => found.or_else(without_old_cookie),
+                    _ => found,
                 };
                 // browser_sessions: end
                 let found = found?;
@@ -189,6 +188,14 @@ pub fn maybe_caller(auth: &Auth) -> BoxedFilter<(Option<Caller>,)> {
             },
         )
         .boxed()
+}
+
+/// What [`maybe_caller`] may refuse with.
+#[must_use]
+pub fn maybe_caller_problems() -> Vec<&'static ProblemType> {
+    let mut problems = with_problems_of_writing(problems());
+    problems.retain(|problem| problem.code != UNAUTHENTICATED.code);
+    problems
 }
 
 fn authenticated(auth: &Auth, required: Requirement) -> BoxedFilter<(Principal,)> {

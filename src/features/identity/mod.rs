@@ -64,7 +64,10 @@ pub use self::{
     error::Error,
     event::{Attempt, Change, Event, Observer, Subscribers},
     flows::{Admit, ConfirmEmail, Flows, RegisterLater, Registration},
-    guard::{caller, caller_with, maybe_caller, recently_authenticated, require, signed_in},
+    guard::{
+        caller, caller_with, maybe_caller, maybe_caller_problems, recently_authenticated, require,
+        signed_in,
+    },
     hasher::{HashError, HashMetrics, Hasher},
     mask_sweep::{MASK_SWEEP_INTERVAL, sweep_masks},
     networks::{NETWORK_SWEEP_INTERVAL, forget_unused_networks},

@@ -9,7 +9,7 @@ use warp_skeleton::features::{
     identity::{Role, UserChange},
 };
 
-use super::{TestKey, with_key};
+use super::{TestKey, list, with_key};
 use crate::support::{TestApp, TestUser};
 
 #[tokio::test]
@@ -134,6 +134,29 @@ async fn a_key_that_was_revoked_counts_no_more_on_any_replica() {
         app
     };
     counts_at_once(revoke, 401, "invalid_token").await;
+}
+
+#[tokio::test]
+async fn a_key_that_was_revoked_by_a_replica_whose_clock_is_ahead_counts_no_more_at_once() {
+    let app = TestApp::start().await;
+    let (user, token, key) = with_key(&app).await;
+    let revoke = "
+UPDATE api_keys
+SET revoked_at = now() + interval '1 minute', revoked_for = 'presented'
+WHERE user_id = $1";
+    let database = app.database().await;
+    database
+        .execute(revoke, &[user.id.as_uuid()])
+        .await
+        .unwrap();
+
+    let refused = app.me(&key.key).await;
+
+    refused.assert_problem(401, "invalid_token");
+    assert!(list(&app, &token).await.is_empty());
+    let path = format!("/auth/keys/{}", key.id);
+    let again = app.delete(&path).bearer(&token).send().await;
+    again.assert_problem(404, "not_found");
 }
 
 #[tokio::test]

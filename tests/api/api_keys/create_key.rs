@@ -2,8 +2,12 @@
 
 use serde_json::{Value, json};
 use time::{Duration, OffsetDateTime, format_description::well_known::Rfc3339};
+use tokio_util::sync::CancellationToken;
 use warp_skeleton::{
-    features::{api_keys::PREFIX, identity::Role},
+    features::{
+        api_keys::{self, PREFIX},
+        identity::Role,
+    },
     routes,
 };
 
@@ -161,16 +165,43 @@ async fn an_account_has_so_many_live_keys_and_no_more() {
 }
 
 #[tokio::test]
-async fn dead_keys_are_kept_for_a_while() {
+async fn dead_keys_are_kept_for_ninety_days() {
     let app = TestApp::start().await;
     let user = app.user().create().await;
+    // It lives for a day.
     app.key_of(user.id, &["account:read"]).await;
+    let sweep = async || {
+        let (database, clock) = (&app.app.database, &app.app.clock);
+        let stop = CancellationToken::new();
+        api_keys::sweep(database, clock, &stop).await.unwrap()
+    };
     app.advance(Duration::days(90));
     app.key_of(user.id, &["account:read"]).await;
-    assert_eq!(app.keys_of(&user).await.len(), 2);
+    assert_eq!(sweep().await, 0);
 
     app.advance(Duration::days(2));
+
+    assert_eq!(sweep().await, 1);
+    assert_eq!(app.keys_of(&user).await.len(), 1);
+}
+
+#[tokio::test]
+async fn who_makes_and_ends_keys_without_end_fills_no_table() {
+    let app = TestApp::start().await;
+    let (user, _, live) = with_key(&app).await;
+    let sql = "
+INSERT INTO api_keys (id, user_id, name, hash, start, scopes, created_at, revoked_at, revoked_for)
+SELECT gen_random_uuid(), $1, 'dead', sha256(n::text::bytea), 'start', '{account:read}', now(),
+    now() - n * interval '1 s', 'owner'
+FROM generate_series(1, 300) AS n";
+    let database = app.database().await;
+    database.execute(sql, &[user.id.as_uuid()]).await.unwrap();
+
     app.key_of(user.id, &["account:read"]).await;
 
-    assert_eq!(app.keys_of(&user).await.len(), 2);
+    assert_eq!(app.keys_of(&user).await.len(), 102);
+    app.me(&live.key).await.assert_status(200);
+    // Those that died last are kept.
+    let oldest = "SELECT count(*) FROM api_keys WHERE revoked_at < now() - interval '150 s'";
+    assert_eq!(app.count(oldest).await, 0);
 }

@@ -101,7 +101,7 @@ async fn the_notice_of_a_changed_password_lists_the_keys_that_live() {
     let (user, token, key) = with_key(&mailbox.app).await;
     let path = format!("/auth/keys/{}", key.id);
     let call = mailbox.app.patch(&path).bearer(&token);
-    let call = call.json(&json!({"name": "<i>nightly</i>"}));
+    let call = call.json(&json!({"name": "<i>nightly</i>\n\nNothing to do."}));
     call.send().await.assert_status(200);
     mailbox.receive().await;
 
@@ -110,6 +110,7 @@ async fn the_notice_of_a_changed_password_lists_the_keys_that_live() {
     let mails = mailbox.receive().await;
     let notice = mails.last().unwrap();
     assert_eq!(notice.template, "password_changed");
+    assert!(!notice.text.contains("\nNothing"), "{}", notice.text);
     let text = notice.text.replace("\r\n", " ").replace('\n', " ");
     let start = &key.key[..warp_skeleton::features::api_keys::PREFIX.len() + 5];
     assert!(text.contains("still act"), "{text}");

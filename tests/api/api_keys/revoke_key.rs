@@ -123,6 +123,9 @@ async fn what_happens_to_keys_is_logged_and_counted() {
     let app = TestApp::start().await;
     let (_, token, key) = with_key(&app).await;
     let path = format!("/auth/keys/{}", key.id);
+    let renamed = app.patch(&path).bearer(&token);
+    let renamed = renamed.json(&serde_json::json!({"name": "nightly"}));
+    renamed.send().await.assert_status(200);
     let rotated = app.post(&format!("{path}/rotate")).bearer(&token);
     rotated.send().await.assert_status(201);
     let call = app.delete(&path).bearer(&token);
@@ -130,7 +133,7 @@ async fn what_happens_to_keys_is_logged_and_counted() {
     call.send().await.assert_status(204);
 
     let metrics = app.app.operations.metrics().unwrap();
-    for event in ["key_create", "key_rotate", "key_revoke"] {
+    for event in ["key_create", "key_rename", "key_rotate", "key_revoke"] {
         let series = format!("auth_events_total{{event=\"{event}\",outcome=\"success\"}} 1");
         assert!(metrics.contains(&series), "{series}");
     }

@@ -3,8 +3,11 @@
 use http::Method;
 use time::{Duration, OffsetDateTime};
 
-use super::{app, app_with, call, get, set_cookies, signed_in};
-use crate::support::{TestApp, TestUser};
+use super::{app, app_with, call, get, post, set_cookies, signed_in};
+use crate::{
+    identity::wait_until_one_waits,
+    support::{TestApp, TestUser},
+};
 
 async fn expires_at(app: &TestApp, user: &TestUser) -> OffsetDateTime {
     let sql = "SELECT expires_at FROM sessions WHERE user_id = $1";
@@ -106,6 +109,40 @@ async fn what_is_renewed_and_cleared_at_once_is_cleared() {
         panic!("{:?}", set_cookies(&answer));
     };
     assert!(set.ends_with("Max-Age=0"), "{set}");
+}
+
+/// Two tabs sign out at once. The one that comes too late must not bring back what the other one cleared.
+#[tokio::test]
+async fn what_fails_renews_nothing() {
+    let app = app().await;
+    let (user, cookie) = signed_in(&app).await;
+    app.advance(Duration::days(2));
+    let mut database = app.database().await;
+    let transaction = database.transaction().await.unwrap();
+    let lock = "SELECT FROM users WHERE id = $1 FOR UPDATE";
+    transaction
+        .execute(lock, &[user.id.as_uuid()])
+        .await
+        .unwrap();
+
+    let end = async {
+        wait_until_one_waits(&app).await;
+        let sql =
+            "UPDATE sessions SET revoked_at = now(), revoked_for = 'logout' WHERE user_id = $1";
+        transaction
+            .execute(sql, &[user.id.as_uuid()])
+            .await
+            .unwrap();
+        transaction.commit().await.unwrap();
+    };
+    let (answer, ()) = tokio::join!(post(&app, "/auth/logout-all", &cookie, None), end);
+
+    answer.assert_problem(401, "invalid_token");
+    assert!(
+        set_cookies(&answer).is_empty(),
+        "{:?}",
+        set_cookies(&answer)
+    );
 }
 
 #[tokio::test]

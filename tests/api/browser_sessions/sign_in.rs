@@ -5,7 +5,7 @@ use serde_json::json;
 use warp_skeleton::features::identity::Role;
 
 use super::{
-    NAME, app, call, cookie_of, credentials, get, post, set_cookies, sign_in, signed_in,
+    NAME, app, app_with, call, cookie_of, credentials, get, post, set_cookies, sign_in, signed_in,
     try_sign_in,
 };
 use crate::support::{TestApp, leaks::lines_of};
@@ -135,6 +135,39 @@ async fn signing_in_ends_the_session_that_the_browser_was_in() {
     get(&app, "/auth/me", &cookie_of(&answer))
         .await
         .assert_status(200);
+}
+
+#[tokio::test]
+async fn signing_in_again_ends_no_session_of_another_device() {
+    let app = app_with(&[("MAX_SESSIONS_PER_USER", "2")]).await;
+    let user = app.user().create().await;
+    let laptop = app.sign_in(&user).await;
+    let mut cookie = sign_in(&app, &user).await;
+
+    for _ in 0..3 {
+        let call = call(&app, Method::POST, "/auth/token", &cookie);
+        let answer = call.json(&credentials(&user)).send().await;
+        answer.assert_status(200);
+        cookie = cookie_of(&answer);
+    }
+
+    app.me(&laptop.access).await.assert_status(200);
+}
+
+#[tokio::test]
+async fn signing_in_ends_the_session_whose_next_cookie_never_arrived() {
+    let app = app().await;
+    let (user, cookie) = signed_in(&app).await;
+    // The reply with the new value is lost.
+    let body = json!({"current_password": user.password});
+    let changed = post(&app, "/auth/reauthenticate", &cookie, Some(&body)).await;
+    changed.assert_status(204);
+
+    let call = call(&app, Method::POST, "/auth/token", &cookie);
+    let answer = call.json(&credentials(&user)).send().await;
+
+    answer.assert_status(200);
+    assert_eq!(app.sessions_of(&user).await, ["replaced", "live"]);
 }
 
 #[tokio::test]

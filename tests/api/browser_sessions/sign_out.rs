@@ -125,5 +125,27 @@ async fn a_cookie_whose_session_has_ended_is_no_obstacle_where_nobody_has_to_be_
     let answer = post(&app, "/auth/email/verify", &old, Some(&body)).await;
 
     answer.assert_problem(422, "token_invalid");
+    // A proxy in front asks for a name and a password of its own.
+    let call = call(&app, Method::POST, "/auth/email/verify", &old);
+    let call = call.header("authorization", "Basic YTpi").json(&body);
+    call.send().await.assert_problem(422, "token_invalid");
+}
+
+#[tokio::test]
+async fn where_nobody_has_to_be_signed_in_a_cookie_and_a_key_are_under_their_rules() {
+    let app = app().await;
+    let (_, cookie) = signed_in(&app).await;
+    let body = json!({"token": "x", "password": "marked-password"});
+    for path in ["/auth/email/verify", "/auth/email/change"] {
+        let call = app.post(path).header("cookie", &cookie);
+        let call = call.header("sec-fetch-site", "cross-site").json(&body);
+        call.send().await.assert_problem(403, "cross_site_request");
+        // api_keys: begin
+        let user = app.user().create().await;
+        let key = app.key_of(user.id, &["account:read"]).await;
+        let call = app.post(path).bearer(&key.key).json(&body);
+        call.send().await.assert_problem(403, "key_not_allowed");
+        // api_keys: end
+    }
 }
 // recovery: end

@@ -132,7 +132,7 @@ async fn each_scheme_is_documented_on_exactly_the_endpoints_that_take_it() {
             .collect();
 
         let mut stated = BTreeSet::new();
-        if operation.access.needs_token() {
+        if operation.access.takes_token() {
             stated.extend(["bearer[]", "password[]"].map(str::to_owned));
             stated.extend(operation.scope.map(|scope| format!("key[\"{scope}\"]")));
         }

@@ -120,7 +120,7 @@ async fn an_endpoint_that_asks_for_no_token_does_not_look_at_one() {
     let app = TestApp::start().await;
     let open = operations(&app)
         .into_iter()
-        .filter(|operation| !operation.access.needs_token());
+        .filter(|operation| !operation.access.takes_token());
 
     for operation in open {
         let with = ask(&app, &operation, Some("nonsense")).await;

@@ -294,13 +294,16 @@ impl Router {
             response = problem.render(id, &self.options.problem_type_prefix);
         }
         let is_drained = context.body.drain().await;
+        let is_failure = response.status().is_client_error() || response.status().is_server_error();
         let headers = response.headers_mut();
         if !is_drained {
             // The rest of the body could not be told from a next request.
             headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         headers.insert(CORRELATION_HEADER, context.correlation_id.to_header());
-        context.add_response_headers_to(headers);
+        if !is_failure {
+            context.add_response_headers_to(headers);
+        }
         if let Some(status) = context.rate_limit_status.get() {
             status.add_to(headers);
         }

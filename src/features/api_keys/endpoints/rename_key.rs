@@ -39,8 +39,8 @@ async fn handle(
     let Some(name) = errors.check("/name", KeyName::parse(&request.name)) else {
         return Err(errors.into());
     };
-    let (owner, transaction) = caller.begin(Locks::None).await?;
-    let renamed = keys.rename(&transaction, owner.id(), id, &name).await?;
+    let (owner, mut transaction) = caller.begin(Locks::None).await?;
+    let renamed = keys.rename(&mut transaction, owner.id(), id, &name).await?;
     transaction.commit().await?;
     Ok(json(StatusCode::OK, &KeyView::from(renamed)))
 }

@@ -1,7 +1,7 @@
 //! The table `api_keys`.
 //!
-//! A key is alive until `expires_at` and until `revoked_at`, of which the latter lies in the future for a key that was
-//! rotated.
+//! A key is alive until `expires_at` and until it is revoked. A key that was rotated lives until `revoked_at`, which lies in the
+//! future; any other reason counts at once, whatever the clock of the replica says that asks.
 
 use chassis_postgres::{DatabaseError, ReadExecutor, ReadQuery, WriteExecutor, WriteQuery};
 use time::OffsetDateTime;
@@ -52,7 +52,7 @@ SELECT k.id AS key_id, k.scopes, k.last_used_at,
 FROM api_keys AS k
 JOIN users AS u ON u.id = k.user_id
 WHERE k.hash = $1
-  AND (k.revoked_at IS NULL OR k.revoked_at > $2)
+  AND (k.revoked_at IS NULL OR k.revoked_for = 'rotation' AND k.revoked_at > $2)
   AND (k.expires_at IS NULL OR k.expires_at > $2)
   AND u.is_active",
     &[Type::BYTEA, Type::TIMESTAMPTZ],
@@ -83,7 +83,7 @@ SELECT scopes
 FROM api_keys
 WHERE id = $1
   AND user_id = $2
-  AND (revoked_at IS NULL OR revoked_at > $3)
+  AND (revoked_at IS NULL OR revoked_for = 'rotation' AND revoked_at > $3)
   AND (expires_at IS NULL OR expires_at > $3)
 FOR SHARE",
     &[Type::UUID, Type::UUID, Type::TIMESTAMPTZ],
@@ -145,7 +145,7 @@ static COUNT_LIVE: ReadQuery = ReadQuery::new(
 SELECT count(*) AS live
 FROM api_keys
 WHERE user_id = $1
-  AND (revoked_at IS NULL OR revoked_at > $2)
+  AND (revoked_at IS NULL OR revoked_for = 'rotation' AND revoked_at > $2)
   AND (expires_at IS NULL OR expires_at > $2)",
     &[Type::UUID, Type::TIMESTAMPTZ],
 );
@@ -166,7 +166,7 @@ static LIST: ReadQuery = ReadQuery::new(
 SELECT id, user_id, name, start, scopes, created_at, expires_at, last_used_at, revoked_at
 FROM api_keys
 WHERE user_id = $1
-  AND (revoked_at IS NULL OR revoked_at > $2)
+  AND (revoked_at IS NULL OR revoked_for = 'rotation' AND revoked_at > $2)
   AND (expires_at IS NULL OR expires_at > $2)
 ORDER BY created_at, id",
     &[Type::UUID, Type::TIMESTAMPTZ],
@@ -208,7 +208,7 @@ UPDATE api_keys
 SET name = $4
 WHERE id = $1
   AND user_id = $2
-  AND (revoked_at IS NULL OR revoked_at > $3)
+  AND (revoked_at IS NULL OR revoked_for = 'rotation' AND revoked_at > $3)
   AND (expires_at IS NULL OR expires_at > $3)
 RETURNING id, user_id, name, start, scopes, created_at, expires_at, last_used_at, revoked_at",
     &[Type::UUID, Type::UUID, Type::TIMESTAMPTZ, Type::TEXT],
@@ -262,7 +262,7 @@ UPDATE api_keys
 SET revoked_at = $3, revoked_for = $4
 WHERE id = $1
   AND user_id = $2
-  AND (revoked_at IS NULL OR revoked_at > $3)
+  AND (revoked_at IS NULL OR revoked_for = 'rotation' AND revoked_at > $3)
   AND (expires_at IS NULL OR expires_at > $3)",
     &[Type::UUID, Type::UUID, Type::TIMESTAMPTZ, Type::TEXT],
 );
@@ -307,13 +307,13 @@ static REVOKE_ALL: WriteQuery = WriteQuery::update(
     "
 UPDATE api_keys
 SET revoked_at = $2, revoked_for = $3
-WHERE user_id = $1 AND (revoked_at IS NULL OR revoked_at > $2)",
+WHERE user_id = $1 AND (revoked_at IS NULL OR revoked_for = 'rotation')",
     &[Type::UUID, Type::TIMESTAMPTZ, Type::TEXT],
 );
 
 /// Ends every key of an account. Returns how many.
 ///
-/// Expired keys too: another replica, whose clock is behind, may still take them for live ones.
+/// Those that have expired or were rotated as well: another replica, whose clock is behind, may still take them for live ones.
 pub(in crate::features::api_keys) async fn revoke_all(
     db: &impl WriteExecutor,
     user: UserId,
@@ -347,19 +347,51 @@ pub(in crate::features::api_keys) async fn touch(
     db.execute(&TOUCH, &[&ids, &now]).await
 }
 
-static DELETE_DEAD: WriteQuery = WriteQuery::delete(
-    "api_keys_delete_dead",
+static DELETE_OLDEST_DEAD: WriteQuery = WriteQuery::delete(
+    "api_keys_delete_oldest_dead",
     "
 DELETE FROM api_keys
-WHERE user_id = $1 AND (revoked_at < $2 OR expires_at < $2)",
-    &[Type::UUID, Type::TIMESTAMPTZ],
+WHERE id = ANY(ARRAY(
+    SELECT id
+    FROM api_keys
+    WHERE user_id = $1 AND LEAST(revoked_at, expires_at) <= $2
+    ORDER BY LEAST(revoked_at, expires_at) DESC
+    OFFSET $3
+))",
+    &[Type::UUID, Type::TIMESTAMPTZ, Type::INT8],
 );
 
-/// Removes those keys of an account that have been over since this time.
-pub(in crate::features::api_keys) async fn delete_dead(
+/// Removes the dead keys of an account, which is locked, beyond the `keep` that died last.
+pub(in crate::features::api_keys) async fn delete_oldest_dead(
     db: &impl WriteExecutor,
     user: UserId,
-    before: OffsetDateTime,
+    now: OffsetDateTime,
+    keep: i64,
 ) -> Result<u64, DatabaseError> {
-    db.execute(&DELETE_DEAD, &[user.as_uuid(), &before]).await
+    let parameters: [&(dyn ToSql + Sync); 3] = [user.as_uuid(), &now, &keep];
+    db.execute(&DELETE_OLDEST_DEAD, &parameters).await
+}
+
+static SWEEP: WriteQuery = WriteQuery::delete(
+    "api_keys_sweep",
+    "
+DELETE FROM api_keys
+WHERE id = ANY(ARRAY(
+    SELECT id
+    FROM api_keys
+    WHERE LEAST(revoked_at, expires_at) <= $1
+    ORDER BY LEAST(revoked_at, expires_at)
+    LIMIT $2
+    FOR UPDATE SKIP LOCKED
+))",
+    &[Type::TIMESTAMPTZ, Type::INT8],
+);
+
+/// Removes at most `most` keys that have been dead since this time.
+pub(in crate::features::api_keys) async fn sweep(
+    db: &impl WriteExecutor,
+    since: OffsetDateTime,
+    most: i64,
+) -> Result<u64, DatabaseError> {
+    db.execute(&SWEEP, &[&since, &most]).await
 }

@@ -132,12 +132,13 @@ static END: WriteQuery = WriteQuery::update(
     "
 UPDATE sessions
 SET revoked_at = $2, revoked_for = $3
-WHERE cookie_hash = $1 AND revoked_at IS NULL AND expires_at > $2
+WHERE (cookie_hash = $1 OR previous_cookie_hash = $1) AND revoked_at IS NULL AND expires_at > $2
 RETURNING id, user_id",
     &[Type::BYTEA, Type::TIMESTAMPTZ, Type::TEXT],
 );
 
-/// Ends the live session with this cookie. Returns which it was, and whose.
+/// Ends the live session that has this cookie, or had it before: the reply with the next one may have been lost. Returns
+/// which it was, and whose.
 pub(in crate::features::browser_sessions) async fn end(
     db: &impl WriteExecutor,
     hash: &[u8; 32],

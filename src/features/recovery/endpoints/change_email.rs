@@ -1,6 +1,6 @@
 //! `POST /auth/email/change`: confirm a new address by the link that was sent to it.
 
-use chassis_http::{Endpoint, Problem, no_content, post, public};
+use chassis_http::{Endpoint, Problem, no_content, optional, post};
 use http::StatusCode;
 use secrecy::ExposeSecret;
 use warp::reply::Response;
@@ -8,8 +8,8 @@ use warp::reply::Response;
 use super::verify::ProveAddress;
 use crate::features::{
     identity::{
-        Caller, ClientInfo, EMAIL_TAKEN, Email, Error, INVALID_TOKEN, Locks, WRONG_PASSWORD,
-        client_info, maybe_caller,
+        Caller, ClientInfo, EMAIL_TAKEN, Email, Error, Locks, WRONG_PASSWORD, client_info,
+        maybe_caller, maybe_caller_problems,
     },
     recovery::{
         Recovery,
@@ -24,23 +24,13 @@ pub(super) fn endpoint(recovery: &Recovery) -> Endpoint {
     post(
         "/auth/email/change",
         "Confirm one's new e-mail address by a link",
-        public(),
+        optional(),
     )
     .rate_limited(recovery.auth().limits().per_source())
     .body::<ProveAddress>()
     .responds_empty(StatusCode::NO_CONTENT)
-    .problems(&[
-        &TOKEN_INVALID,
-        &WRONG_PASSWORD,
-        &INVALID_TOKEN,
-        &EMAIL_TAKEN,
-    ])
-    // browser_sessions: begin
-    .problems(&[&crate::features::identity::CROSS_SITE_REQUEST])
-    // browser_sessions: end
-    // api_keys: begin
-    .problems(&[&crate::features::identity::KEY_NOT_ALLOWED])
-    // api_keys: end
+    .problems(&[&TOKEN_INVALID, &WRONG_PASSWORD, &EMAIL_TAKEN])
+    .problems(&maybe_caller_problems())
     .extract(maybe_caller(recovery.auth()))
     .extract(client_info())
     .with(recovery.clone())

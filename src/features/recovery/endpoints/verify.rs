@@ -1,6 +1,6 @@
 //! `POST /auth/email/verify`: show by a link that the mail of the account's address is read.
 
-use chassis_http::{Endpoint, Problem, no_content, post, public};
+use chassis_http::{Endpoint, Problem, no_content, optional, post};
 use http::StatusCode;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
@@ -9,7 +9,8 @@ use warp::reply::Response;
 
 use crate::features::{
     identity::{
-        Caller, ClientInfo, Error, INVALID_TOKEN, Locks, WRONG_PASSWORD, client_info, maybe_caller,
+        Caller, ClientInfo, Error, Locks, WRONG_PASSWORD, client_info, maybe_caller,
+        maybe_caller_problems,
     },
     recovery::{Recovery, problems::TOKEN_INVALID, request::Purpose, service::OwnerProof, tables},
 };
@@ -29,18 +30,13 @@ pub(super) fn endpoint(recovery: &Recovery) -> Endpoint {
     post(
         "/auth/email/verify",
         "Verify one's e-mail address by a link",
-        public(),
+        optional(),
     )
     .rate_limited(recovery.auth().limits().per_source())
     .body::<ProveAddress>()
     .responds_empty(StatusCode::NO_CONTENT)
-    .problems(&[&TOKEN_INVALID, &WRONG_PASSWORD, &INVALID_TOKEN])
-    // browser_sessions: begin
-    .problems(&[&crate::features::identity::CROSS_SITE_REQUEST])
-    // browser_sessions: end
-    // api_keys: begin
-    .problems(&[&crate::features::identity::KEY_NOT_ALLOWED])
-    // api_keys: end
+    .problems(&[&TOKEN_INVALID, &WRONG_PASSWORD])
+    .problems(&maybe_caller_problems())
     .extract(maybe_caller(recovery.auth()))
     .extract(client_info())
     .with(recovery.clone())
