@@ -357,7 +357,7 @@ async fn mail(settings: &Settings) -> anyhow::Result<Finding> {
     Ok(match (mail.check().await, mail.folder()) {
         (Some((server, Ok(()))), _) => Fine(format!("{server} takes mail from this service")),
         (Some((server, Err(error))), _) => Note(format!(
-            "{server}: {}; messages wait until it works",
+            "{server}: {}; until it works, messages wait as long as their jobs are tried",
             chassis_telemetry::chain(&error)
         )),
         (None, Some(folder)) => Fine(format!(
