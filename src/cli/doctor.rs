@@ -47,7 +47,7 @@ pub(super) async fn run(settings: &Settings) -> anyhow::Result<ExitCode> {
     findings.push(("files", files(settings)));
     findings.push(("limits", limits(settings)));
     findings.push(("traces", traces(settings).await));
-    findings.push(("mail", mail(settings).await?));
+    findings.push(("mail", mail(settings).await));
     // recovery: begin
     findings.push(("recovery", recovery(settings)));
     // recovery: end
@@ -101,6 +101,7 @@ async fn databases(settings: &Settings) -> Vec<(&'static str, Finding)> {
     let pooler = service.map(|client| pooler(settings, client));
     findings.extend([
         ("encoding", or_unchecked(service.map(encoding)).await),
+        ("writes", or_unchecked(service.map(writable)).await),
         ("role", or_unchecked(role).await),
         ("pooler", or_unchecked(pooler).await),
     ]);
@@ -157,8 +158,33 @@ async fn encoding(client: &Client) -> Finding {
 const ROLE_SETTINGS: &str = "
 SELECT
     current_user::text AS role,
-    current_setting('statement_timeout') AS statement_timeout,
-    current_setting('default_transaction_read_only') AS read_only";
+    current_setting('statement_timeout') AS statement_timeout";
+
+/// Whether a session of the service can write at all.
+const WRITABLE: &str = "
+SELECT
+    current_user::text AS role,
+    current_setting('default_transaction_read_only') = 'on' AS is_read_only,
+    pg_is_in_recovery() AS is_standby";
+
+/// A replica, or a role that was made to read only, answers everything but what writes.
+async fn writable(client: &Client) -> Finding {
+    let row = client.query_typed(WRITABLE, &[]).await;
+    let Some(row) = row.as_ref().ok().and_then(|rows| rows.first()) else {
+        return Note("the database does not tell whether it can be written".to_owned());
+    };
+    let is = |name: &str| row.try_get(name).unwrap_or(false);
+    if is("is_standby") {
+        return Fault("this server is a standby, and the service writes".to_owned());
+    }
+    if is("is_read_only") {
+        let role: String = row.try_get("role").unwrap_or_default();
+        return Fault(format!(
+            "{role} has default_transaction_read_only = on, and the service writes"
+        ));
+    }
+    Fine("the database can be written".to_owned())
+}
 
 /// Whether a pooler is told about, and whether the role's own settings hold where no session can have any.
 async fn pooler(settings: &Settings, client: &Client) -> Finding {
@@ -178,16 +204,9 @@ async fn pooler(settings: &Settings, client: &Client) -> Finding {
     }
     let row = client.query_typed(ROLE_SETTINGS, &[]).await;
     let text = |name: &str| -> Option<String> { row.as_ref().ok()?.first()?.try_get(name).ok() };
-    let (Some(role), Some(limit), Some(read_only)) =
-        (text("role"), text("statement_timeout"), text("read_only"))
-    else {
+    let (Some(role), Some(limit)) = (text("role"), text("statement_timeout")) else {
         return Note("the database does not tell the role's settings".to_owned());
     };
-    if read_only == "on" {
-        return Fault(format!(
-            "{role} has default_transaction_read_only = on, and the service writes"
-        ));
-    }
     if limit == "0" {
         return Note(format!(
             "{role} has no statement_timeout, so the server does not end a read that the service gave up: \
@@ -347,14 +366,18 @@ async fn traces(settings: &Settings) -> Finding {
 
 // mail: begin
 /// Whether the SMTP server takes connections, TLS and the password. Nothing is sent.
-async fn mail(settings: &Settings) -> anyhow::Result<Finding> {
-    let mail = Mail::new(mail::Parts {
+async fn mail(settings: &Settings) -> Finding {
+    let made = Mail::new(mail::Parts {
         settings: &settings.mail,
         templates: &templates(),
         registry: &prometheus::Registry::new(),
         clock: Clock::system(),
-    })?;
-    Ok(match (mail.check().await, mail.folder()) {
+    });
+    let mail = match made {
+        Ok(mail) => mail,
+        Err(error) => return Fault(format!("{error:#}")),
+    };
+    match (mail.check().await, mail.folder()) {
         (Some((server, Ok(()))), _) => Fine(format!("{server} takes mail from this service")),
         (Some((server, Err(error))), _) => Note(format!(
             "{server}: {}; until it works, messages wait as long as their jobs are tried",
@@ -365,7 +388,7 @@ async fn mail(settings: &Settings) -> anyhow::Result<Finding> {
             folder.display()
         )),
         (None, None) => Note("off (MAIL_URL is unset)".to_owned()),
-    })
+    }
 }
 // mail: end
 

@@ -369,6 +369,10 @@ fn server_options(settings: &Settings) -> ServerOptions {
     options
         .trusted_proxies
         .clone_from(&settings.http.trusted_proxies);
+    // A connection may hold the bodies of a few requests, however long they may be.
+    let bodies = settings.http.max_body_bytes.saturating_mul(4);
+    let bodies = usize::try_from(bodies).unwrap_or(usize::MAX);
+    options.max_http2_body_bytes = options.max_http2_body_bytes.max(bodies);
     match Files::raise_limit(settings) {
         Ok(files) => {
             options.max_connections = files.max_connections;

@@ -184,7 +184,7 @@ async fn no_check_of_the_doctor_disappears_because_it_cannot_be_made() {
         assert_eq!(output.status.code(), Some(1), "{text}");
         let mut expected = subjects(&one);
         expected.insert(3, "database for migrations".to_owned());
-        expected.insert(7, "schema of the service".to_owned());
+        expected.insert(8, "schema of the service".to_owned());
         assert_eq!(subjects(&output), expected, "{text}");
         assert!(text.contains("not checked, because"), "{text}");
     }

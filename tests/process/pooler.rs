@@ -358,5 +358,5 @@ async fn doctor_tells_whether_the_role_s_own_settings_hold() {
     assert!(without.contains("has no statement_timeout"), "{without}");
     assert!(with.contains("ok   pooler: "), "{with}");
     assert!(with.contains("statement_timeout = 5s"), "{with}");
-    assert!(read_only.contains("FAIL pooler: "), "{read_only}");
+    assert!(read_only.contains("FAIL writes: "), "{read_only}");
 }

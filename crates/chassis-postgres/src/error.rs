@@ -6,7 +6,7 @@
 //! [`DatabaseError`] is that classification; `sqlstate.rs` has the table from PostgreSQL's codes to it. PostgreSQL's detail
 //! lines quote values, so they are dropped here and never reach a log.
 
-use std::{error::Error as _, sync::Arc};
+use std::{error::Error as _, io, sync::Arc};
 
 use deadpool_postgres::{PoolError, TimeoutType};
 use tokio_postgres::error::{DbError, SqlState};
@@ -135,11 +135,15 @@ impl DatabaseError {
         if let Some(server) = error.as_db_error() {
             return Self::from_server(query, server);
         }
-        let broken = error.is_closed()
-            || error
-                .source()
-                .is_some_and(<dyn std::error::Error>::is::<std::io::Error>);
-        if broken || error.to_string().starts_with("error connecting") {
+        let io = error
+            .source()
+            .and_then(<dyn std::error::Error>::downcast_ref);
+        if io.is_some_and(is_shortage) {
+            return Self::OutOfResources(Message(error.to_string()));
+        }
+        // Whatever goes wrong while connecting (no TLS, no password, another protocol) serves nobody until it is mended.
+        let is_gone = error.is_closed() || io.is_some() || query == CONNECT;
+        if is_gone || error.to_string().starts_with("error connecting") {
             return Self::Unreachable(Some(Arc::new(error)));
         }
         Self::Failed {
@@ -172,7 +176,7 @@ impl DatabaseError {
             Class::Failed => Self::Failed {
                 query,
                 state,
-                message: Message(server.message().to_owned()),
+                message: Message(message_without_values(server)),
             },
         }
     }
@@ -229,5 +233,28 @@ impl From<PoolError> for DatabaseError {
             PoolError::Backend(error) => Self::from_driver(CONNECT, error),
             other => Self::Unreachable(Some(Arc::new(other))),
         }
+    }
+}
+/// Whether this process, or a socket's queue, is short of something: many clients can bring that about, so it is no outage of
+/// the database.
+fn is_shortage(error: &io::Error) -> bool {
+    // EMFILE and ENFILE are of no kind.
+    const FILES: [i32; 2] = [24, 23];
+    let kinds = [
+        io::ErrorKind::WouldBlock,
+        io::ErrorKind::OutOfMemory,
+        io::ErrorKind::AddrNotAvailable,
+    ];
+    kinds.contains(&error.kind())
+        || error
+            .raw_os_error()
+            .is_some_and(|code| FILES.contains(&code))
+}
+
+/// What the server says, but for invalid data and errors that SQL raises: there it repeats values.
+fn message_without_values(server: &DbError) -> String {
+    match server.code().code().get(..2) {
+        Some("22" | "P0") => "its message is left out, because it repeats values".to_owned(),
+        _ => server.message().to_owned(),
     }
 }

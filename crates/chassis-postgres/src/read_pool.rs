@@ -34,6 +34,7 @@ use futures_util::{
     FutureExt,
     future::{BoxFuture, Shared},
 };
+use tokio::task::AbortHandle;
 use tokio_postgres::{Config, Error, Row, Statement, error::SqlState};
 use tokio_postgres_rustls::MakeRustlsConnect;
 use tracing::{Instrument, field::Empty};
@@ -67,7 +68,7 @@ struct Slot {
     /// How many statements are under way.
     under_way: AtomicUsize,
     /// The last attempt to open a connection. There is never more than one under way.
-    opening: Mutex<Option<Opening>>,
+    opening: Mutex<Option<(AbortHandle, Opening)>>,
 }
 
 /// An attempt to open a connection, for every request that waits for it.
@@ -169,7 +170,8 @@ impl Slot {
     /// The attempt that is under way, or a new one, in a task of its own.
     fn opening(self: &Arc<Self>, opener: &Opener) -> Opening {
         let mut opening = self.opening.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(under_way) = opening.as_ref().filter(|last| last.peek().is_none()) {
+        // Asked of the task: when all who waited have left, nobody looks at what came of it.
+        if let Some((_, under_way)) = opening.as_ref().filter(|(task, _)| !task.is_finished()) {
             return under_way.clone();
         }
         let (slot, opener) = (Arc::clone(self), opener.clone());
@@ -182,8 +184,11 @@ impl Slot {
             slot.replace(&reader);
             Ok(reader)
         });
+        let handle = task.abort_handle();
         let attempt = async { task.await.unwrap_or(Err(DatabaseError::Unreachable(None))) };
-        opening.insert(attempt.boxed().shared()).clone()
+        let attempt = attempt.boxed().shared();
+        *opening = Some((handle, attempt.clone()));
+        attempt
     }
 }
 

@@ -68,6 +68,8 @@ fn classify(state: &SqlState, message: &str, routine: Option<&str>) -> Class {
         "26000" | "42P05" => Class::Outdated,
         // The message is translated, the routine is not; a pooler passes both on.
         "0A000" if routine == Some("RevalidateCachedQuery") => Class::Outdated,
+        // An unlogged table, which a standby does not have: it says so before it says that it only reads.
+        "0A000" if routine == Some("get_relation_info") => Class::ReadOnly,
         "08P01" if is_crowded_pooler(message) => Class::OutOfResources,
         code => match code.get(..2) {
             Some("08" | "57" | "58") => Class::Unreachable,
@@ -123,8 +125,10 @@ mod tests {
 
         let changed = classify(&state, translated, Some("RevalidateCachedQuery"));
         let other = classify(&state, "not supported", Some("transformStmt"));
+        let standby = classify(&state, translated, Some("get_relation_info"));
 
         assert_eq!((changed, other), (Class::Outdated, Class::Failed));
+        assert_eq!(standby, Class::ReadOnly, "an unlogged table on a standby");
     }
 
     #[test]

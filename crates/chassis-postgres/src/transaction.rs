@@ -60,16 +60,7 @@ impl Transaction {
     /// Nothing was written when a statement failed before, or PostgreSQL refuses the commit. After
     /// [`DatabaseError::Unreachable`] and [`DatabaseError::Timeout`] it is unknown whether something was.
     pub async fn commit(mut self) -> Result<(), DatabaseError> {
-        let abandoned = self.connection().is_abandoned();
-        if abandoned || self.failed.load(Ordering::Relaxed) {
-            return Err(DatabaseError::Failed {
-                query: COMMIT.name,
-                state: SqlState::IN_FAILED_SQL_TRANSACTION.code().to_owned(),
-                message: Message(
-                    "a statement of the transaction failed or was not waited for".to_owned(),
-                ),
-            });
-        }
+        self.refuse_failed()?;
         self.end(&COMMIT).await
     }
 
@@ -83,23 +74,40 @@ impl Transaction {
     ///
     /// # Errors
     ///
-    /// When the transaction had failed before, or its connection is lost: it cannot go on.
+    /// When the transaction had failed before, or its connection is lost, or a statement of the part was not waited for: it
+    /// cannot go on. Nor can it when the future is dropped before the part has ended.
     pub async fn attempt<T, E>(
         &self,
         part: impl Future<Output = Result<T, E>>,
     ) -> Result<Result<T, E>, DatabaseError> {
         let connection = self.connection();
-        self.note(connection.control(&SAVEPOINT, SAVEPOINT.sql).await)?;
+        self.refuse_failed()?;
+        // Until the part has ended.
+        self.failed.store(true, Ordering::Relaxed);
+        connection.control(&SAVEPOINT, SAVEPOINT.sql).await?;
         let outcome = part.await;
         let end = match &outcome {
             Ok(_) => &RELEASE,
             Err(_) => &ROLLBACK_TO,
         };
-        self.note(connection.control(end, end.sql).await)?;
-        if outcome.is_err() {
-            self.failed.store(false, Ordering::Relaxed);
-        }
+        connection.control(end, end.sql).await?;
+        self.failed.store(false, Ordering::Relaxed);
+        self.refuse_failed()?;
         Ok(outcome)
+    }
+
+    /// Refuses to go on after a failed statement, or one that was not waited for.
+    fn refuse_failed(&self) -> Result<(), DatabaseError> {
+        if !self.connection().is_abandoned() && !self.failed.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        Err(DatabaseError::Failed {
+            query: COMMIT.name,
+            state: SqlState::IN_FAILED_SQL_TRANSACTION.code().to_owned(),
+            message: Message(
+                "a statement of the transaction failed or was not waited for".to_owned(),
+            ),
+        })
     }
 
     async fn end(&mut self, query: &'static Query) -> Result<(), DatabaseError> {

@@ -1,5 +1,7 @@
 //! Migrations up, down, together, and against a history that does not fit.
 
+use std::time::Duration;
+
 use chassis_postgres::{Grants, MigrationError, testing::connect};
 
 use crate::support::{DATABASES, MIGRATIONS, count, open, options};
@@ -87,4 +89,36 @@ async fn an_empty_database_has_everything_pending() {
     let compared = MIGRATIONS.compare_with(database.read_pool()).await.unwrap();
 
     assert_eq!((compared.applied, compared.pending), (0, ALL.len()));
+}
+
+/// A backup, say, reads the table for long. Whoever comes after a step that waits for it must not wait for long, too.
+#[tokio::test]
+async fn a_step_gives_way_while_its_table_is_in_use_and_is_tried_again() {
+    let url = DATABASES.empty_database().await;
+    let mut client = connect(&url).await;
+    MIGRATIONS.up(&mut client, &Grants::none()).await.unwrap();
+    MIGRATIONS.down(&mut client, 1).await.unwrap();
+    let mut backup = connect(&url).await;
+    let reading = backup.transaction().await.unwrap();
+    reading.batch_execute("SELECT FROM items").await.unwrap();
+    let waiting = "SELECT count(*) FROM pg_stat_activity
+        WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    let other = connect(&url).await;
+
+    let grants = Grants::none();
+    let step = MIGRATIONS.up(&mut client, &grants);
+    let watch = async {
+        while count(&other, waiting).await == 0 {
+            tokio::task::yield_now().await;
+        }
+        while count(&other, waiting).await > 0 {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        let read = other.batch_execute("SET lock_timeout = '1s'; SELECT FROM items");
+        read.await.unwrap();
+        reading.commit().await.unwrap();
+    };
+    let (applied, ()) = tokio::join!(step, watch);
+
+    assert_eq!(applied.unwrap(), [ALL[1]]);
 }

@@ -238,3 +238,34 @@ async fn a_transaction_dropped_outside_of_a_runtime_closes_its_connection() {
         tokio::task::yield_now().await;
     }
 }
+
+#[tokio::test]
+async fn a_part_that_is_given_up_ends_the_transaction() {
+    let (url, database) = database().await;
+    let transaction = database.begin().await.unwrap();
+    let part = async {
+        transaction.execute(&INSERT, &[&"a"]).await?;
+        std::future::pending::<Result<(), DatabaseError>>().await
+    };
+
+    let given_up = tokio::time::timeout(Duration::from_millis(300), transaction.attempt(part));
+    assert!(given_up.await.is_err());
+
+    let refused = transaction.commit().await.unwrap_err();
+    assert_eq!(refused.sqlstate(), Some("25P02"));
+    pooled(&database).await;
+    assert_eq!(count(&testing::connect(&url).await, ITEMS).await, 0);
+}
+
+#[tokio::test]
+async fn a_part_does_not_make_up_for_what_failed_before() {
+    let (_, database) = database().await;
+    let transaction = database.begin().await.unwrap();
+    // The driver refuses it, and PostgreSQL hears nothing of it.
+    assert!(transaction.execute(&INSERT, &[&1]).await.is_err());
+
+    let part = async { Err::<(), _>(DatabaseError::PoolExhausted) };
+
+    assert!(transaction.attempt(part).await.is_err());
+    assert!(transaction.commit().await.is_err());
+}

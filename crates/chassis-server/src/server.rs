@@ -27,6 +27,8 @@ const ACCEPT_LOG_PAUSE: Duration = Duration::from_secs(10);
 const SEND_BUFFER: usize = 2 * CHUNK;
 
 /// How much an HTTP/2 client may send of a body, and of all bodies of a connection, before the service has read it.
+/// How many connections wait in the kernel at most, as tokio asks for it.
+const BACKLOG: usize = 1024;
 const STREAM_WINDOW: u32 = 128 * 1024;
 const CONNECTION_WINDOW: u32 = 256 * 1024;
 
@@ -184,8 +186,13 @@ where
             };
             self.spawn(stream, peer, handle);
         }
-        // The kernel has already accepted these for us; closing the listener would reset them.
-        while let Some(Ok((stream, peer))) = listener.accept().now_or_never() {
+        // The kernel has already accepted these for us; closing the listener would reset them. No more than its queue holds, and
+        // without tokio's budget, which ends after 128.
+        for _ in 0..BACKLOG {
+            let accepted = tokio::task::unconstrained(listener.accept()).now_or_never();
+            let Some(Ok((stream, peer))) = accepted else {
+                break;
+            };
             let Some(handle) = self.connections.admit(self.client(&peer)).now_or_never() else {
                 break;
             };

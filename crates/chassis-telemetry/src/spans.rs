@@ -156,7 +156,7 @@ impl Tracing {
             http.request.method = method,
             http.route = template,
             http.response.status_code = Empty,
-            url.scheme = head.uri.scheme_str().unwrap_or("http"),
+            url.scheme = scheme(&head.uri),
             network.protocol.version = protocol_version(head.version),
             client.address = client_ip.map(tracing::field::display),
             client.network = client_ip.map(network),
@@ -381,6 +381,14 @@ fn protocol_version(version: Version) -> &'static str {
 fn user_agent(headers: &HeaderMap) -> Option<String> {
     let name = headers.get(header::USER_AGENT)?.to_str().ok()?;
     Some(name.chars().filter(|c| !c.is_control()).take(256).collect())
+}
+
+/// One of two words: a request may name any scheme, and what a client chooses is not recorded.
+fn scheme(uri: &http::Uri) -> &'static str {
+    match uri.scheme_str() {
+        Some("https") => "https",
+        _ => "http",
+    }
 }
 
 #[cfg(test)]

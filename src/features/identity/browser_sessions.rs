@@ -1,17 +1,17 @@
 //! What sessions of browsers are to this feature: sessions whose credential is a cookie, which another feature has.
 
-use std::{collections::HashSet, sync::Arc};
+use std::collections::HashSet;
 
-use chassis_http::{RequestContext, context};
+use chassis_http::RequestContext;
 use futures_util::future::BoxFuture;
 use http::{HeaderMap, HeaderValue, header};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-use warp::{Filter, filters::BoxedFilter, reply::Response};
+use warp::reply::Response;
 
 use super::{
     Auth, ClientInfo, Credential, Error, Principal, Session, SessionId, User, UserId,
-    WriteTransaction, event::Attempt,
+    WriteTransaction, event::Attempt, guard::Incoming,
 };
 
 /// Sessions of browsers.
@@ -82,20 +82,6 @@ pub enum Transport {
     Cookie,
 }
 
-/// What of a request a session of a browser depends on.
-pub(super) struct BrowserRequest {
-    context: Arc<RequestContext>,
-    headers: HeaderMap,
-}
-
-/// Extracts it.
-pub(super) fn browser_request() -> BoxedFilter<(BrowserRequest,)> {
-    context()
-        .and(warp::header::headers_cloned())
-        .map(|context, headers| BrowserRequest { context, headers })
-        .boxed()
-}
-
 impl Auth {
     /// Where sessions of browsers are, if there are any.
     fn browsers(&self) -> Result<&dyn BrowserSessions, Error> {
@@ -106,10 +92,12 @@ impl Auth {
     /// The principal of the cookie that came with a request, and a note when another site had it sent.
     pub(super) async fn find_by_cookie(
         &self,
-        context: &RequestContext,
-        headers: &HeaderMap,
+        request: &Incoming,
     ) -> Result<Option<Principal>, Error> {
-        let found = self.browsers()?.authenticate(context, headers).await;
+        let found = self
+            .browsers()?
+            .authenticate(&request.context, &request.headers);
+        let found = found.await;
         self.note_cross_site(found)
     }
 
@@ -123,7 +111,7 @@ impl Auth {
     }
 
     /// Refuses to have a browser signed in by the page of another site: it would act in the account of whoever made that page.
-    pub(super) fn check_sign_in(&self, request: &BrowserRequest) -> Result<(), Error> {
+    pub(super) fn check_sign_in(&self, request: &Incoming) -> Result<(), Error> {
         let checked = self.browsers()?.check(&request.context, &request.headers);
         self.note_cross_site(checked)
     }
@@ -134,7 +122,7 @@ impl Auth {
         mut transaction: WriteTransaction,
         user: &User,
         client: ClientInfo,
-        request: &BrowserRequest,
+        request: &Incoming,
     ) -> Result<(Session, HeaderValue), Error> {
         let browsers = self.browsers()?;
         // First, or it would count when the oldest sessions beyond the limit end.

@@ -168,25 +168,20 @@ fn at_least(role: Role) -> Requirement {
 /// without a credential. One that is not valid is refused.
 #[must_use]
 pub fn maybe_caller(auth: &Auth) -> BoxedFilter<(Option<Caller>,)> {
-    context()
-        .and(warp::header::headers_cloned())
+    incoming()
         .and(with(auth.clone()))
-        .and_then(
-            |context: Arc<RequestContext>, headers: HeaderMap, auth: Auth| async move {
-                let required = Requirement::default();
-                let found = find(&auth, &context, &headers).await;
-                // browser_sessions: begin
-                let found = match bearer_token(&headers) {
-                    Ok(None) => found.or_else(without_old_cookie),
-                    _ => found,
-                };
-                // browser_sessions: end
-                let found = found?;
-                let client = ClientInfo::of(&context, &headers);
-                let caller = found.map(|principal| Caller::new(principal, required, client, auth));
-                Ok::<_, Rejection>(caller)
-            },
-        )
+        .and_then(|request: Incoming, auth: Auth| async move {
+            let found = find(&auth, &request).await;
+            // browser_sessions: begin
+            let found = match bearer_token(&request.headers) {
+                Ok(None) => found.or_else(without_old_cookie),
+                _ => found,
+            };
+            // browser_sessions: end
+            let (required, client) = (Requirement::default(), request.client());
+            let caller = found?.map(|principal| Caller::new(principal, required, client, auth));
+            Ok::<_, Rejection>(caller)
+        })
         .boxed()
 }
 
@@ -199,61 +194,70 @@ pub fn maybe_caller_problems() -> Vec<&'static ProblemType> {
 }
 
 fn authenticated(auth: &Auth, required: Requirement) -> BoxedFilter<(Principal,)> {
-    context()
-        .and(warp::header::headers_cloned())
+    incoming()
         .and(with(auth.clone()))
-        .and_then(
-            move |context: Arc<RequestContext>, headers: HeaderMap, auth: Auth| async move {
-                let principal = authenticate(&auth, &context, &headers, required).await;
-                principal.map_err(Rejection::from)
-            },
-        )
+        .and_then(move |request: Incoming, auth: Auth| async move {
+            let principal = authenticate(&auth, &request, required).await;
+            principal.map_err(Rejection::from)
+        })
         .boxed()
 }
 
 fn calling(auth: &Auth, required: Requirement) -> BoxedFilter<(Caller,)> {
+    incoming()
+        .and(with(auth.clone()))
+        .and_then(move |request: Incoming, auth: Auth| async move {
+            let required = Requirement {
+                // Stated by the endpoint, and not by its guard.
+                scope: request.context.scope,
+                ..required
+            };
+            let principal = authenticate(&auth, &request, required).await?;
+            let caller = Caller::new(principal, required, request.client(), auth);
+            Ok::<_, Rejection>(caller)
+        })
+        .boxed()
+}
+
+/// What of a request tells who is calling.
+pub(super) struct Incoming {
+    pub(super) context: Arc<RequestContext>,
+    pub(super) headers: HeaderMap,
+}
+
+impl Incoming {
+    fn client(&self) -> ClientInfo {
+        ClientInfo::of(&self.context, &self.headers)
+    }
+}
+
+/// Extracts it.
+pub(super) fn incoming() -> BoxedFilter<(Incoming,)> {
     context()
         .and(warp::header::headers_cloned())
-        .and(with(auth.clone()))
-        .and_then(
-            move |context: Arc<RequestContext>, headers: HeaderMap, auth: Auth| async move {
-                let required = Requirement {
-                    // Stated by the endpoint, and not by its guard.
-                    scope: context.scope,
-                    ..required
-                };
-                let principal = authenticate(&auth, &context, &headers, required).await?;
-                let client = ClientInfo::of(&context, &headers);
-                Ok::<_, Rejection>(Caller::new(principal, required, client, auth))
-            },
-        )
+        .map(|context, headers| Incoming { context, headers })
         .boxed()
 }
 
 async fn authenticate(
     auth: &Auth,
-    context: &RequestContext,
-    headers: &HeaderMap,
+    request: &Incoming,
     required: Requirement,
 ) -> Result<Principal, Problem> {
-    let found = find(auth, context, headers).await?;
+    let found = find(auth, request).await?;
     let principal = found.ok_or_else(unauthenticated)?;
     required.check(&principal, auth.now())?;
     Ok(principal)
 }
 
 /// Who is calling. `None` when nothing says so.
-async fn find(
-    auth: &Auth,
-    context: &RequestContext,
-    headers: &HeaderMap,
-) -> Result<Option<Principal>, Problem> {
-    let token = bearer_token(headers)?;
+async fn find(auth: &Auth, request: &Incoming) -> Result<Option<Principal>, Problem> {
+    let token = bearer_token(&request.headers)?;
     // api_keys: begin
     if let (Some(keys), Some(token)) = (&auth.flows().keys, token)
         && keys.recognizes(token)
     {
-        let principal = keys.authenticate(token, context.scope).await?;
+        let principal = keys.authenticate(token, request.context.scope).await?;
         chassis_telemetry::record_user(principal.id());
         return Ok(Some(principal));
     }
@@ -261,7 +265,7 @@ async fn find(
     let found = match token {
         Some(token) => Some(auth.authenticate(token).await?),
         // browser_sessions: begin
-        None if auth.flows().browsers.is_some() => auth.find_by_cookie(context, headers).await?,
+        None if auth.flows().browsers.is_some() => auth.find_by_cookie(request).await?,
         // browser_sessions: end
         None => None,
     };

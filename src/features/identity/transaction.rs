@@ -20,6 +20,9 @@
 //!    column of the user and comes with step 1.)
 //! 3. Everything else. Nothing locks a user after step 1.
 //!
+//! Before each lock on a user comes an advisory one of the same kind, so that whoever is to change the row has a turn:
+//! `tables/user_locks.rs` says why.
+//!
 //! Two transactions therefore wait for each other in one direction only. What has no user to lock
 //! (rotation of a refresh token, the end of a session by one of its tokens, the clean-up) locks sessions only, and the writer of activity and the
 //! clean-up skip rows that are locked, so they never wait at all.

@@ -10,10 +10,14 @@ use futures_util::{
     FutureExt,
     future::{BoxFuture, Shared},
 };
+use tokio::task::AbortHandle;
 
 /// A check, made once for all who ask meanwhile; clones share it. One that panics has the default outcome.
 #[derive(Clone, Default)]
-pub(super) struct SharedCheck<T: Clone>(Arc<Mutex<Option<Shared<BoxFuture<'static, T>>>>>);
+pub(super) struct SharedCheck<T: Clone>(Arc<Mutex<Option<UnderWay<T>>>>);
+
+/// The task of a check, and what comes of it.
+type UnderWay<T> = (AbortHandle, Shared<BoxFuture<'static, T>>);
 
 impl<T: Clone + Default + Send + Sync + 'static> SharedCheck<T> {
     /// The check that is under way, or this new one.
@@ -22,11 +26,36 @@ impl<T: Clone + Default + Send + Sync + 'static> SharedCheck<T> {
         check: impl Future<Output = T> + Send + 'static,
     ) -> Shared<BoxFuture<'static, T>> {
         let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(under_way) = last.as_ref().filter(|last| last.peek().is_none()) {
+        // Asked of the task: when all who waited have left, nobody looks at what came of it, and it is old by now.
+        if let Some((_, under_way)) = last.as_ref().filter(|(task, _)| !task.is_finished()) {
             return under_way.clone();
         }
         let task = tokio::spawn(check);
+        let handle = task.abort_handle();
         let check = async { task.await.unwrap_or_default() };
-        last.insert(check.boxed().shared()).clone()
+        let check = check.boxed().shared();
+        *last = Some((handle, check.clone()));
+        check
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::Notify;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_came_of_a_check_that_everybody_left_is_told_to_nobody_later() {
+        let (check, done) = (SharedCheck::default(), Arc::new(Notify::new()));
+        let finished = Arc::clone(&done);
+        drop(check.run(async move {
+            finished.notify_one();
+            "old"
+        }));
+        done.notified().await;
+        tokio::task::yield_now().await;
+
+        assert_eq!(check.run(async { "new" }).await, "new");
     }
 }

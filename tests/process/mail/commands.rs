@@ -128,7 +128,7 @@ fn doctor_asks_the_server_and_sends_nothing() {
         fine,
         format!("ok   mail: {address} takes mail from this service")
     );
-    let wait = "messages wait until it works";
+    let wait = "until it works, messages wait as long as their jobs are tried";
     assert_eq!(
         wrong,
         format!(
@@ -174,7 +174,7 @@ fn doctor_checks_tls_and_waits_no_longer_than_a_message_may_take() {
     encrypted.fail(At::Ehlo, Fault::Stall);
     let slow = ask(&encrypted, &trusted);
 
-    let wait = "messages wait until it works";
+    let wait = "until it works, messages wait as long as their jobs are tried";
     assert_eq!(fine, "ok   mail: the server takes mail from this service");
     for distrusted in [untrusted, without] {
         let expected =

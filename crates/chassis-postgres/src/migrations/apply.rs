@@ -1,17 +1,29 @@
 //! Applying and undoing steps, under the advisory lock.
 
+use std::time::Duration;
+
 use refinery::{Migration, Runner};
 use refinery_core::{
     AsyncMigrate,
     traits::r#async::{AsyncQuery, AsyncTransaction},
 };
-use tokio_postgres::Client;
+use tokio_postgres::{Client, error::SqlState};
 
 use super::{MigrationError, Migrations, error::describe};
 use crate::Grants;
 
-/// How long to wait for another replica's run, or for a table that is in use.
-const LOCK_TIMEOUT: &str = "SET lock_timeout = '60s'";
+/// How long to wait for another replica's run. A step may take longer than any statement of the service, and than what the role
+/// says of statements.
+const WAIT_FOR_OTHERS: &str = "SET statement_timeout = 0; SET lock_timeout = '60s'";
+
+/// How long a step waits for a table that is in use. Everybody who comes after it waits behind it for that long.
+const WAIT_FOR_TABLES: &str = "SET lock_timeout = '2s'";
+
+/// How often a step that did not get its table, or lost a deadlock, is tried: for about a minute.
+const TRIES: u32 = 12;
+
+/// How long whoever waited behind a step is left alone before it is tried again.
+const PAUSE: Duration = Duration::from_secs(3);
 
 impl Migrations {
     /// Applies what is pending, in order, each step in a transaction that ends with the grants. With nothing pending it
@@ -41,12 +53,18 @@ impl Migrations {
         }
         let steps = self.steps()?.into_iter();
         let migrations: Vec<_> = steps.map(|step| step.migration).collect();
-        Runner::new(&migrations)
+        let runner = Runner::new(&migrations)
             .set_abort_divergent(true)
-            .set_abort_missing(false)
-            .run_async(&mut granting)
-            .await
-            .map_err(|error| MigrationError::Failed(explain(&error)))?;
+            .set_abort_missing(false);
+        let mut tries = 1;
+        // Steps that were committed stay; those that are left begin with the one that failed.
+        while let Err(error) = runner.run_async(&mut granting).await {
+            if tries == TRIES || !driver_error(&error).is_some_and(may_be_tried_again) {
+                return Err(MigrationError::Failed(explain(&error)));
+            }
+            tries += 1;
+            tokio::time::sleep(PAUSE).await;
+        }
         Ok(status.pending)
     }
 
@@ -77,18 +95,18 @@ impl Migrations {
                 .iter()
                 .find(|step| step.migration.version() == row.version)
                 .ok_or_else(|| MigrationError::Unknown(row.to_string()))?;
-            let transaction = client.transaction().await?;
-            let failed = |error: tokio_postgres::Error| {
-                MigrationError::Failed(format!("{}: {}", step.name(), describe(&error)))
-            };
-            transaction.batch_execute(step.undo).await.map_err(failed)?;
-            transaction
-                .execute(
-                    "DELETE FROM refinery_schema_history WHERE version = $1",
-                    &[&row.version],
-                )
-                .await?;
-            transaction.commit().await?;
+            let mut tries = 1;
+            while let Err(error) = undo(client, step.undo, row.version).await {
+                if tries == TRIES || !may_be_tried_again(&error) {
+                    return Err(MigrationError::Failed(format!(
+                        "{}: {}",
+                        step.name(),
+                        describe(&error)
+                    )));
+                }
+                tries += 1;
+                tokio::time::sleep(PAUSE).await;
+            }
             undone.push(step.name());
         }
         Ok(undone)
@@ -96,10 +114,11 @@ impl Migrations {
 
     /// Takes the lock that keeps other replicas out. It belongs to the session.
     async fn lock(&self, client: &Client) -> Result<(), MigrationError> {
-        client.batch_execute(LOCK_TIMEOUT).await?;
+        client.batch_execute(WAIT_FOR_OTHERS).await?;
         client
             .execute("SELECT pg_advisory_lock($1)", &[&self.lock_key])
             .await?;
+        client.batch_execute(WAIT_FOR_TABLES).await?;
         Ok(())
     }
 
@@ -116,6 +135,24 @@ impl Migrations {
         unlocked?;
         Ok(value)
     }
+}
+
+/// Undoes a step and forgets it.
+async fn undo(client: &mut Client, text: &str, version: i32) -> Result<(), tokio_postgres::Error> {
+    let transaction = client.transaction().await?;
+    transaction.batch_execute(text).await?;
+    let forget = "DELETE FROM refinery_schema_history WHERE version = $1";
+    transaction.execute(forget, &[&version]).await?;
+    transaction.commit().await
+}
+
+/// Whether nothing but somebody else's lock was in the way.
+fn may_be_tried_again(error: &tokio_postgres::Error) -> bool {
+    let busy = [
+        SqlState::LOCK_NOT_AVAILABLE,
+        SqlState::T_R_DEADLOCK_DETECTED,
+    ];
+    error.code().is_some_and(|code| busy.contains(code))
 }
 
 /// A connection whose transactions end with the grants.
@@ -157,7 +194,9 @@ impl AsyncMigrate for Granting<'_> {}
 
 /// refinery's message, or PostgreSQL's below it.
 fn explain(error: &refinery::Error) -> String {
-    let cause = std::error::Error::source(error)
-        .and_then(|cause| cause.downcast_ref::<tokio_postgres::Error>());
-    cause.map_or_else(|| error.to_string(), describe)
+    driver_error(error).map_or_else(|| error.to_string(), describe)
+}
+
+fn driver_error(error: &refinery::Error) -> Option<&tokio_postgres::Error> {
+    std::error::Error::source(error).and_then(<dyn std::error::Error>::downcast_ref)
 }

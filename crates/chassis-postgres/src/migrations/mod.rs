@@ -6,15 +6,18 @@
 //!
 //! # What a run does and holds
 //!
-//! 1. `SET lock_timeout = '60s'`: a run that waits for another replica, or for a table that is in use, fails after a
-//!    minute instead of blocking everyone behind it.
+//! 1. `SET statement_timeout = 0` and `SET lock_timeout = '60s'`: a run that waits for another replica fails after a minute,
+//!    whatever the role says of statements.
 //! 2. `pg_advisory_lock(key)`: replicas that start together migrate one after the other. The lock belongs to the
 //!    session, not to a transaction, because each step is a transaction of its own. It needs a direct connection: a
 //!    pooler in transaction mode would give lock and statements to different sessions.
 //! 3. History and folder are compared only now, because another replica may have migrated while this one waited.
-//! 4. Each pending step runs in a transaction together with its row of the history and the privileges of the service's
+//! 4. `SET lock_timeout = '2s'`: a statement that waits for a table which is in use (by a backup, say) has everybody wait who
+//!    comes after it. So it gives up soon, and the step is tried again after a pause, for about a minute; the same when it
+//!    loses a deadlock.
+//! 5. Each pending step runs in a transaction together with its row of the history and the privileges of the service's
 //!    role ([`Grants`](crate::Grants)).
-//! 5. `pg_advisory_unlock(key)`, also after a failure. If the run is cancelled or the process dies, the session ends and
+//! 6. `pg_advisory_unlock(key)`, also after a failure. If the run is cancelled or the process dies, the session ends and
 //!    the lock with it; a step that was under way is rolled back.
 //!
 //! # What is refused

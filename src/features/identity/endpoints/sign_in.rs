@@ -96,7 +96,7 @@ pub(super) fn endpoint(auth: &Auth) -> Endpoint {
         .extract(client_info())
         .extract(auth.limits().attempt())
         // browser_sessions: begin
-        .extract(browser_request())
+        .extract(incoming())
         // browser_sessions: end
         .with(auth.clone())
         .handler(handle)
@@ -123,7 +123,7 @@ async fn handle(
     client: ClientInfo,
     attempt: SourceAttempt,
     // browser_sessions: begin
-    browser: BrowserRequest,
+    browser: Incoming,
     // browser_sessions: end
     auth: Auth,
 ) -> Result<Response, Problem> {
@@ -277,7 +277,8 @@ use serde::Serialize;
 use super::UserView;
 use crate::features::identity::{
     Transport,
-    browser_sessions::{BrowserRequest, browser_request, with_cookie},
+    browser_sessions::with_cookie,
+    guard::{Incoming, incoming},
     problems::CROSS_SITE_REQUEST,
 };
 
@@ -319,7 +320,7 @@ async fn sign_in_by_cookie(
     email: &Email,
     password: SecretString,
     client: ClientInfo,
-    request: &BrowserRequest,
+    request: &Incoming,
 ) -> Result<Response, Problem> {
     if auth.flows().browsers.is_none() {
         let mut errors = ValidationErrors::new();

@@ -1,4 +1,13 @@
 //! Locks on rows of `users`, at the strengths and in the order that `transaction.rs` explains.
+//!
+//! # Turns
+//!
+//! PostgreSQL lets a `FOR SHARE` join those that hold a row for share, past whoever waits to change it. Somebody whose
+//! sessions are to end could keep a few requests of their own under way that never leave the row without a share lock, and
+//! so keep away everybody who disables the account, signs it out or changes its password. Advisory locks queue: a
+//! share lock waits behind an exclusive one that was asked for before. So each lock on a row is preceded by an advisory one of
+//! the same kind, in the same statement and until the end of the transaction. Its key is the number of this table
+//! (`user` in ASCII) and the last 32 bits of the id, which are random; two users who share them wait for each other now and then.
 
 use chassis_postgres::{DatabaseError, WriteQuery};
 use tokio_postgres::{Row, types::Type};
@@ -16,10 +25,14 @@ pub(in crate::features::identity) struct LockedUser {
 static LOCK_FOR_SHARE: WriteQuery = WriteQuery::select_for_update(
     "users_lock_for_share",
     "
+WITH turn AS MATERIALIZED (
+    SELECT pg_advisory_xact_lock_shared(1970496882, ('x' || right($1::text, 8))::bit(32)::integer)
+)
 SELECT id, email, password_hash, role, is_active, created_at, updated_at
 FROM users
+CROSS JOIN turn
 WHERE id = $1
-FOR SHARE",
+FOR SHARE OF users",
     &[Type::UUID],
 );
 
@@ -34,10 +47,14 @@ pub(in crate::features::identity) async fn lock_for_share(
 static LOCK_FOR_NO_KEY_UPDATE: WriteQuery = WriteQuery::select_for_update(
     "users_lock_for_no_key_update",
     "
+WITH turn AS MATERIALIZED (
+    SELECT pg_advisory_xact_lock(1970496882, ('x' || right($1::text, 8))::bit(32)::integer)
+)
 SELECT id, email, password_hash, role, is_active, created_at, updated_at
 FROM users
+CROSS JOIN turn
 WHERE id = $1
-FOR NO KEY UPDATE",
+FOR NO KEY UPDATE OF users",
     &[Type::UUID],
 );
 
@@ -52,10 +69,14 @@ pub(in crate::features::identity) async fn lock_for_no_key_update(
 static LOCK_FOR_UPDATE: WriteQuery = WriteQuery::select_for_update(
     "users_lock_for_update",
     "
+WITH turn AS MATERIALIZED (
+    SELECT pg_advisory_xact_lock(1970496882, ('x' || right($1::text, 8))::bit(32)::integer)
+)
 SELECT id, email, password_hash, role, is_active, created_at, updated_at
 FROM users
+CROSS JOIN turn
 WHERE id = $1
-FOR UPDATE",
+FOR UPDATE OF users",
     &[Type::UUID],
 );
 
@@ -87,11 +108,19 @@ FROM (
     ORDER BY id
 ) AS concerned
 CROSS JOIN LATERAL (
+    SELECT CASE
+        WHEN concerned.id = $2
+        THEN pg_advisory_xact_lock(1970496882, ('x' || right(concerned.id::text, 8))::bit(32)::integer)
+        ELSE pg_advisory_xact_lock_shared(1970496882, ('x' || right(concerned.id::text, 8))::bit(32)::integer)
+    END::text AS taken
+    OFFSET 0
+) AS turn
+CROSS JOIN LATERAL (
     SELECT *
     FROM (
         SELECT id, email, password_hash, role, is_active, created_at, updated_at
         FROM users
-        WHERE id = concerned.id AND id = $2
+        WHERE id = concerned.id AND id = $2 AND turn.taken IS NOT NULL
         FOR NO KEY UPDATE
     ) AS target
     UNION ALL
@@ -99,7 +128,7 @@ CROSS JOIN LATERAL (
     FROM (
         SELECT id, email, password_hash, role, is_active, created_at, updated_at
         FROM users
-        WHERE id = concerned.id AND id <> $2
+        WHERE id = concerned.id AND id <> $2 AND turn.taken IS NOT NULL
         FOR SHARE
     ) AS other
 ) AS u",
@@ -130,11 +159,19 @@ FROM (
     ORDER BY id
 ) AS concerned
 CROSS JOIN LATERAL (
+    SELECT CASE
+        WHEN concerned.id = $2
+        THEN pg_advisory_xact_lock(1970496882, ('x' || right(concerned.id::text, 8))::bit(32)::integer)
+        ELSE pg_advisory_xact_lock_shared(1970496882, ('x' || right(concerned.id::text, 8))::bit(32)::integer)
+    END::text AS taken
+    OFFSET 0
+) AS turn
+CROSS JOIN LATERAL (
     SELECT *
     FROM (
         SELECT id, email, password_hash, role, is_active, created_at, updated_at
         FROM users
-        WHERE id = concerned.id AND id = $2
+        WHERE id = concerned.id AND id = $2 AND turn.taken IS NOT NULL
         FOR UPDATE
     ) AS target
     UNION ALL
@@ -142,7 +179,7 @@ CROSS JOIN LATERAL (
     FROM (
         SELECT id, email, password_hash, role, is_active, created_at, updated_at
         FROM users
-        WHERE id = concerned.id AND id <> $2
+        WHERE id = concerned.id AND id <> $2 AND turn.taken IS NOT NULL
         FOR SHARE
     ) AS other
 ) AS u",
