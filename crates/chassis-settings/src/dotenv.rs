@@ -1,8 +1,9 @@
 //! `.env`: lines of `NAME=value`.
 //!
 //! Written here, because the libraries for it replace `$name` inside a value, so that the password `pa$sw0rd` silently
-//! becomes `pa`, and report no line numbers. A value means what it means to a shell, or it is refused: everything that two
-//! readers could read differently has to be quoted. So a short script can read the file, too, and get the same bytes.
+//! becomes `pa`, and report no line numbers. What other readers of such files are known to read differently has to be quoted,
+//! or it is refused. It is no shell: `&`, `;`, `|`, `<`, `>`, parentheses and a leading `~` stand for themselves, as in
+//! `DATABASE_URL=postgres://host/name?a=1&b=2`, so a script that reads the file must not source it.
 //!
 //! ```text
 //! # a comment; blank lines and a byte order mark are skipped

@@ -26,7 +26,7 @@ use std::{fmt, io, time::Duration};
 use opentelemetry::trace::TracerProvider as _;
 use opentelemetry_sdk::trace::SdkTracerProvider;
 use time::OffsetDateTime;
-use tracing::{Subscriber, subscriber::Interest};
+use tracing::{Level, Metadata, Subscriber, subscriber::Interest};
 use tracing_subscriber::{
     Layer,
     filter::{FilterExt, dynamic_filter_fn, filter_fn},
@@ -151,6 +151,7 @@ where
             return logs::adds_fields(metadata);
         }
         level.would_enable(metadata.target(), metadata.level())
+            && !quotes_requests(metadata)
             && (!InternalLogs::are(metadata) || InternalLogs::are_wanted(metadata))
     });
     // Depends on the time: asked for each event of the OpenTelemetry crates, and for no other.
@@ -171,6 +172,12 @@ where
         tracing_subscriber::registry().with(spans).with(lines),
         provider,
     ))
+}
+
+/// Below INFO the crate h2 quotes the paths of malformed requests, which no line may have.
+fn quotes_requests(metadata: &Metadata<'_>) -> bool {
+    let target = metadata.target();
+    (target == "h2" || target.starts_with("h2::")) && *metadata.level() > Level::INFO
 }
 
 #[cfg(test)]
@@ -207,6 +214,19 @@ mod tests {
             assert!(!request.is_disabled());
             let _entered = request.enter();
             assert!(info_span!("sql", otel.name = "find").is_disabled());
+        });
+    }
+
+    #[test]
+    fn at_no_level_are_paths_of_malformed_requests_quoted() {
+        let mut options = options();
+        options.log_level = options.log_level.with_default(Level::TRACE);
+        let parts = subscriber(PROGRAM, &options, now, LogFormat::Json, io::sink).unwrap();
+
+        with_default(parts.0, || {
+            assert!(!tracing::enabled!(target: "h2::server", Level::DEBUG));
+            assert!(tracing::enabled!(target: "h2::server", Level::INFO));
+            assert!(tracing::enabled!(target: "h2_of_ours", Level::DEBUG));
         });
     }
 }
