@@ -87,6 +87,7 @@ impl Initialised {
             origin,
             target,
         } = answers;
+        self.forget_other_tools(target);
         let mut tool = Command::new("cargo");
         tool.args(["run", "--quiet", "--locked", "--package", "xtask", "--"]);
         tool.args(["init", name]);
@@ -118,6 +119,16 @@ impl Initialised {
             version.short(),
             String::from_utf8_lossy(&output.stderr).trim()
         )
+    }
+
+    /// Deletes what was built of the tool of another version. This folder lies below the one that cargo builds in, and there cargo looks
+    /// at the sources that it built from and not at these, which have the same name and version.
+    fn forget_other_tools(&self, target: &Path) {
+        let mut clean = Command::new("cargo");
+        clean.args(["clean", "--quiet", "--locked", "--package", "xtask"]);
+        clean.current_dir(&self.git.root);
+        // Where it fails, the next command says why.
+        let _ = clean.env("CARGO_TARGET_DIR", target).output();
     }
 
     /// Those that this version has, and can leave out. What it cannot leave out, the project removed by itself.
