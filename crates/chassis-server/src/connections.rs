@@ -458,6 +458,22 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn time_in_which_the_service_works_is_no_stalling_of_the_client() {
+        let connections = table(1, 1);
+        let busy = admit(&connections).await;
+        let response = begin_request(&busy);
+        tokio::time::advance(STALL_GRACE * 3).await;
+        let _chunk = response.chunk_of(1);
+
+        tokio::time::advance(STALL_GRACE / 2).await;
+        assert!(connections.try_admit(None).is_err() && !is_evicted(&busy));
+        tokio::time::advance(STALL_GRACE / 2).await;
+        let _newcomer = admit(&connections).await;
+
+        assert!(is_evicted(&busy));
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn one_whose_client_takes_nothing_goes_after_a_grace_whatever_else_it_begins() {
         let connections = table(1, 1);
         let stalled = admit(&connections).await;

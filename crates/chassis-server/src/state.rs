@@ -70,6 +70,8 @@ pub(crate) struct ConnectionState {
     in_flight: AtomicUsize,
     /// Of these, how many the service works on. Signed, as two threads may add and subtract in either order.
     serving: AtomicIsize,
+    /// Since when it works on one at least.
+    serving_since: AtomicU64,
     /// Of these, how many have a part of their response on its way.
     sending: AtomicIsize,
     /// When the last request ended, or the connection was accepted. All times are nanoseconds after the epoch.
@@ -104,6 +106,7 @@ impl ConnectionState {
             client,
             in_flight: AtomicUsize::new(0),
             serving: AtomicIsize::new(0),
+            serving_since: AtomicU64::new(now),
             sending: AtomicIsize::new(0),
             idle_since: AtomicU64::new(now),
             progress_at: AtomicU64::new(now),
@@ -191,7 +194,7 @@ impl ConnectionState {
         self.is_http2.store(is_http2, Ordering::Relaxed);
         self.had_request.store(true, Ordering::Relaxed);
         self.head_since.store(0, Ordering::Relaxed);
-        self.serving.fetch_add(1, Ordering::SeqCst);
+        self.add_serving(1);
         let is_only_one = self.in_flight.fetch_add(1, Ordering::SeqCst) == 0;
         if is_only_one && self.is_progressing.swap(false, Ordering::Relaxed) {
             self.progressed();
@@ -212,8 +215,22 @@ impl ConnectionState {
     }
 
     /// A request begins or ceases to occupy the service.
+    ///
+    /// While the service works, nobody waits for the client. So that time is taken out of what the client has stalled for: a
+    /// request that took long to answer is not cut the moment that its answer, or the rest of its body, is on its way.
     pub(crate) fn add_serving(&self, change: isize) {
-        self.serving.fetch_add(change, Ordering::SeqCst);
+        let before = self.serving.fetch_add(change, Ordering::SeqCst);
+        let now = self.connections.now();
+        match (before > 0, before + change > 0) {
+            (false, true) => self.serving_since.store(now, Ordering::Relaxed),
+            (true, false) => {
+                let worked = now.saturating_sub(self.serving_since.load(Ordering::Relaxed));
+                let later = |progress_at: u64| Some(progress_at.saturating_add(worked).min(now));
+                let order = Ordering::Relaxed;
+                let _ = self.progress_at.fetch_update(order, order, later);
+            }
+            _ => {}
+        }
     }
 
     /// A part of a response is on its way for a request that had none, or the last such part is gone.
