@@ -63,6 +63,21 @@ with tempfile.TemporaryDirectory() as mail, service(MAIL_FOLDER=mail) as api, br
     post(f"{api}/auth/token", {"email": EMAIL, "password": NEW})
     passed("the new password signs in")
 
+    # Only the fragment differs, so the browser loads nothing by itself.
+    page = context.new_page()
+    page.goto(f"{api}/account/reset#token=first")
+    page.get_by_label("assword").wait_for()
+    sent = []
+    page.on("request", lambda request: request.method == "POST" and sent.append(request.post_data_json["token"]))
+    with page.expect_navigation(wait_until="load", url=re.compile("second")):
+        page.evaluate("location.hash = '#token=second'")
+    page.wait_for_function("performance.getEntriesByType('navigation')[0].type === 'reload'")
+    page.get_by_label("assword").fill(NEW)
+    page.keyboard.press("Enter")
+    page.locator("#message.wrong").wait_for()
+    assert sent == ["second"], sent
+    passed("another link that is opened in the same tab is the one that counts")
+
     page = context.new_page()
     page.goto(f"{api}/account/reset")
     page.locator("#message").get_by_text(re.compile(".")).wait_for()

@@ -235,6 +235,7 @@ impl From<PoolError> for DatabaseError {
         }
     }
 }
+
 /// Whether this process, or a socket's queue, is short of something: many clients can bring that about, so it is no outage of
 /// the database.
 fn is_shortage(error: &io::Error) -> bool {
@@ -256,5 +257,25 @@ fn message_without_values(server: &DbError) -> String {
     match server.code().code().get(..2) {
         Some("22" | "P0") => "its message is left out, because it repeats values".to_owned(),
         _ => server.message().to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shortage_of_this_process_is_told_from_a_database_that_is_gone() {
+        for code in [23, 24] {
+            assert!(is_shortage(&io::Error::from_raw_os_error(code)), "{code}");
+        }
+        assert!(is_shortage(&io::ErrorKind::AddrNotAvailable.into()));
+        for kind in [
+            io::ErrorKind::ConnectionRefused,
+            io::ErrorKind::ConnectionReset,
+            io::ErrorKind::UnexpectedEof,
+        ] {
+            assert!(!is_shortage(&kind.into()), "{kind}");
+        }
     }
 }

@@ -304,3 +304,39 @@ async fn a_write_through_the_read_pool_is_a_mistake_of_the_program() {
     }
     assert_eq!(count(&operator, "SELECT count(*) FROM items").await, 2);
 }
+
+#[tokio::test]
+async fn a_value_that_the_server_repeats_is_in_no_error() {
+    static CAST: ReadQuery = ReadQuery::new("cast", "SELECT $1::text::uuid", &[Type::TEXT]);
+    let url = DATABASES.new_database().await;
+    let database = open(&options(&url));
+
+    let failed = database.reader().rows(&CAST, &[&"marked-secret"]).await;
+
+    let failed = failed.unwrap_err();
+    assert_eq!(failed.sqlstate(), Some("22P02"));
+    assert!(
+        !format!("{failed} {failed:?}").contains("marked-secret"),
+        "{failed:?}"
+    );
+}
+
+/// Something else listens there, or TLS is asked of a server that has none: no statement is at fault.
+#[tokio::test]
+async fn whatever_goes_wrong_while_connecting_is_an_outage() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            // The answer of a server without TLS, to whoever asks for it.
+            let _ = tokio::io::AsyncWriteExt::write_all(&mut stream, b"N").await;
+        }
+    });
+    let url = format!("postgres://nobody@127.0.0.1:{port}/none?sslmode=require");
+    let database = open(&options(&url));
+
+    let failed = database.reader().rows(&LIST, &[]).await;
+
+    let failed = failed.unwrap_err();
+    assert!(failed.is_outage() && failed.is_transient(), "{failed:?}");
+}

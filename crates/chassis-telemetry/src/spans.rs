@@ -412,4 +412,15 @@ mod tests {
         assert!(takes(0.5, u64::MAX / 2 - 1));
         assert!(!takes(0.5, u64::MAX / 2 + 2));
     }
+
+    #[test]
+    fn a_scheme_that_a_client_makes_up_is_not_recorded() {
+        for (uri, recorded) in [
+            ("/live", "http"),
+            ("https://host/live", "https"),
+            ("marked-secret://host/live", "http"),
+        ] {
+            assert_eq!(scheme(&uri.parse().unwrap()), recorded, "{uri}");
+        }
+    }
 }

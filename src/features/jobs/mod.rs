@@ -31,7 +31,8 @@
 //!
 //! The service runs without it: with no table, no worker, no room on the disk. Only a request that enqueues fails when the
 //! table does not take the job, because both are one transaction; what can do without does that part in
-//! [`Transaction::attempt`](chassis_postgres::Transaction::attempt). The worker logs `job_queue_unavailable`, and looks again a little later each time.
+//! [`Transaction::attempt`](chassis_postgres::Transaction::attempt). The worker logs `job_queue_unavailable`, and looks again a
+//! little later each time.
 //!
 //! No other feature depends on this one. Elsewhere its lines name it, or `Worker`, or stand between `jobs: begin` and `jobs: end`.
 //!

@@ -1,8 +1,8 @@
 //! The document says what is served, and nothing else.
 
-use chassis_http::Access;
 use std::collections::BTreeSet;
 
+use chassis_http::Access;
 use http::Method;
 use serde_json::Value;
 

@@ -97,7 +97,8 @@ FROM remembered",
 /// Remembers a network of a user, who is locked, and forgets the ones that were not used for longest beyond this many.
 /// Returns whether it was not remembered before.
 ///
-/// A row that was just inserted has no `xmax`. The part that forgets does not see the row that the first part adds, so it keeps one fewer.
+/// A row that was just inserted has no `xmax`. The part that forgets does not see the row that the first part adds, so it keeps
+/// one fewer.
 pub(in crate::features::identity) async fn remember(
     db: &impl Writer,
     user_id: UserId,
