@@ -7,15 +7,24 @@
 //! On a server that outlives the process, the template's name holds a checksum of the migrations: an old schema is never
 //! served, and several test processes can use one server. They make the template under an advisory lock, under another
 //! name first, so that no half-built template is ever cloned.
+//!
+//! A database is dropped once the thread that asked for it has ended, which for a test is when the test has: hundreds of them
+//! side by side would fill the disk of a small machine. The next test that asks for one does it.
 
 use std::{
+    cell::RefCell,
     io::{BufRead, BufReader},
+    mem,
     process::{Child, Command, Stdio},
-    sync::atomic::{AtomicU32, Ordering},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::{Duration, Instant},
 };
 
 use tokio::sync::OnceCell;
-use tokio_postgres::{Client, NoTls};
+use tokio_postgres::{Client, NoTls, error::SqlState};
 
 use crate::{Grants, Migrations, TableGrant};
 
@@ -43,6 +52,23 @@ struct Cluster {
     url: String,
     /// Ends when the pipe to its standard input closes, which is when this process ends.
     server: Option<Child>,
+}
+
+/// The URLs of databases whose tests have ended.
+static FINISHED: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+thread_local! {
+    /// The URLs of the databases that this thread has asked for.
+    static IN_USE: RefCell<InUse> = const { RefCell::new(InUse(Vec::new())) };
+}
+
+struct InUse(Vec<String>);
+
+impl Drop for InUse {
+    fn drop(&mut self) {
+        let mut finished = FINISHED.lock().unwrap_or_else(PoisonError::into_inner);
+        finished.append(&mut self.0);
+    }
 }
 
 impl TestDatabases {
@@ -194,11 +220,14 @@ impl TestDatabases {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let name = format!("{}_test_{}_{number}", self.prefix, std::process::id());
         let admin = connect(&cluster.url).await;
+        drop_finished(&admin, &cluster.url).await;
         run(&admin, &format!("DROP DATABASE IF EXISTS {name}")).await;
         let owned = self.owned(cluster);
         let create = format!("CREATE DATABASE {name} TEMPLATE {template} {owned}");
         run(&admin, &create).await;
-        address_of(&cluster.url, &name)
+        let url = address_of(&cluster.url, &name);
+        IN_USE.with_borrow_mut(|in_use| in_use.0.push(url.clone()));
+        url
     }
 }
 
@@ -233,6 +262,24 @@ fn start_server(script: &str) -> Cluster {
     }
 }
 
+/// Drops the databases of this server that no test needs any more.
+async fn drop_finished(admin: &Client, server: &str) {
+    let finished = mem::take(&mut *FINISHED.lock().unwrap_or_else(PoisonError::into_inner));
+    for url in finished {
+        let (_, name) = url.rsplit_once('/').expect("a URL names a database");
+        if address_of(server, name) == url {
+            // What a test left running ends with it. One that stays takes nothing but room.
+            let drop = format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)");
+            let _ = admin.batch_execute(&drop).await;
+        } else {
+            FINISHED
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .push(url);
+        }
+    }
+}
+
 async fn run(client: &Client, sql: &str) {
     let outcome = client.batch_execute(sql).await;
     outcome.unwrap_or_else(|error| panic!("{sql}: {error:?}"));
@@ -263,13 +310,27 @@ pub fn login_of(url: &str) -> String {
 
 /// A connection of the test's own, to look at what a database holds.
 ///
+/// A server that is starting, as after a crash, gets a minute for it: what made it crash is one test's fault and not that
+/// of all that come after.
+///
 /// # Panics
 ///
 /// When the database does not answer.
 pub async fn connect(url: &str) -> Client {
-    let (client, connection) = tokio_postgres::connect(url, NoTls)
-        .await
-        .expect("the database answers");
-    tokio::spawn(connection);
-    client
+    let begin = Instant::now();
+    loop {
+        match tokio_postgres::connect(url, NoTls).await {
+            Ok((client, connection)) => {
+                tokio::spawn(connection);
+                return client;
+            }
+            Err(error)
+                if error.code() == Some(&SqlState::CANNOT_CONNECT_NOW)
+                    && begin.elapsed() < Duration::from_mins(1) =>
+            {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+            Err(error) => panic!("the database does not answer: {error:?}"),
+        }
+    }
 }
