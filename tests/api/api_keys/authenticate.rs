@@ -160,6 +160,20 @@ WHERE user_id = $1";
 }
 
 #[tokio::test]
+async fn a_key_of_an_organisation_is_refused_by_a_program_that_knows_none() {
+    let app = TestApp::start().await;
+    let (user, _, key) = with_key(&app).await;
+    let database = app.database().await;
+    let join = "UPDATE api_keys SET org_id = gen_random_uuid() WHERE user_id = $1";
+    let joined = database.execute(join, &[user.id.as_uuid()]).await;
+    assert_eq!(joined.unwrap(), 1);
+
+    let refused = app.me(&key.key).await;
+
+    refused.assert_problem(401, "invalid_token");
+}
+
+#[tokio::test]
 async fn a_key_that_was_rotated_counts_no_more_on_any_replica_after_the_overlap() {
     let rotate = async |app: TestApp, owner: TestUser, key: TestKey| {
         let token = app.sign_in(&owner).await.access;

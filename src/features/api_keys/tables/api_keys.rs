@@ -2,6 +2,9 @@
 //!
 //! A key is alive until `expires_at` and until it is revoked. A key that was rotated lives until `revoked_at`, which lies in the
 //! future; any other reason counts at once, whatever the clock of the replica says that asks.
+//!
+//! A key of an organisation (`org_id`) would reach what the organisation has and not what its owner has: this program makes none
+//! and refuses them.
 
 use chassis_postgres::{DatabaseError, ReadExecutor, ReadQuery, WriteExecutor, WriteQuery};
 use time::OffsetDateTime;
@@ -52,13 +55,14 @@ SELECT k.id AS key_id, k.scopes, k.last_used_at,
 FROM api_keys AS k
 JOIN users AS u ON u.id = k.user_id
 WHERE k.hash = $1
+  AND k.org_id IS NULL
   AND (k.revoked_at IS NULL OR k.revoked_for = 'rotation' AND k.revoked_at > $2)
   AND (k.expires_at IS NULL OR k.expires_at > $2)
   AND u.is_active",
     &[Type::BYTEA, Type::TIMESTAMPTZ],
 );
 
-/// A key that is alive, with its owner who is active: what every request by a key asks.
+/// A key that is alive and of no organisation, with its owner who is active: what every request by a key asks.
 pub(in crate::features::api_keys) async fn find_live(
     db: &impl ReadExecutor,
     hash: KeyHash,
@@ -83,6 +87,7 @@ SELECT scopes
 FROM api_keys
 WHERE id = $1
   AND user_id = $2
+  AND org_id IS NULL
   AND (revoked_at IS NULL OR revoked_for = 'rotation' AND revoked_at > $3)
   AND (expires_at IS NULL OR expires_at > $3)
 FOR SHARE",
