@@ -262,6 +262,13 @@ fn start_server(script: &str) -> Cluster {
     }
 }
 
+/// Gives up a database before its test has ended, for a test that asks for many: the next one asked for drops it. Nobody may
+/// use it any more.
+pub fn discard(url: &str) {
+    let mut finished = FINISHED.lock().unwrap_or_else(PoisonError::into_inner);
+    finished.push(url.to_owned());
+}
+
 /// Drops the databases of this server that no test needs any more.
 async fn drop_finished(admin: &Client, server: &str) {
     let finished = mem::take(&mut *FINISHED.lock().unwrap_or_else(PoisonError::into_inner));
@@ -272,10 +279,7 @@ async fn drop_finished(admin: &Client, server: &str) {
             let drop = format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)");
             let _ = admin.batch_execute(&drop).await;
         } else {
-            FINISHED
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .push(url);
+            discard(&url);
         }
     }
 }

@@ -10,6 +10,7 @@ use std::{convert::Infallible, sync::Arc};
 
 use bytes::Bytes;
 use chassis_http::{Access, Endpoint, Operation};
+use chassis_postgres::testing;
 use futures_util::stream;
 use http::{Method, Request, header};
 use http_body::Frame;
@@ -113,6 +114,13 @@ struct Case {
     target: TestUser,
 }
 
+/// A test has a case for whatever happens to every endpoint, which is some hundred databases.
+impl Drop for Case {
+    fn drop(&mut self) {
+        testing::discard(&self.app.url);
+    }
+}
+
 impl Case {
     async fn new() -> Self {
         // Nothing is sent: no job runs.
@@ -136,13 +144,11 @@ impl Case {
     // api_keys: begin
     /// The same with a key of the caller's, which has every scope.
     async fn with_key() -> Self {
-        let case = Self::new().await;
+        let mut case = Self::new().await;
         let scopes = routes::scopes(&case.app.app);
         let key = case.app.key_of(case.caller.id, scopes.as_slice()).await;
-        Self {
-            token: key.key,
-            ..case
-        }
+        case.token = key.key;
+        case
     }
     // api_keys: end
 
