@@ -202,6 +202,11 @@ impl Database {
     }
 }
 
+/// How often the server looks, while a statement runs, whether the connection is still there. Otherwise the statements of
+/// requests that were given up would run on to their limit, beside those of as many new connections. Servers on Windows
+/// know no such check: there `options=-c client_connection_check_interval=0` in the address turns it off.
+const CHECK_INTERVAL: Duration = Duration::from_secs(1);
+
 /// The driver's configuration, with the time limits that every session sets.
 ///
 /// A pooler in transaction mode refuses start-up options, or hands them on to other programs' transactions.
@@ -213,10 +218,12 @@ fn session(options: &PostgresOptions) -> Config {
     let limit = options.statement_timeout.as_millis();
     let own = config.get_options().unwrap_or_default();
     let text = format!(
-        "{own} -c statement_timeout={limit} -c idle_in_transaction_session_timeout={}",
+        "-c client_connection_check_interval={} {own} -c statement_timeout={limit} \
+         -c idle_in_transaction_session_timeout={}",
+        CHECK_INTERVAL.as_millis(),
         limit * 2
     );
-    config.options(text.trim());
+    config.options(text);
     config
 }
 

@@ -8,6 +8,8 @@ use chassis_postgres::{
 };
 use futures_util::FutureExt;
 
+use tokio_postgres::types::ToSql;
+
 use crate::support::{DATABASES, INSERT, SLEEP, count, open, options, process};
 
 const ITEMS: &str = "SELECT count(*) FROM items";
@@ -96,7 +98,13 @@ async fn a_part_that_fails_takes_nothing_else_along() {
 
 /// A statement that was sent, and whose future is dropped before the answer.
 async fn abandon(db: &impl ReadExecutor) {
-    let mut slow = std::pin::pin!(db.rows(&SLEEP, &[&0.3_f64]));
+    abandon_one_of(db, 0.3).await;
+}
+
+/// The same with a statement that takes this many seconds.
+async fn abandon_one_of(db: &impl ReadExecutor, seconds: f64) {
+    let parameters: [&(dyn ToSql + Sync); 1] = [&seconds];
+    let mut slow = std::pin::pin!(db.rows(&SLEEP, &parameters));
     // Until it is on its way: preparing it takes a round trip.
     let sent = tokio::time::timeout(Duration::from_millis(100), &mut slow).await;
     assert!(sent.is_err());
@@ -150,6 +158,31 @@ async fn a_begin_that_is_dropped_half_way_closes_the_connection() {
     assert!(connection.begin().now_or_never().is_none());
 
     assert_ne!(pooled(&database).await, before);
+}
+
+#[tokio::test]
+async fn a_statement_that_nobody_waits_for_any_more_ends_on_the_server_too() {
+    let url = DATABASES.new_database().await;
+    let database = open(&PostgresOptions {
+        statement_timeout: Duration::from_secs(60),
+        ..options(&url)
+    });
+    let connection = database.connection().await.unwrap();
+    let pid = process(&connection).await;
+
+    abandon_one_of(&connection, 30.0).await;
+    drop(connection);
+
+    let operator = testing::connect(&url).await;
+    let running = format!("SELECT count(*) FROM pg_stat_activity WHERE pid = {pid}");
+    let gone = async {
+        while count(&operator, &running).await > 0 {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    // It would sleep for half a minute.
+    let ended = tokio::time::timeout(Duration::from_secs(25), gone).await;
+    assert!(ended.is_ok(), "the statement runs on");
 }
 
 /// Goes on when it is cancelled, so only the client gives up.
