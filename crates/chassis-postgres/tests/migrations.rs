@@ -65,6 +65,55 @@ async fn a_run_releases_its_lock_after_a_failure() {
 }
 
 #[tokio::test]
+async fn a_run_that_fails_names_the_step_and_those_that_stay() {
+    let url = DATABASES.empty_database().await;
+    let mut client = connect(&url).await;
+    // The first step succeeds, and the second finds its column there.
+    let in_the_way = "
+CREATE FUNCTION add_size() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN
+    IF tg_tag = 'CREATE TABLE' AND to_regclass('items') IS NOT NULL THEN
+        ALTER TABLE items ADD COLUMN size integer;
+    END IF;
+END $$;
+CREATE EVENT TRIGGER add_size ON ddl_command_end EXECUTE FUNCTION add_size()";
+    client.batch_execute(in_the_way).await.unwrap();
+
+    let failed = MIGRATIONS.up(&mut client, &Grants::none()).await;
+
+    let text = failed.unwrap_err().to_string();
+    assert!(
+        text.starts_with("migration V0002__add_size failed: "),
+        "{text}"
+    );
+    assert!(text.contains("42701"), "{text}");
+    assert!(
+        text.ends_with("; done before that, and kept: V0001__create_items"),
+        "{text}"
+    );
+    assert_eq!(MIGRATIONS.status(&client).await.unwrap().pending, [ALL[1]]);
+
+    let clear = "DROP EVENT TRIGGER add_size; ALTER TABLE items DROP COLUMN size";
+    client.batch_execute(clear).await.unwrap();
+    MIGRATIONS.up(&mut client, &Grants::none()).await.unwrap();
+    client
+        .batch_execute("CREATE VIEW of_items AS SELECT name FROM items")
+        .await
+        .unwrap();
+
+    let failed = MIGRATIONS.down(&mut client, 2).await.unwrap_err();
+
+    let text = failed.to_string();
+    assert!(
+        text.starts_with("migration V0001__create_items failed: "),
+        "{text}"
+    );
+    assert!(
+        text.ends_with("; done before that, and kept: V0002__add_size"),
+        "{text}"
+    );
+}
+
+#[tokio::test]
 async fn an_applied_step_that_changed_is_refused() {
     let url = DATABASES.new_database().await;
     let mut client = connect(&url).await;

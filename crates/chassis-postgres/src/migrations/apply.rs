@@ -60,12 +60,39 @@ impl Migrations {
         // Steps that were committed stay; those that are left begin with the one that failed.
         while let Err(error) = runner.run_async(&mut granting).await {
             if tries == TRIES || !driver_error(&error).is_some_and(may_be_tried_again) {
-                return Err(MigrationError::Failed(explain(&error)));
+                let reason = explain(&error);
+                return Err(self
+                    .failed_at(granting.client, status.pending, reason)
+                    .await);
             }
             tries += 1;
             tokio::time::sleep(PAUSE).await;
         }
         Ok(status.pending)
+    }
+
+    /// What failed of these steps, by what the database says is left.
+    async fn failed_at(
+        &self,
+        client: &Client,
+        mut steps: Vec<String>,
+        reason: String,
+    ) -> MigrationError {
+        let left = self.status(client).await.map(|status| status.pending);
+        let is_left = |name: &String| left.as_ref().is_ok_and(|left| left.first() == Some(name));
+        match steps.iter().position(is_left) {
+            Some(at) => {
+                let name = steps.swap_remove(at);
+                steps.truncate(at);
+                MigrationError::Failed {
+                    name,
+                    reason,
+                    before: steps,
+                }
+            }
+            // The connection is gone, or what failed came after the last of them.
+            None => MigrationError::Driver(format!("migrating failed: {reason}")),
+        }
     }
 
     /// Undoes the last `count` migrations, newest first, each in a transaction. Returns the names of what was undone.
@@ -98,11 +125,11 @@ impl Migrations {
             let mut tries = 1;
             while let Err(error) = undo(client, step.undo, row.version).await {
                 if tries == TRIES || !may_be_tried_again(&error) {
-                    return Err(MigrationError::Failed(format!(
-                        "{}: {}",
-                        step.name(),
-                        describe(&error)
-                    )));
+                    return Err(MigrationError::Failed {
+                        name: step.name(),
+                        reason: describe(&error),
+                        before: undone,
+                    });
                 }
                 tries += 1;
                 tokio::time::sleep(PAUSE).await;

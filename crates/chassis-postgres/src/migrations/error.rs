@@ -33,12 +33,26 @@ pub enum MigrationError {
     /// There are migrations to apply.
     #[error("{} pending: {}", if .0.len() == 1 { "1 migration is".to_owned() } else { format!("{} migrations are", .0.len()) }, .0.join(", "))]
     Pending(Vec<String>),
-    /// A step failed and was rolled back.
-    #[error("migrating failed: {0}")]
-    Failed(String),
+    /// A step failed and was rolled back. The steps before it were committed, each for itself.
+    #[error("migration {name} failed: {reason}{}", kept(.before))]
+    Failed {
+        /// The step.
+        name: String,
+        /// What PostgreSQL says.
+        reason: String,
+        /// The steps of this run that stay as they are.
+        before: Vec<String>,
+    },
     /// A statement about the history or the lock failed.
     #[error("{0}")]
     Driver(String),
+}
+
+fn kept(before: &[String]) -> String {
+    match before {
+        [] => String::new(),
+        names => format!("; done before that, and kept: {}", names.join(", ")),
+    }
 }
 
 impl From<tokio_postgres::Error> for MigrationError {
