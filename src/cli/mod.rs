@@ -38,7 +38,7 @@ use tokio_postgres::Client;
 
 use crate::{
     app::App,
-    migrations::{MIGRATIONS, advise},
+    migrations::{self, MIGRATIONS, advise},
     program::PROGRAM,
     settings::{self, Settings},
     shared::clock::Clock,
@@ -210,15 +210,21 @@ fn run(command: Command, extend: fn(&mut App)) -> anyhow::Result<ExitCode> {
 
 /// The parts of the service, for a command that works on its database: reached, and with the right schema.
 async fn connected(settings: &Settings) -> anyhow::Result<App> {
-    let client = connect(settings).await?;
-    let status = MIGRATIONS.status(&client).await.map_err(advise)?;
-    if !status.pending.is_empty() {
-        return Err(advise(MigrationError::Pending(status.pending)));
+    let service = reach(&settings.database, &settings.database.target).await?;
+    let status = MIGRATIONS.status(&service).await.map_err(advise)?;
+    if status.pending.is_empty() {
+        return App::build(settings, Clock::system());
     }
-    App::build(settings, Clock::system())
+    if settings.database.separate_migration_target().is_some() {
+        let migrated = MIGRATIONS.status(&connect(settings).await?).await;
+        if migrated.map_err(advise)?.pending.is_empty() {
+            return Err(migrations::elsewhere(&settings.database));
+        }
+    }
+    Err(advise(MigrationError::Pending(status.pending)))
 }
 
-/// A connection to the database that holds the schema.
+/// A connection as migrations have it.
 async fn connect(settings: &Settings) -> anyhow::Result<Client> {
     reach(&settings.database, &settings.database.migration_target).await
 }

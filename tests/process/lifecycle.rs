@@ -230,6 +230,11 @@ async fn migrations_that_went_to_another_database_are_not_taken_for_the_services
     let doctor = run(&empty, &settings, &["doctor"], "");
     let doctor = String::from_utf8_lossy(&doctor.stdout);
     assert!(doctor.contains("FAIL schema of the service"), "{doctor}");
+    let list = complaint(&run(&empty, &settings, &["user", "list"], ""));
+    assert!(list.contains("both have to be the same database"), "{list}");
+    // Where the service works, the tables are there, and nobody has to reach those who migrate.
+    let settings = [("MIGRATE_DATABASE_URL", NOWHERE)];
+    printed(&run(&migrated, &settings, &["user", "list"], ""));
 }
 
 #[tokio::test]
