@@ -164,7 +164,7 @@ async fn a_begin_that_is_dropped_half_way_closes_the_connection() {
 async fn a_statement_that_nobody_waits_for_any_more_ends_on_the_server_too() {
     let url = DATABASES.new_database().await;
     let database = open(&PostgresOptions {
-        statement_timeout: Duration::from_secs(60),
+        statement_timeout: Duration::from_mins(1),
         ..options(&url)
     });
     let connection = database.connection().await.unwrap();
