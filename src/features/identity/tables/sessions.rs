@@ -1,7 +1,7 @@
 //! The table `sessions`.
 //!
 //! A session ends by `revoke` (one), `revoke_all` (a user's) or `open` (the oldest beyond the limit); or by its time, or
-//! with its account. [`Revocation`](super::super::Revocation) lists the reasons. `delete_dead` only removes what has ended.
+//! with its account. [`Revocation`] lists the reasons. `delete_dead` only removes what has ended.
 
 use std::net::IpAddr;
 
