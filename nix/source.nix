@@ -72,10 +72,13 @@ let
     ../Makefile
     ../README.md
     ../SECURITY.md
+    ../assets/docs
     ../compose.yaml
+    ../crates/CHANGELOG.md
     ../deny.toml
     ../docs
     (fileset.maybeMissing ../examples)
+    ../flake.nix
     ../fly.toml
     ../fuzz
     ../loadtest

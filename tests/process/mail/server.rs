@@ -348,6 +348,17 @@ fn base64(text: &str) -> String {
     base64::engine::general_purpose::STANDARD.encode(text)
 }
 
+/// That of the machine may be missing, or say something else.
+const OPENSSL_CONF: &str = "
+[req]
+distinguished_name = name
+x509_extensions = authority
+[name]
+[authority]
+basicConstraints = critical,CA:TRUE
+keyUsage = keyCertSign
+";
+
 /// An authority of the test's own, and a server's certificate for `localhost`, 127.0.0.1 and 0.0.0.0, which is this machine and yet no loopback address.
 pub struct Authority {
     folder: Folder,
@@ -357,6 +368,7 @@ pub struct Authority {
 impl Authority {
     pub fn new() -> Self {
         let folder = Folder::new();
+        fs::write(folder.join("openssl.cnf"), OPENSSL_CONF).unwrap();
         openssl(
             &folder,
             &[
@@ -437,6 +449,7 @@ fn openssl(folder: &Path, arguments: &[&str]) {
     let made = Command::new("openssl")
         .args(arguments)
         .current_dir(folder)
+        .env("OPENSSL_CONF", "openssl.cnf")
         .output();
     let made = made.unwrap();
     assert!(made.status.success(), "{made:?}");
