@@ -109,6 +109,8 @@ in
       # They hold the pages against the program, too.
       src = source.written;
       nativeBuildInputs = [
+        # By which `make remove` knows what belongs to the project.
+        pkgs.git
         pkgs.openssl
         pkgs.postgresql_17
         pkgs.procps
@@ -120,6 +122,7 @@ in
       ++ lib.optional isLinux pkgs.util-linux;
       # The sandbox has no /usr/bin/env.
       postPatch = "patchShebangs scripts";
+      preCheck = "git init --quiet";
       __darwinAllowLocalNetworking = true;
     }
   );

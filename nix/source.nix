@@ -64,6 +64,7 @@ let
     ../.ci
     ../.devcontainer
     ../.github
+    ../.gitignore
     ../AGENTS.md
     ../CHANGELOG.md
     ../CONTRIBUTING.md
