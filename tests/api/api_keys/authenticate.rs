@@ -162,7 +162,7 @@ WHERE user_id = $1";
 #[tokio::test]
 async fn a_key_of_an_organisation_is_refused_by_a_program_that_knows_none() {
     let app = TestApp::start().await;
-    let (user, _, key) = with_key(&app).await;
+    let (user, token, key) = with_key(&app).await;
     let database = app.database().await;
     let join = "UPDATE api_keys SET org_id = gen_random_uuid() WHERE user_id = $1";
     let joined = database.execute(join, &[user.id.as_uuid()]).await;
@@ -171,6 +171,11 @@ async fn a_key_of_an_organisation_is_refused_by_a_program_that_knows_none() {
     let refused = app.me(&key.key).await;
 
     refused.assert_problem(401, "invalid_token");
+    // Its successor would be the owner's own.
+    let path = format!("/auth/keys/{}/rotate", key.id);
+    let rotated = app.post(&path).bearer(&token).send().await;
+    rotated.assert_problem(404, "not_found");
+    assert_eq!(app.count("SELECT count(*) FROM api_keys").await, 1);
 }
 
 #[tokio::test]

@@ -35,6 +35,7 @@ enum Meanwhile {
     // api_keys: begin
     KeyRevoked,
     KeyExpired,
+    KeyOfOrganisation,
     // api_keys: end
 }
 
@@ -50,10 +51,11 @@ impl Meanwhile {
 
     // api_keys: begin
     /// What happens to a caller who has a key.
-    const OF_KEYS: [Self; 6] = [
+    const OF_KEYS: [Self; 7] = [
         Self::Nothing,
         Self::KeyRevoked,
         Self::KeyExpired,
+        Self::KeyOfOrganisation,
         Self::Disabled,
         Self::Deleted,
         Self::Demoted,
@@ -75,7 +77,9 @@ impl Meanwhile {
                 "UPDATE api_keys SET revoked_at = created_at, revoked_for = 'owner' WHERE user_id = $1"
             }
             Self::KeyExpired => "UPDATE api_keys SET expires_at = created_at WHERE user_id = $1",
-            // api_keys: end
+            Self::KeyOfOrganisation => {
+                "UPDATE api_keys SET org_id = gen_random_uuid() WHERE user_id = $1"
+            } // api_keys: end
         };
         let changed = database.execute(sql, &[caller.id.as_uuid()]).await.unwrap();
         assert!(changed > 0, "{self:?} changed nothing");

@@ -3,8 +3,8 @@
 //! A key is alive until `expires_at` and until it is revoked. A key that was rotated lives until `revoked_at`, which lies in the
 //! future; any other reason counts at once, whatever the clock of the replica says that asks.
 //!
-//! A key of an organisation (`org_id`) would reach what the organisation has and not what its owner has: this program makes none
-//! and refuses them.
+//! A key of an organisation (`org_id`) would reach what the organisation has and not what its owner has: this program makes none,
+//! refuses them, and makes no successor of one, which would be the owner's.
 
 use chassis_postgres::{DatabaseError, ReadExecutor, ReadQuery, WriteExecutor, WriteQuery};
 use time::OffsetDateTime;
@@ -239,6 +239,7 @@ UPDATE api_keys
 SET revoked_at = $4, revoked_for = 'rotation'
 WHERE id = $1
   AND user_id = $2
+  AND org_id IS NULL
   AND revoked_at IS NULL
   AND (expires_at IS NULL OR expires_at > $3)
 RETURNING id, user_id, name, start, scopes, created_at, expires_at, last_used_at,
