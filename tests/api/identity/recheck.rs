@@ -71,7 +71,6 @@ impl Meanwhile {
             Self::Expired => "UPDATE sessions SET expires_at = created_at WHERE user_id = $1",
             Self::Disabled => "UPDATE users SET is_active = false WHERE id = $1",
             Self::Deleted => "DELETE FROM users WHERE id = $1",
-            Self::Demoted => "UPDATE users SET role = 'VIEWER' WHERE id = $1",
             // api_keys: begin
             Self::KeyRevoked => {
                 "UPDATE api_keys SET revoked_at = created_at, revoked_for = 'owner' WHERE user_id = $1"
@@ -79,7 +78,9 @@ impl Meanwhile {
             Self::KeyExpired => "UPDATE api_keys SET expires_at = created_at WHERE user_id = $1",
             Self::KeyOfOrganisation => {
                 "UPDATE api_keys SET org_id = gen_random_uuid() WHERE user_id = $1"
-            } // api_keys: end
+            }
+            // api_keys: end
+            Self::Demoted => "UPDATE users SET role = 'VIEWER' WHERE id = $1",
         };
         let changed = database.execute(sql, &[caller.id.as_uuid()]).await.unwrap();
         assert!(changed > 0, "{self:?} changed nothing");

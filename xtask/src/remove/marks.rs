@@ -10,9 +10,16 @@ pub(super) struct Mark<'t> {
     begins: bool,
 }
 
-/// The mark that a line is.
+/// The mark that a line is. The end of a region may share a line with a closing brace: rustfmt puts it there after the last arm of a `match`.
 pub(super) fn mark(line: &str) -> Option<Mark<'_>> {
     let line = line.trim();
+    match line.strip_prefix("} ") {
+        Some(comment) => whole_line(comment).filter(|mark| !mark.begins),
+        None => whole_line(line),
+    }
+}
+
+fn whole_line(line: &str) -> Option<Mark<'_>> {
     COMMENTS.iter().find_map(|(begin, end)| {
         let words = line.strip_prefix(begin)?.strip_suffix(end)?.trim();
         let (feature, word) = words.split_once(": ")?;
@@ -102,10 +109,13 @@ mod tests {
             assert_eq!(found(line), Some(("parcels", true)), "{line}");
         }
         assert_eq!(found("// parcels: end"), Some(("parcels", false)));
+        assert_eq!(found("    } // parcels: end"), Some(("parcels", false)));
         for line in [
             "parcels: begin",
             "// parcels: begins",
             "let x; // parcels: begin",
+            "let x; // parcels: end",
+            "} // parcels: begin",
             "//! `parcels: begin`",
             "<!-- parcels: begin",
         ] {
@@ -125,6 +135,8 @@ mod tests {
         );
         assert_eq!(without(text, "words").unwrap(), text);
         assert_eq!(without("a\n\n# x: begin\n# x: end\n", "x").unwrap(), "a\n");
+        let arm = "a\n// x: begin\nX => {\n} // x: end\n}\n";
+        assert_eq!(without(arm, "x").unwrap(), "a\n}\n");
     }
 
     #[test]
