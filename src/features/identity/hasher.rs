@@ -112,9 +112,10 @@ impl Hasher {
     /// Compares a password with a hash. Without one it takes as long, and is wrong.
     ///
     /// A hash that was made when hashes were cheaper takes about as long as one of today, or the time would tell that there
-    /// is one: the work that is missing is done for nothing, in memory of its own, which costs some percent. Where the memory
-    /// cost was changed, too, it is further off, because memory is faster where less of it is used. One that is dearer than today's takes longer, and nothing is done
-    /// about that: the time of an address that nobody has would have to follow the dearest hash that is stored.
+    /// is one: the work that is missing is done for nothing. It needs memory of its own, and getting that is some percent of
+    /// the time, so a hash of today has as much once more. Where the memory cost was changed, too, it is further off, because
+    /// memory is faster where less of it is used. One that is dearer than today's takes longer, and nothing is done about
+    /// that: the time of an address that nobody has would have to follow the dearest hash that is stored.
     pub async fn verify(
         &self,
         password: SecretString,
@@ -132,8 +133,9 @@ impl Hasher {
                 .map_err(|error| HashError::Failed(error.to_string()))?;
             let matches = Scrypt::new().verify_password(password, &parsed).is_ok();
             let made_at = cost_of(&parsed);
-            if let Some(missing) = made_at.and_then(|made_at| made_at.shortfall(cost)) {
-                work_for_nothing(password, missing);
+            match made_at.and_then(|made_at| made_at.shortfall(cost)) {
+                Some(missing) => work_for_nothing(password, missing),
+                None => get_memory_for_nothing(cost),
             }
             if !(matches && known) {
                 return Ok(PasswordMatch::Wrong);
@@ -238,6 +240,16 @@ fn work_for_nothing(password: &[u8], cost: Cost) {
     let mut output = [0; 32];
     let done = scrypt::scrypt(password, b"for nothing", &params, &mut output);
     std::hint::black_box((done.is_ok(), output));
+}
+
+/// Takes as long as it takes such a hash to get its memory and to write all of it once.
+fn get_memory_for_nothing(cost: Cost) {
+    let Ok(bytes) = usize::try_from(cost.memory()) else {
+        return;
+    };
+    let mut memory = vec![0_u8; bytes];
+    memory.fill(1);
+    std::hint::black_box(memory);
 }
 
 fn cost_of(hash: &phc::PasswordHash) -> Option<Cost> {
