@@ -25,6 +25,18 @@ use crate::{
     shared::clock::Clock,
 };
 
+/// How long after its answer the account of a forgotten password is looked for, at most.
+///
+/// An account that exists has a link made and mailed, and whoever asks something at that moment waits a little longer:
+/// right after the answer, that told which addresses have one (`loadtest/siege mail`).
+const LOOK_UP_WITHIN: Duration = Duration::from_millis(1500);
+
+fn some_time() -> Duration {
+    let mut random = [0; 2];
+    getrandom::fill(&mut random).expect("the system has randomness");
+    LOOK_UP_WITHIN * u32::from(u16::from_le_bytes(random)) / u32::from(u16::MAX)
+}
+
 /// Opens requests; clones share everything.
 #[derive(Clone)]
 pub struct MailRequests(Arc<Parts>);
@@ -97,15 +109,16 @@ impl MailRequests {
     }
 
     /// Takes note that somebody forgot the password of this address, whether or not it has an account.
+    ///
+    /// The job that finds out is due some time later, nobody knows when ([`LOOK_UP_WITHIN`]).
     pub(super) async fn note_forgotten(&self, email: &Email) -> Result<(), Error> {
         let transaction = self.database().begin().await?;
         let now = self.now();
         let kept = tables::recovery_requests::insert(&transaction, email.as_str(), None, now);
         let request = kept.await?;
-        self.enqueue(&transaction, &Forgotten { request }).await?;
-        transaction.commit().await?;
-        self.wake();
-        Ok(())
+        let job = Forgotten { request };
+        self.enqueue_in(&transaction, &job, some_time()).await?;
+        Ok(transaction.commit().await?)
     }
 
     async fn note_registration(&self, email: Email, hash: PasswordHash) -> Result<(), Error> {
@@ -120,7 +133,16 @@ impl MailRequests {
     }
 
     async fn enqueue(&self, transaction: &impl WriteExecutor, job: &impl Job) -> Result<(), Error> {
-        match self.0.jobs.enqueue(transaction, job).await {
+        self.enqueue_in(transaction, job, Duration::ZERO).await
+    }
+
+    async fn enqueue_in(
+        &self,
+        transaction: &impl WriteExecutor,
+        job: &impl Job,
+        delay: Duration,
+    ) -> Result<(), Error> {
+        match self.0.jobs.enqueue_in(transaction, job, delay).await {
             Ok(_) => Ok(()),
             Err(EnqueueError::Database(error)) => Err(error.into()),
             Err(error) => Err(Error::Failed(error.into())),

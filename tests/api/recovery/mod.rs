@@ -55,8 +55,11 @@ impl Mailbox {
         }
     }
 
-    /// Runs what is due, and takes the mail that came of it out of the folder, oldest first.
+    /// Runs what is due, or will be in a moment, and takes the mail that came of it out of the folder, oldest first.
     pub async fn receive(&self) -> Vec<Mail> {
+        let sql =
+            "UPDATE jobs SET run_at = run_at - interval '2 s' WHERE kind = 'recovery.forgotten'";
+        self.app.database().await.execute(sql, &[]).await.unwrap();
         let outcomes = self.app.run_due_jobs().await;
         let failed = outcomes
             .iter()

@@ -35,6 +35,29 @@ async fn whoever_reads_the_mail_chooses_a_new_password() {
     again.assert_problem(422, "token_invalid");
 }
 
+/// Or whoever asks something right after the answer would notice the work that an address with an account makes.
+#[tokio::test]
+async fn an_account_is_looked_for_some_time_after_the_answer() {
+    let mailbox = Mailbox::start().await;
+    for number in 0..4 {
+        let email = format!("nobody{number}@marked.example");
+        mailbox.forgot(&email).await.assert_status(202);
+    }
+
+    let sql = "SELECT EXTRACT(EPOCH FROM run_at - created_at)::float8 FROM jobs WHERE kind = 'recovery.forgotten'";
+    let rows = mailbox.app.database().await.query(sql, &[]).await.unwrap();
+    let delays: Vec<f64> = rows.iter().map(|row| row.get(0)).collect();
+    assert_eq!(delays.len(), 4);
+    assert!(
+        delays.iter().all(|delay| (0.0..=1.6).contains(delay)),
+        "{delays:?}"
+    );
+    assert!(
+        delays.iter().any(|delay| (delay - delays[0]).abs() > 0.001),
+        "{delays:?}"
+    );
+}
+
 #[tokio::test]
 async fn an_address_without_an_account_is_answered_alike_and_gets_no_mail() {
     let mailbox = Mailbox::start().await;
