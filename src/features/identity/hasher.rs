@@ -112,10 +112,11 @@ impl Hasher {
     /// Compares a password with a hash. Without one it takes as long, and is wrong.
     ///
     /// A hash that was made when hashes were cheaper takes about as long as one of today, or the time would tell that there
-    /// is one: the work that is missing is done for nothing. It needs memory of its own, and getting that is some percent of
-    /// the time, so a hash of today has as much once more. Where the memory cost was changed, too, it is further off, because
-    /// memory is faster where less of it is used. One that is dearer than today's takes longer, and nothing is done about
-    /// that: the time of an address that nobody has would have to follow the dearest hash that is stored.
+    /// is one: the work that is missing is done for nothing. It needs memory of its own, and getting that takes time that
+    /// `loadtest/siege timing` can tell, so a hash of today has as much once more. Where the memory cost was changed, too,
+    /// it is further off, because memory is faster where less of it is used. One that is dearer than today's takes longer,
+    /// and nothing is done about that: the time of an address that nobody has would have to follow the dearest hash that is
+    /// stored.
     pub async fn verify(
         &self,
         password: SecretString,
