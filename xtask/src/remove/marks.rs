@@ -10,7 +10,9 @@ pub(super) struct Mark<'t> {
     begins: bool,
 }
 
-/// The mark that a line is. The end of a region may share a line with a closing brace: rustfmt puts it there after the last arm of a `match`.
+/// The mark that a line is.
+///
+/// The end of a region may share its line with a closing brace: rustfmt puts it there after the last arm of a `match`.
 pub(super) fn mark(line: &str) -> Option<Mark<'_>> {
     let line = line.trim();
     match line.strip_prefix("} ") {
