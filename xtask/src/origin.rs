@@ -64,11 +64,14 @@ impl Origin {
         self.began.split(' ').nth(1)
     }
 
-    /// Adds features that the project does without.
-    pub(crate) fn leave_out(&mut self, features: &[String]) {
-        self.without.extend(features.iter().cloned());
+    /// Adds features that the project does without, and says which are new among these.
+    pub(crate) fn leave_out(&mut self, features: &[String]) -> Vec<String> {
+        let mut new = features.to_vec();
+        new.retain(|name| !self.without.contains(name));
+        self.without.extend(new.iter().cloned());
         self.without.sort();
         self.without.dedup();
+        new
     }
 
     /// The Cargo.toml that says this.
@@ -109,6 +112,23 @@ impl Origin {
     }
 }
 
+/// An address without what signs in there, since it is going to be committed: user and password of http and https, the password
+/// of others, whose user belongs to the address (`git@`).
+pub(crate) fn without_credentials(address: &str) -> String {
+    let Some((scheme, rest)) = address.split_once("://") else {
+        return address.to_owned();
+    };
+    let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    match authority.rsplit_once('@') {
+        Some((_, host)) if scheme.starts_with("http") => format!("{scheme}://{host}{path}"),
+        Some((user, host)) => {
+            let user = user.split(':').next().unwrap_or_default();
+            format!("{scheme}://{user}@{host}{path}")
+        }
+        None => address.to_owned(),
+    }
+}
+
 /// The manifest with this section in the place of the one that it has, or above `[lib]`.
 fn with_section(manifest: &str, section: &str) -> String {
     let (before, after) = match range(manifest) {
@@ -144,6 +164,26 @@ mod tests {
     use super::*;
 
     const BARE: &str = "[package]\nname = \"own\"\n\n[lib]\nname = \"own\"\n";
+
+    #[test]
+    fn an_address_is_kept_without_what_signs_in() {
+        for (address, kept) in [
+            (
+                "https://user:ghp_s3cret@host/acme/x.git",
+                "https://host/acme/x.git",
+            ),
+            ("https://ghp_s3cret@host/x", "https://host/x"),
+            ("https://a:b@c@host:8443/x@y", "https://host:8443/x@y"),
+            ("https://token@host", "https://host"),
+            ("https://host/x@y", "https://host/x@y"),
+            ("ssh://git:s3cret@host/x", "ssh://git@host/x"),
+            ("ssh://git@host/x", "ssh://git@host/x"),
+            ("git@host:acme/x.git", "git@host:acme/x.git"),
+            ("/srv/x", "/srv/x"),
+        ] {
+            assert_eq!(without_credentials(address), kept);
+        }
+    }
 
     #[test]
     fn what_is_written_is_read_again_and_the_rest_stays() {

@@ -9,6 +9,8 @@ use std::{
 
 use anyhow::{Context, bail};
 
+use crate::origin::without_credentials;
+
 /// What git knows of the copy.
 pub(super) struct Checkout {
     /// Every file, relative to the project's folder.
@@ -37,6 +39,8 @@ impl Checkout {
                 "core.fileMode=false",
                 "status",
                 "--porcelain",
+                // Whatever somebody's git is told to hide.
+                "--untracked-files=normal",
                 "--",
                 ".",
             ],
@@ -45,6 +49,9 @@ impl Checkout {
             "git status failed, so whether anything would be lost is not known: see what it says",
         )?;
         refuse_changes(&status)?;
+        let folder = git(root, &["rev-parse", "--absolute-git-dir"])?
+            .context("git does not say where it keeps this repository: see what it says")?;
+        refuse_unfinished(|file| Path::new(folder.trim_end()).join(file).exists())?;
 
         let listing =
             git(root, &["ls-files", "-z"])?.context("git ls-files failed: see what it says")?;
@@ -60,7 +67,7 @@ impl Checkout {
             files,
             revision: revision(root)?,
             remote: git(root, &["remote", "get-url", "origin"])?
-                .map(|address| address.trim().to_owned()),
+                .map(|address| without_credentials(address.trim())),
         })
     }
 
@@ -118,6 +125,26 @@ fn refuse_changes(status: &str) -> anyhow::Result<()> {
         "not everything is committed ({some}{more}), and it could not be told apart from what this changes. \
          Commit it, or put it aside with git stash --include-untracked: git add --all && git commit -m 'Begin'"
     )
+}
+
+/// What git keeps while something takes several commands, and what that is.
+const UNFINISHED: [(&str, &str); 5] = [
+    ("MERGE_HEAD", "merge"),
+    ("CHERRY_PICK_HEAD", "cherry-pick"),
+    ("REVERT_HEAD", "revert"),
+    ("rebase-merge", "rebase"),
+    ("rebase-apply", "rebase"),
+];
+
+/// The next commit would be its end, though nothing waits to be committed.
+fn refuse_unfinished(exists: impl Fn(&str) -> bool) -> anyhow::Result<()> {
+    let unfinished = UNFINISHED.iter().find(|(file, _)| exists(file));
+    if let Some((_, what)) = unfinished {
+        bail!(
+            "a {what} is not finished, and nothing was changed. End it first: git {what} --continue, or --abort"
+        );
+    }
+    Ok(())
 }
 
 /// A commit of our own means nothing to those who look for where this began. It is one when it is the only commit: then
@@ -189,6 +216,16 @@ mod tests {
                 .to_string()
                 .contains("and others")
         );
+    }
+
+    #[test]
+    fn a_merge_that_is_not_finished_is_refused() {
+        assert!(refuse_unfinished(|_| false).is_ok());
+
+        let said = refuse_unfinished(|file| file == "MERGE_HEAD")
+            .unwrap_err()
+            .to_string();
+        assert!(said.contains("a merge is not finished"), "{said}");
     }
 
     #[test]

@@ -383,6 +383,8 @@ fn edit(path: &Path, line: impl Fn(&str) -> String) -> anyhow::Result<bool> {
             path.display()
         )
     };
+    // A link stays one.
+    let path = &fs::canonicalize(path).with_context(said)?;
     let text = fs::read_to_string(path).with_context(said)?;
     let edited: String = text.lines().map(|text| line(text) + "\n").collect();
     if edited == text {

@@ -2,13 +2,14 @@
 //! also has the program compiled to write its references: those are made after the merge.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs,
     path::{Path, PathBuf},
     process::Command,
 };
 
 use anyhow::{Context, bail, ensure};
+use serde::Deserialize;
 
 use super::{git::Git, migrations, source::Version};
 use crate::{init, origin::Origin};
@@ -28,6 +29,8 @@ const ENDPOINTS: &str = "| method and path | who | what |\n";
 /// A checkout that goes when it is dropped.
 pub(super) struct Initialised {
     git: Git,
+    /// The features that were left out: those that the project does without, and what cannot do without these.
+    pub(super) left_out: Vec<String>,
 }
 
 impl Drop for Initialised {
@@ -58,9 +61,19 @@ impl Initialised {
         }
         let place = folder.display().to_string();
         // Not a work tree of the project: the tool would take the project's remote for that of the skeleton.
-        project.run(&["clone", "--quiet", "--shared", "--no-checkout", ".", &place])?;
-        let this = Self {
+        project.run(&[
+            "clone",
+            "--quiet",
+            "--shared",
+            "--no-checkout",
+            "--origin",
+            "origin",
+            ".",
+            &place,
+        ])?;
+        let mut this = Self {
             git: Git::at(folder),
+            left_out: Vec::new(),
         };
         this.git.run(&["remote", "remove", "origin"])?;
         this.git.run(&[
@@ -77,6 +90,7 @@ impl Initialised {
             version.name,
             version.short()
         );
+        this.left_out = this.closure(&answers.origin.without)?;
         this.init(version, answers)?;
         Ok(this)
     }
@@ -96,7 +110,7 @@ impl Initialised {
                 tool.args([option, value.as_str()]);
             }
         }
-        for feature in self.left_out(&origin.without) {
+        for feature in &self.left_out {
             tool.args(["--without", feature]);
         }
         eprintln!(
@@ -131,13 +145,22 @@ impl Initialised {
         let _ = clean.env("CARGO_TARGET_DIR", target).output();
     }
 
-    /// Those that this version has, and can leave out. What it cannot leave out, the project removed by itself.
-    fn left_out<'f>(&self, features: &'f [String]) -> Vec<&'f str> {
-        let has = |name: &&String| {
-            let manifest = format!("src/features/{name}/feature.toml");
-            self.git.root.join(manifest).exists()
-        };
-        features.iter().filter(has).map(String::as_str).collect()
+    /// Those of these features that this version has and can leave out, and every one that needs one of them. What it cannot
+    /// leave out, the project removed by itself.
+    fn closure(&self, features: &[String]) -> anyhow::Result<Vec<String>> {
+        let mut needs = BTreeMap::new();
+        let folder = self.git.root.join("src/features");
+        for entry in fs::read_dir(&folder).into_iter().flatten() {
+            let entry = entry?;
+            let Ok(text) = fs::read_to_string(entry.path().join("feature.toml")) else {
+                continue;
+            };
+            let manifest: Manifest = toml::from_str(&text)
+                .with_context(|| format!("{} has no manifest", entry.path().display()))?;
+            let name = entry.file_name().to_string_lossy().into_owned();
+            needs.insert(name, manifest.needs);
+        }
+        Ok(without(&needs, features))
     }
 
     /// Its migrations: name without ending, and the texts of step and undo.
@@ -205,6 +228,32 @@ impl Initialised {
     }
 }
 
+/// What is read of a feature's manifest, which may be of a version that says more there.
+#[derive(Deserialize)]
+struct Manifest {
+    #[serde(default)]
+    needs: Vec<String>,
+}
+
+/// Those of these features that are there, and every one that needs one of them.
+fn without(needs: &BTreeMap<String, Vec<String>>, features: &[String]) -> Vec<String> {
+    let mut left_out: BTreeSet<&String> = needs
+        .keys()
+        .filter(|name| features.contains(name))
+        .collect();
+    loop {
+        let before = left_out.len();
+        let users = needs
+            .iter()
+            .filter(|(_, needed)| needed.iter().any(|name| left_out.contains(name)));
+        let users: Vec<&String> = users.map(|(name, _)| name).collect();
+        left_out.extend(users);
+        if left_out.len() == before {
+            return left_out.into_iter().cloned().collect();
+        }
+    }
+}
+
 /// The page with the table of endpoints of another one. As it is, when one of them has none.
 fn with_table(page: &str, other: &str) -> String {
     let parts = |text: &str| {
@@ -223,6 +272,24 @@ fn with_table(page: &str, other: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_needs_a_feature_goes_with_it() {
+        let features = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+        let needs = [
+            ("invitations", features(&["mail"])),
+            ("jobs", features(&[])),
+            ("mail", features(&["jobs"])),
+            ("orders", features(&[])),
+        ]
+        .map(|(name, needed): (&str, Vec<String>)| (name.to_owned(), needed))
+        .into();
+
+        let without = |names: &[&str]| without(&needs, &features(names)).join(" ");
+        assert_eq!(without(&["mail", "api_keys"]), "invitations mail");
+        assert_eq!(without(&["jobs"]), "invitations jobs mail");
+        assert_eq!(without(&[]), "");
+    }
 
     #[test]
     fn the_table_of_endpoints_is_the_others() {

@@ -96,9 +96,11 @@ fn parse(printed: &str) -> anyhow::Result<Merged> {
     Ok(merged)
 }
 
-/// Puts the result into the work tree and the index, where conflicts are as after a merge.
+/// Puts the result into the work tree and the index, where conflicts are as after a merge. Git refuses, with everything as it
+/// was, where that would overwrite what is not committed.
 pub(super) fn apply(git: &Git, merged: &mut Merged) -> anyhow::Result<()> {
-    git.run(&["read-tree", "--reset", "-u", &merged.tree])?;
+    git.output(&["update-index", "-q", "--refresh"])?;
+    git.run(&["read-tree", "-m", "-u", "HEAD", &merged.tree])?;
     let all = std::mem::take(&mut merged.conflicts);
     for (path, stages) in all {
         let has = |number| stages.iter().any(|stage| stage.number == number);

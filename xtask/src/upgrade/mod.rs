@@ -21,7 +21,7 @@ use std::{
     process::Command,
 };
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use serde::Deserialize;
 
 use self::{
@@ -31,7 +31,10 @@ use self::{
     migrations::Numbered,
     source::Version,
 };
-use crate::{init, origin::Origin};
+use crate::{
+    init,
+    origin::{Origin, without_credentials},
+};
 
 /// The names of the sides in marks of conflicts.
 const OURS: &str = "upgrade/yours";
@@ -70,15 +73,15 @@ struct Package {
 /// Takes over a version.
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let root = init::root()?;
-    init::committed_files(&root)?;
     let git = Git::at(&root);
+    let begun = Begun::at(&git)?;
+    source::refuse_shallow(&git)?;
     let manifest = fs::read_to_string(root.join("Cargo.toml")).context("cannot read Cargo.toml")?;
     let (name, mut origin) = project(&manifest)?;
-    let Some(address) = arguments.from.clone().or_else(|| origin.source.clone()) else {
-        bail!(
-            "Cargo.toml does not say where the skeleton is had. Say it once: make upgrade FROM=<address or folder of its repository>"
-        );
-    };
+    let address = arguments.from.clone().or_else(|| origin.source.clone());
+    let address = address.context(
+        "Cargo.toml does not say where the skeleton is had. Say it once: make upgrade FROM=<address or folder of its repository>",
+    )?;
     source::fetch(&git, &address)?;
     let from = source::current(&git, &origin, arguments.base.as_deref())?;
     let to = source::wanted(&git, arguments.version.as_deref())?;
@@ -106,7 +109,8 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         &origin.migrations,
     )?;
     origin.began = format!("{} ({})", name_and_version(&git, &to)?, to.short());
-    origin.source = Some(address);
+    origin.source = Some(without_credentials(&address));
+    let also = origin.leave_out(&next.left_out);
     origin.migrations.clone_from(&numbered.renamed);
     next.adopt(
         &root,
@@ -117,6 +121,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let (base, next) = (base.tree(&git)?, next.tree(&git)?);
 
     let edited = edited(&git, &base)?;
+    begun.look_again(&git)?;
     let merged = merged(&git, &base, &next)?;
     finish(
         &git,
@@ -125,9 +130,35 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
             to,
             numbered,
             edited,
+            also,
         },
         merged,
     )
+}
+
+/// What the work begins with: everything is committed, and the commit at the end can be made.
+struct Begun(String);
+
+impl Begun {
+    fn at(git: &Git) -> anyhow::Result<Self> {
+        init::committed_files(&git.root)?;
+        for who in ["GIT_AUTHOR_IDENT", "GIT_COMMITTER_IDENT"] {
+            git.run(&["var", who]).context(
+                "git does not know whose the commit will be: git config user.name and user.email say so",
+            )?;
+        }
+        git.run(&["rev-parse", "HEAD"]).map(Self)
+    }
+
+    /// The two versions take minutes, in which somebody may have gone on working.
+    fn look_again(&self, git: &Git) -> anyhow::Result<()> {
+        init::committed_files(&git.root)?;
+        ensure!(
+            git.run(&["rev-parse", "HEAD"])? == self.0,
+            "there is a new commit since the upgrade began, and nothing was changed. Run it again"
+        );
+        Ok(())
+    }
 }
 
 /// The project's name, and where it began. What projects from before have not written down is told from the rest.
@@ -196,14 +227,14 @@ struct Outcome {
     to: Version,
     numbered: Numbered,
     edited: String,
+    /// What is left out because it needs what the project does without.
+    also: Vec<String>,
 }
 
 fn finish(git: &Git, outcome: &Outcome, merged: Merged) -> anyhow::Result<()> {
     let message = report::message(outcome, &merged);
     if !merged.conflicts().is_empty() {
-        let place = git.run(&["rev-parse", "--git-path", "MERGE_MSG"])?;
-        fs::write(git.root.join(place), &message)
-            .context("cannot write the message of the commit")?;
+        prepare(git, &message)?;
         println!("{}", report::report(outcome, &merged, &[]));
         bail!(
             "{} in conflict, in which this project and the skeleton changed the same lines",
@@ -211,11 +242,25 @@ fn finish(git: &Git, outcome: &Outcome, merged: Merged) -> anyhow::Result<()> {
         );
     }
     let failed = settle(&git.root);
-    git.run(&["add", "--all"])?;
+    // Not what somebody put here meanwhile.
+    git.run(&["add", "--update"])?;
     // The hook lints, and what does not compile yet is for the next commit.
-    git.run(&["commit", "--quiet", "--no-verify", "--message", &message])?;
+    let commit = ["commit", "--quiet", "--no-verify", "--message", &message];
+    if let Err(error) = git.run(&commit) {
+        prepare(git, &message)?;
+        return Err(error.context(
+            "everything is merged and staged, and git does not make the commit. The message is prepared: git commit \
+             --no-verify goes on, git reset --hard takes it all back",
+        ));
+    }
     println!("{}", report::report(outcome, &merged, &failed));
     Ok(())
+}
+
+/// Leaves the message for `git commit`.
+fn prepare(git: &Git, message: &str) -> anyhow::Result<()> {
+    let place = git.run(&["rev-parse", "--git-path", "MERGE_MSG"])?;
+    fs::write(git.root.join(place), message).context("cannot write the message of the commit")
 }
 
 /// Formats, completes the lock files and writes anew what programs write. Returns what did not work: the service may not compile

@@ -48,6 +48,10 @@ fn details(outcome: &Outcome, merged: &Merged) -> String {
         outcome.numbered.changed.clone(),
     );
     list(
+        "Left out, because they need what this project does without:",
+        outcome.also.clone(),
+    );
+    list(
         "Both added lines at one place, and both are kept; look whether they go together:",
         merged.united.clone(),
     );

@@ -3,7 +3,7 @@
 use anyhow::{Context, bail, ensure};
 
 use super::git::Git;
-use crate::origin::Origin;
+use crate::origin::{Origin, without_credentials};
 
 /// Where its branches and tags are kept, apart from the project's own.
 const REFS: &str = "refs/skeleton";
@@ -26,7 +26,7 @@ impl Version {
 pub(super) fn fetch(git: &Git, address: &str) -> anyhow::Result<()> {
     let heads = format!("+refs/heads/*:{REFS}/heads/*");
     let tags = format!("+refs/tags/*:{REFS}/tags/*");
-    git.run(&[
+    let output = git.output(&[
         "fetch",
         "--quiet",
         "--no-tags",
@@ -35,10 +35,22 @@ pub(super) fn fetch(git: &Git, address: &str) -> anyhow::Result<()> {
         address,
         &heads,
         &tags,
-    ])
-    .with_context(|| {
-        format!("the skeleton cannot be fetched from {address}. FROM=ADDRESS names another one")
-    })?;
+    ])?;
+    ensure!(
+        output.status.success(),
+        "the skeleton cannot be fetched from {}. FROM=ADDRESS names another one. Git says: {}",
+        without_credentials(address),
+        String::from_utf8_lossy(&output.stderr).trim()
+    );
+    Ok(())
+}
+
+/// Refuses a clone that lacks a part of its history, in which versions could not be compared.
+pub(super) fn refuse_shallow(git: &Git) -> anyhow::Result<()> {
+    ensure!(
+        git.run(&["rev-parse", "--is-shallow-repository"])? != "true",
+        "this clone is shallow: git fetch --unshallow completes it"
+    );
     Ok(())
 }
 
@@ -88,14 +100,9 @@ pub(super) fn current(git: &Git, origin: &Origin, given: Option<&str>) -> anyhow
     }
     if let Some(revision) = origin.revision() {
         let Some(commit) = git.commit_of(revision) else {
-            let shallow = git.run(&["rev-parse", "--is-shallow-repository"])?;
             bail!(
-                "{revision}, where the project is by its Cargo.toml, is not in what was fetched{}",
-                if shallow == "true" {
-                    ": this clone is shallow, and git fetch --unshallow completes it"
-                } else {
-                    ". FROM=ADDRESS names another skeleton, and BASE=<tag or revision> another beginning"
-                }
+                "{revision}, where the project is by its Cargo.toml, is not in what was fetched. FROM=ADDRESS names another \
+                 skeleton, and BASE=<tag or revision> another beginning"
             );
         };
         return Ok(Version {
