@@ -181,21 +181,29 @@ impl Checkout {
         Ok(())
     }
 
-    /// Whether the development database has this migration, as far as can be found out.
-    pub(super) fn has_applied(&self, stem: &str) -> bool {
-        if !self.has(".env") {
-            return false;
+    /// Whether the development database has this migration. There is none where nothing was set up yet.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be asked.
+    pub(super) fn has_applied(&self, stem: &str) -> anyhow::Result<bool> {
+        if !self.has(".env") && !self.has(".postgres") {
+            return Ok(false);
         }
         let output = Command::new("cargo")
             .args(["run", "-q", "--", "migrate", "status"])
             .current_dir(&self.root)
-            .stderr(Stdio::null())
-            .output();
-        output.is_ok_and(|output| {
-            let text = String::from_utf8_lossy(&output.stdout);
-            text.lines()
-                .any(|line| line.starts_with(&format!("applied {stem} ")))
-        })
+            .output()
+            .context("cargo cannot be run, so whether a database has the migration is not known")?;
+        ensure!(
+            output.status.success(),
+            "whether the development database has {stem} is not known, and nothing was changed. make db-start starts it. \
+             It said:\n{}",
+            String::from_utf8_lossy(&output.stderr).trim()
+        );
+        let text = String::from_utf8_lossy(&output.stdout);
+        let applied = format!("applied {stem} ");
+        Ok(text.lines().any(|line| line.starts_with(&applied)))
     }
 }
 

@@ -201,7 +201,7 @@ pub(crate) fn destroy(arguments: &DestroyArguments) -> anyhow::Result<()> {
         changed.join(", ")
     );
     ensure!(
-        !checkout.has_applied(&migration.stem),
+        !checkout.has_applied(&migration.stem)?,
         "{} is applied to the development database, and what undoes it is about to go; run make \
          migrate-downgrade first",
         migration.stem
