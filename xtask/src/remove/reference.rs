@@ -21,7 +21,7 @@ const INTRODUCTION: &str = "# Features
 
 What can be taken out, and what it adds: [how to remove a feature](../how-to/remove-a-feature.md).
 
-Written by `cargo run -q -p xtask -- features > docs/reference/features.md`. Lines are those of Rust in `src/`, tests in the
+Written by `scripts/references`. Lines are those of Rust in `src/`, tests in the
 same file included, in hundreds; crates are those that nothing else needs. What a program has to be built for is measured by
 `scripts/features`, each night: endpoints, and MiB of the release build, for a feature of which nothing that uses it is there.
 
@@ -378,6 +378,5 @@ version = \"1\"
         std::mem::take(cells.get_mut(4)?).parse().ok()
     }
 
-    const HOW: &str =
-        "write it anew: cargo run -q -p xtask -- features > docs/reference/features.md";
+    const HOW: &str = "write it anew: scripts/references";
 }
