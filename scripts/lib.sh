@@ -212,8 +212,14 @@ random_hex() {
   fi
 }
 
+# Text as it has to be written in what sed puts in place of a match, between bars.
+quote_for_sed() { printf '%s' "$1" | sed 's/[&|\\]/\\&/g'; }
+
+# Of a file, or of standard input where this is -.
 sha256_of() {
-  if has sha256sum; then sha256sum "$1"; else shasum -a 256 "$1"; fi | cut -d ' ' -f 1
+  local sum
+  if has sha256sum; then sum=$(sha256sum "$1") || return; else sum=$(shasum -a 256 "$1") || return; fi
+  printf '%s\n' "${sum%% *}"
 }
 
 # Whether something listens on this port of the loopback address.
