@@ -51,7 +51,10 @@ let
     mail = [ pkgs.mailpit ];
 
     # mail: end
-    load = [ pkgs.k6 ];
+    load = [
+      pkgs.k6
+      pkgs.wrk
+    ];
 
     deploy = [
       pkgs.flyctl
