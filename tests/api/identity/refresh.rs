@@ -339,7 +339,7 @@ async fn a_session_rotates_sixty_times_and_then_once_a_second() {
         app.database().await.execute(full, &[]).await.unwrap();
         token = refreshed(&limited, &token).await.refresh;
     }
-    let empty = "UPDATE sessions SET rotations_full_at = now() + interval '2 min'";
+    let empty = "UPDATE sessions SET rotations_full_at = now() + interval '90 s'";
     app.database().await.execute(empty, &[]).await.unwrap();
 
     let answer = limited.try_refresh(&token).await;
@@ -362,7 +362,13 @@ async fn a_session_rotates_sixty_times_and_then_once_a_second() {
         "{metrics}"
     );
     // A replica without limits does not mind what others counted.
-    refreshed(&app, &token).await;
+    token = refreshed(&app, &token).await.refresh;
+    // PostgreSQL's clock was set back.
+    let ahead = "UPDATE sessions SET rotations_full_at = now() + interval '1 h'";
+    app.database().await.execute(ahead, &[]).await.unwrap();
+    for _ in 0..2 {
+        token = refreshed(&limited, &token).await.refresh;
+    }
 }
 
 #[tokio::test]
@@ -375,11 +381,12 @@ async fn one_token_is_looked_up_sixty_times_and_then_once_a_second() {
         refreshed(&limited, &tokens.refresh).await;
     }
     // However long that took, nothing has come back.
-    app.advance(Duration::minutes(-10));
+    app.advance(Duration::seconds(-30));
     let answer = limited.try_refresh(&tokens.refresh).await;
 
     answer.assert_problem(429, "too_many_requests");
-    assert_eq!(answer.header("retry-after"), "1");
+    let retry_after: u32 = answer.header("retry-after").parse().unwrap();
+    assert!((1..=31).contains(&retry_after), "{retry_after}");
 }
 
 #[tokio::test]
@@ -390,7 +397,7 @@ async fn a_token_that_is_presented_too_often_is_refused_before_the_database_is_a
     for _ in 0..60 {
         refreshed(&limited, &tokens.refresh).await;
     }
-    app.advance(Duration::minutes(-10));
+    app.advance(Duration::seconds(-30));
     let before = limited.statements();
 
     let refused = limited.try_refresh(&tokens.refresh).await;

@@ -130,6 +130,29 @@ async fn an_account_is_open_again_after_a_while() {
 }
 
 #[tokio::test]
+async fn an_account_does_not_wait_for_a_clock_of_the_database_that_was_set_back() {
+    let app = limited(&[("RATE_LIMIT_ACCOUNT_BURST", "2")]).await;
+    let user = app.user().create().await;
+    besiege(&app, &user.email, 2).await;
+    let ahead = "UPDATE rate_limits SET full_at = full_at + interval '1 h'";
+    app.database().await.execute(ahead, &[]).await.unwrap();
+
+    // One that has not noted the refusal itself.
+    let other = app.replica();
+    let answer = try_sign_in_from(&other, "203.0.113.1", &user.email, &user.password).await;
+
+    answer.assert_status(200);
+    assert_eq!(
+        guess_from(&other, "203.0.113.2", &user.email, 1).await,
+        [401]
+    );
+    assert_eq!(
+        guess_from(&other, "203.0.113.3", &user.email, 1).await,
+        [429]
+    );
+}
+
+#[tokio::test]
 async fn a_wrong_current_password_counts_for_the_limits_on_signing_in() {
     let app = limited(&[
         ("RATE_LIMIT_AUTH_BURST", "3"),

@@ -197,10 +197,17 @@ mod tests {
     fn a_clock_that_is_set_back_costs_no_more_than_one_window() {
         let buckets = buckets(60, 2);
         buckets.take(1, at(3_600_000)).unwrap();
+        buckets.take(1, at(3_600_000)).unwrap();
 
-        let refused = buckets.take(1, at(0)).unwrap_err();
+        // By less than a window: it has to be waited for.
+        let refused = buckets.take(1, at(3_598_500)).unwrap_err();
+        assert_eq!(refused.retry_after, Duration::from_millis(2500));
+        assert!(buckets.take(1, at(3_601_000)).is_ok());
 
-        assert_eq!(refused.retry_after, Duration::from_secs(1));
+        // By more: it is full, and fills by the clock of now.
+        assert!(buckets.take(1, at(0)).is_ok() && buckets.take(1, at(0)).is_ok());
+        assert!(buckets.take(1, at(0)).is_err());
+        assert!(buckets.take(1, at(1000)).is_ok());
     }
 
     #[test]

@@ -107,11 +107,12 @@ impl Quota {
 
     /// What taking a token from a bucket that is full in `full_in` would find: the status before it, or the refusal.
     ///
-    /// After a clock was set back a bucket can look emptier than empty; it is taken for empty.
+    /// After a clock was set back a bucket can look emptier than empty. It is taken for empty, and for full where more than
+    /// another window would pass until it is: a bucket's owner does not wait for a clock.
     pub fn peek(&self, full_in: Duration) -> TakeResult {
-        let held = full_in.min(self.window());
+        let held = self.held(full_in);
         if held + self.interval > self.window() {
-            return Err(self.exceeded(held));
+            return Err(self.exceeded(full_in));
         }
         Ok(self.status(held))
     }
@@ -119,8 +120,16 @@ impl Quota {
     /// Takes a token from a bucket that is full in `full_in`, which is moved only if there is a token.
     pub(super) fn take(&self, full_in: &mut Duration) -> TakeResult {
         self.peek(*full_in)?;
-        *full_in = (*full_in).min(self.window()) + self.interval;
+        *full_in = self.held(*full_in) + self.interval;
         Ok(self.status(*full_in))
+    }
+
+    /// How long until the bucket is full, of which its own clock says `full_in`.
+    fn held(&self, full_in: Duration) -> Duration {
+        if full_in > self.window() * 2 {
+            return Duration::ZERO;
+        }
+        full_in.min(self.window())
     }
 }
 

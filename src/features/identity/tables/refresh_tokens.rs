@@ -25,12 +25,15 @@ static ROTATE: WriteQuery = WriteQuery::update(
 WITH held AS (
     UPDATE sessions AS s
     SET last_used_at = $4, expires_at = LEAST(s.ends_at, $5),
-        rotations_full_at = GREATEST(s.rotations_full_at, now()) + make_interval(secs => $8)
+        rotations_full_at = make_interval(secs => $8)
+            + CASE WHEN s.rotations_full_at > now() + make_interval(secs => 2 * $9) THEN now()
+                   ELSE GREATEST(s.rotations_full_at, now()) END
     FROM refresh_tokens AS t, users AS u
     WHERE t.hash = $1 AND coalesce(t.used_at, t.superseded_at) IS NULL
       AND s.id = t.session_id AND s.revoked_at IS NULL AND s.expires_at > $4
-      AND GREATEST(s.rotations_full_at, now()) + make_interval(secs => $8)
-          <= now() + make_interval(secs => $9)
+      AND (s.rotations_full_at > now() + make_interval(secs => 2 * $9)
+           OR GREATEST(s.rotations_full_at, now()) + make_interval(secs => $8)
+              <= now() + make_interval(secs => $9))
       AND u.id = s.user_id AND u.is_active
     RETURNING s.id, s.user_id, s.created_at, s.last_used_at, s.expires_at, s.ends_at,
               s.ip, s.user_agent
@@ -121,6 +124,9 @@ pub(in crate::features::identity) struct Rotation<'a> {
 /// is all that it reads again. (It has taken from the bucket then, too.) No user is locked: disabling or deleting an
 /// account ends its sessions in the same transaction, so the session's row tells. `coalesce`, because the index of live
 /// tokens would seem the cheaper one to a PostgreSQL that has no statistics yet.
+///
+/// A clock of PostgreSQL's that was set back counts as in the table `rate_limits`: a bucket that looks emptier than empty by
+/// a window and more is full.
 ///
 /// It also cleans up behind the session: masks that are past, and up to 100 tokens that nobody needs to know any more.
 /// One is added each time, so they never pile up; and younger ones stay, because they prove a reuse.

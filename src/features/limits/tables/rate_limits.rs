@@ -15,9 +15,11 @@ WITH taken AS (
     INSERT INTO rate_limits AS held (key, full_at)
     VALUES ($1, now() + make_interval(secs => $2))
     ON CONFLICT (key) DO UPDATE
-    SET full_at = GREATEST(held.full_at, now()) + make_interval(secs => $2)
-    WHERE GREATEST(held.full_at, now()) + make_interval(secs => $2)
-        <= now() + make_interval(secs => $3)
+    SET full_at = make_interval(secs => $2)
+        + CASE WHEN held.full_at > now() + make_interval(secs => 2 * $3) THEN now()
+               ELSE GREATEST(held.full_at, now()) END
+    WHERE held.full_at > now() + make_interval(secs => 2 * $3)
+       OR GREATEST(held.full_at, now()) + make_interval(secs => $2) <= now() + make_interval(secs => $3)
     RETURNING full_at
 )
 SELECT true AS is_taken, EXTRACT(EPOCH FROM full_at - now())::float8 AS full_in
@@ -31,7 +33,9 @@ WHERE key = $1 AND NOT EXISTS (SELECT FROM taken)",
 
 /// Takes a token from the bucket of this key, in one statement, so that no two take the same one.
 ///
-/// The time is PostgreSQL's `now()`: one clock for all replicas, whose own clocks may differ.
+/// The time is PostgreSQL's `now()`: one clock for all replicas, whose own clocks may differ. Where that was set back, by a
+/// failover for example, a bucket that looks emptier than empty by a window and more is full. Not by less: `now()` is when
+/// the statement began, which another one may have outrun that it waited for.
 pub(in crate::features::limits) async fn take(
     db: &impl WriteExecutor,
     key: LimitKey,
