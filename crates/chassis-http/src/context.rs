@@ -1,8 +1,11 @@
 //! What the router knows about a request besides the request itself.
 
 use std::{
+    fmt,
+    future::Future,
     net::IpAddr,
-    sync::{Arc, Mutex, OnceLock, PoisonError},
+    pin::Pin,
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
     time::Duration,
 };
 
@@ -35,7 +38,23 @@ pub struct RequestContext {
     /// What remains of the limit that admitted the request; set at most once, by the limiter.
     pub rate_limit_status: OnceLock<RateLimitStatus>,
     /// What [`add_response_header`](Self::add_response_header) was told.
-    pub(super) response_headers: Mutex<HeaderMap>,
+    pub(super) response_headers: Mutex<Vec<ResponseHeader>>,
+}
+
+/// A header of the response, if that holds in the end.
+pub(super) struct ResponseHeader {
+    name: HeaderName,
+    value: HeaderValue,
+    holds: Pin<Box<dyn Future<Output = bool> + Send>>,
+}
+
+/// Without the value, which may be a secret.
+impl fmt::Debug for ResponseHeader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ResponseHeader")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
+    }
 }
 
 impl RequestContext {
@@ -47,20 +66,36 @@ impl RequestContext {
 
     /// Adds a header to the response, unless that is a failure or the endpoint sets one of this name: for guards, which do not
     /// make it.
-    pub fn add_response_header(&self, name: HeaderName, value: HeaderValue) {
-        let headers = self.response_headers.lock();
-        let mut headers = headers.unwrap_or_else(PoisonError::into_inner);
-        headers.append(name, value);
+    ///
+    /// `holds` is asked once the response is complete, which may be long after the guard looked, and keeps the response
+    /// waiting: it has to end by itself.
+    pub fn add_response_header(
+        &self,
+        name: HeaderName,
+        value: HeaderValue,
+        holds: impl Future<Output = bool> + Send + 'static,
+    ) {
+        self.lock_response_headers().push(ResponseHeader {
+            name,
+            value,
+            holds: Box::pin(holds),
+        });
     }
 
     /// Adds them to the response that the endpoint made.
-    pub(super) fn add_response_headers_to(&self, response: &mut HeaderMap) {
-        let added = self.response_headers.lock();
-        let mut added = added.unwrap_or_else(PoisonError::into_inner);
-        for name in response.keys() {
-            added.remove(name);
+    pub(super) async fn add_response_headers_to(&self, response: &mut HeaderMap) {
+        let mut added = std::mem::take(&mut *self.lock_response_headers());
+        added.retain(|header| !response.contains_key(&header.name));
+        for ResponseHeader { name, value, holds } in added {
+            if holds.await {
+                response.append(name, value);
+            }
         }
-        response.extend(std::mem::take(&mut *added));
+    }
+
+    fn lock_response_headers(&self) -> MutexGuard<'_, Vec<ResponseHeader>> {
+        let headers = self.response_headers.lock();
+        headers.unwrap_or_else(PoisonError::into_inner)
     }
 }
 

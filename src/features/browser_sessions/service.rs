@@ -24,6 +24,9 @@ use crate::{
     shared::clock::Clock,
 };
 
+/// How long an answer waits for what decides whether it renews its cookie.
+const RENEWAL_WAIT: std::time::Duration = std::time::Duration::from_secs(1);
+
 /// Sessions of browsers; clones share everything.
 #[derive(Clone)]
 pub struct Cookies(Arc<Inner>);
@@ -124,7 +127,7 @@ impl Inner {
         let (hash, now) = (value.hash(), self.clock.now());
         let reads = self.database.read_pool();
         if let Some(found) = session_cookies::find(reads, &hash, now).await? {
-            self.note_use(context, &found.session, &value, now);
+            self.note_use(context, &found.session, &value, hash, now);
             let authenticated_at = Some(found.authenticated_at);
             return Ok(Some(principal(found, hash, authenticated_at)));
         }
@@ -143,16 +146,32 @@ impl Inner {
         context: &RequestContext,
         session: &Session,
         value: &CookieValue,
+        hash: [u8; 32],
         now: OffsetDateTime,
     ) {
         let until = session.ends_at.min(now + self.idle);
         let is_renewed = until - session.expires_at >= self.idle / 10;
         if is_renewed {
             let cookie = self.format.set(value, until - now);
-            context.add_response_header(header::SET_COOKIE, cookie);
+            context.add_response_header(header::SET_COOKIE, cookie, self.is_current(hash, now));
         }
         if is_renewed || now - session.last_used_at >= SEEN_EVERY {
             self.activity.seen(*session.id.as_uuid());
+        }
+    }
+
+    /// Whether the value is still that of a session: one that was replaced meanwhile, by another tab, must not come back.
+    fn is_current(
+        &self,
+        hash: [u8; 32],
+        now: OffsetDateTime,
+    ) -> impl Future<Output = bool> + Send + 'static {
+        let database = self.database.clone();
+        async move {
+            let found = session_cookies::find(database.read_pool(), &hash, now);
+            // Where it cannot be told in time, a later request renews the cookie.
+            let found = tokio::time::timeout(RENEWAL_WAIT, found).await;
+            matches!(found, Ok(Ok(Some(_))))
         }
     }
 

@@ -1,6 +1,12 @@
 //! How long a session and its cookie last.
 
-use http::Method;
+use std::convert::Infallible;
+
+use bytes::Bytes;
+use futures_util::stream;
+use http::{Method, Request};
+use http_body::Frame;
+use http_body_util::StreamBody;
 use time::{Duration, OffsetDateTime};
 
 use super::{app, app_with, call, get, post, set_cookies, signed_in};
@@ -143,6 +149,35 @@ async fn what_fails_renews_nothing() {
         "{:?}",
         set_cookies(&answer)
     );
+}
+
+/// Another tab gives the password again while the first one still waits for its answer.
+#[tokio::test]
+async fn a_value_that_is_replaced_while_a_reply_is_made_does_not_come_back() {
+    let app = app().await;
+    let (user, cookie) = signed_in(&app).await;
+    app.advance(Duration::days(2));
+    let database = app.database().await;
+    // What the endpoint leaves of a body is read before the answer is complete.
+    let replaced = async move {
+        let sql = "UPDATE sessions SET cookie_hash = sha256('another') WHERE user_id = $1";
+        database.execute(sql, &[user.id.as_uuid()]).await.unwrap();
+        Ok::<_, Infallible>(Frame::data(Bytes::from_static(b"x")))
+    };
+    let request = Request::get("/auth/me")
+        .header("host", "localhost")
+        .header("cookie", &cookie)
+        .header("sec-fetch-site", "same-origin")
+        .body(StreamBody::new(Box::pin(stream::once(replaced))));
+
+    let answer = app.send(request.unwrap(), None).await;
+
+    answer.assert_status(200);
+    let set = set_cookies(&answer);
+    assert!(set.is_empty(), "{set:?}");
+    get(&app, "/auth/me", &cookie)
+        .await
+        .assert_problem(401, "invalid_token");
 }
 
 #[tokio::test]

@@ -33,7 +33,7 @@ use futures_util::{
     FutureExt,
     future::{BoxFuture, ready},
 };
-use http::{HeaderMap, HeaderValue, Method, Request, header, request::Parts};
+use http::{HeaderValue, Method, Request, header, request::Parts};
 use http_body::Body;
 use tokio::time::Instant;
 use tracing::{Instrument, Span};
@@ -165,7 +165,7 @@ impl Router {
             correlation_id: CorrelationId::of(&parts.headers),
             started,
             rate_limit_status: OnceLock::new(),
-            response_headers: Mutex::new(HeaderMap::new()),
+            response_headers: Mutex::default(),
         });
         let record = self.begin(&found, &parts, &context);
         let span = record.span.clone();
@@ -302,7 +302,7 @@ impl Router {
         }
         headers.insert(CORRELATION_HEADER, context.correlation_id.to_header());
         if !is_failure {
-            context.add_response_headers_to(headers);
+            context.add_response_headers_to(headers).await;
         }
         if let Some(status) = context.rate_limit_status.get() {
             status.add_to(headers);
