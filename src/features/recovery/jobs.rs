@@ -11,7 +11,8 @@ use time::format_description::well_known::Rfc2822;
 use uuid::Uuid;
 
 use super::{
-    Recovery, mailbox,
+    Recovery,
+    mailbox::{self, Counted},
     request::{MailRequestId, Purpose},
     requests::KEEP,
     tables, templates,
@@ -140,7 +141,12 @@ async fn send_link(recovery: Recovery, job: SendLink, run: Run) -> Result<(), Jo
     let Some((purpose, mut request)) = found else {
         return Ok(());
     };
-    if !request.may_be_mailed(now) || !mailbox::admits(&recovery, run, request.mailbox()).await? {
+    let counted = match purpose {
+        Purpose::Verify | Purpose::Reset => Counted::OwnLink,
+        Purpose::Change => Counted::Other,
+    };
+    let address = request.mailbox();
+    if !request.may_be_mailed(now) || !mailbox::admits(&recovery, run, counted, address).await? {
         return Ok(());
     }
     let is_taken = match &request.new_email {
@@ -242,7 +248,7 @@ async fn notice(recovery: Recovery, job: Notice, run: Run) -> Result<(), JobErro
     let address = user.email.as_str();
     match job.kind {
         NoticeKind::AlreadyRegistered => {
-            if !mailbox::admits(&recovery, run, address).await? {
+            if !mailbox::admits(&recovery, run, Counted::Other, address).await? {
                 return Ok(());
             }
             let template = &templates::ALREADY_REGISTERED;

@@ -185,3 +185,23 @@ async fn a_mailbox_gets_ten_at_once_whoever_asks_for_them() {
 
     assert_eq!(sent, 10);
 }
+
+#[tokio::test]
+async fn what_strangers_have_sent_keeps_no_link_of_the_owner_away() {
+    let limits = [("RATE_LIMIT", "on"), ("RATE_LIMIT_AUTH_BURST", "100")];
+    let mailbox = Mailbox::with(&limits).await;
+    let owner = mailbox.app.user().create().await;
+    for _ in 0..11 {
+        let (stranger, token) = mailbox.app.signed_in(Role::Member).await;
+        let body = json!({"email": owner.email, "current_password": stranger.password});
+        let call = mailbox.app.patch("/auth/me").bearer(&token);
+        call.json(&body).send().await.assert_status(202);
+    }
+    assert_eq!(mailbox.receive().await.len(), 10);
+
+    let body = json!({"email": owner.email});
+    let forgotten = mailbox.app.post("/auth/password/forgot").json(&body);
+    forgotten.send().await.assert_status(202);
+
+    Mailbox::only(mailbox.receive().await, "reset_password");
+}
