@@ -115,7 +115,6 @@ fn line_of(key: &KeyRecord) -> String {
         date(key.expires_at),
         date(key.last_used_at),
         key.scopes.as_slice().join(","),
-        // Without what a terminal would obey.
-        key.name.as_str().replace(char::is_control, " "),
+        key.name.as_str(),
     )
 }

