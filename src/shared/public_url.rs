@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use http::Uri;
+use chassis_http::is_origin;
 
 /// The origin under which clients know the service.
 ///
@@ -21,32 +21,7 @@ impl PublicUrl {
     /// Reads an origin. `None` when it is another URL, or written in another way than browsers write it.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        let (scheme, authority) = text.split_once("://")?;
-        let own_port = match scheme {
-            "http" => 80,
-            "https" => 443,
-            _ => return None,
-        };
-        let is_plain = |byte: u8| {
-            byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-.:[]".contains(&byte)
-        };
-        if !authority.bytes().all(is_plain) {
-            return None;
-        }
-        let uri: Uri = text.parse().ok()?;
-        let parsed = uri.authority()?;
-        let host = parsed.host();
-        let port = authority.strip_prefix(host)?.strip_prefix(':');
-        let names_a_host =
-            host.starts_with('[') || host.bytes().any(|byte| byte.is_ascii_alphanumeric());
-        let port_fits = match (port, parsed.port_u16()) {
-            (None, None) => host.len() == authority.len(),
-            (Some(written), Some(port)) => {
-                written == port.to_string() && ![0, own_port].contains(&port)
-            }
-            _ => false,
-        };
-        (names_a_host && port_fits).then(|| Self(text.to_owned()))
+        is_origin(text).then(|| Self(text.to_owned()))
     }
 
     /// The origin, without a slash at the end.
@@ -67,48 +42,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn origins_are_taken_as_they_are() {
-        for text in [
-            "https://api.example.com",
-            "http://localhost:8000",
-            "http://127.0.0.1:1",
-            "https://[2001:db8::1]",
-            "https://[2001:db8::1]:8443",
-            "https://xn--bcher-kva.example",
-        ] {
-            let url = PublicUrl::parse(text);
+    fn an_origin_is_taken_as_it_is_and_nothing_else() {
+        let url = PublicUrl::parse("https://api.example.com:8443");
+        assert_eq!(url.unwrap().as_str(), "https://api.example.com:8443");
 
-            assert_eq!(url.as_ref().map(PublicUrl::as_str), Some(text));
-        }
-    }
-
-    #[test]
-    fn other_urls_and_other_spellings_are_not() {
-        for text in [
-            "api.example.com",
-            "//api.example.com",
-            "ftp://api.example.com",
-            "https://",
-            "https://:8443",
-            "https://.",
-            "https://api.example.com/",
-            "https://api.example.com/v1",
-            "https://api.example.com?x=1",
-            "https://api.example.com#x",
-            "https://me@api.example.com",
-            "https://API.example.com",
-            "HTTPS://api.example.com",
-            "https://api.example.com:443",
-            "http://api.example.com:80",
-            "https://api.example.com:",
-            "https://api.example.com:0",
-            "https://api.example.com:08443",
-            "https://api.example.com:99999",
-            "https://api.example.com:84:43",
-            "https://[2001:db8::1",
-            "https://b\u{fc}cher.example",
-            "https://api.example.com https://b.example",
-        ] {
+        for text in ["https://api.example.com/", "https://api.example.com:443"] {
             assert_eq!(PublicUrl::parse(text), None, "{text}");
         }
     }

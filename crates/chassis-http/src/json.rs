@@ -12,7 +12,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{HeaderMap, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use serde::de::DeserializeOwned;
 use warp::{Filter, Rejection, filters::BoxedFilter};
 
@@ -32,6 +32,13 @@ pub enum MediaType {
 }
 
 impl MediaType {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Json => "application/json",
+            Self::Form => "application/x-www-form-urlencoded",
+        }
+    }
+
     /// The media type in the headers: exactly one, without a content encoding.
     ///
     /// JSON is UTF-8, whatever parameters say (RFC 8259, section 11). A form has no other charset here, either.
@@ -49,8 +56,8 @@ impl MediaType {
             .split(';')
             .map(|part| part.trim().to_ascii_lowercase());
         let media_type = match parts.next()?.as_str() {
-            "application/json" => Self::Json,
-            "application/x-www-form-urlencoded" => Self::Form,
+            json if json == Self::Json.as_str() => Self::Json,
+            form if form == Self::Form.as_str() => Self::Form,
             _ => return None,
         };
         let utf8 = |parameter: String| match parameter.split_once('=') {
@@ -69,7 +76,8 @@ pub fn raw_body(accepted: &'static [MediaType]) -> BoxedFilter<(MediaType, Bytes
         .and_then(
             move |context: Arc<RequestContext>, headers: HeaderMap| async move {
                 let media_type = MediaType::of(&headers).filter(|found| accepted.contains(found));
-                let media_type = media_type.ok_or_else(unsupported)?;
+                let media_type =
+                    media_type.ok_or_else(|| unsupported(accepted, &context.method, &headers))?;
                 let bytes = context.body.read().await.map_err(Problem::from)?;
                 Ok::<_, Rejection>((media_type, bytes))
             },
@@ -78,9 +86,28 @@ pub fn raw_body(accepted: &'static [MediaType]) -> BoxedFilter<(MediaType, Bytes
         .boxed()
 }
 
-fn unsupported() -> Problem {
-    let detail = "send the body as application/json in UTF-8, without a Content-Encoding";
-    Problem::new(&UNSUPPORTED_MEDIA_TYPE, detail)
+/// The refusal, which says what is taken instead (RFC 9110, section 15.5.16).
+fn unsupported(accepted: &[MediaType], method: &Method, request: &HeaderMap) -> Problem {
+    let types: Vec<&str> = accepted.iter().map(|accepted| accepted.as_str()).collect();
+    let detail = format!(
+        "send the body as {} in UTF-8, without a Content-Encoding",
+        types.join(" or ")
+    );
+    let name = match *method {
+        Method::POST => HeaderName::from_static("accept-post"),
+        Method::PATCH => HeaderName::from_static("accept-patch"),
+        _ => header::ACCEPT,
+    };
+    let problem = Problem::new(&UNSUPPORTED_MEDIA_TYPE, detail);
+    let problem = match HeaderValue::from_str(&types.join(", ")) {
+        Ok(types) => problem.header(name, types),
+        Err(_) => problem,
+    };
+    if request.contains_key(header::CONTENT_ENCODING) {
+        let none = HeaderValue::from_static("identity");
+        return problem.header(header::ACCEPT_ENCODING, none);
+    }
+    problem
 }
 
 /// A filter that reads a JSON body into `T`. Unknown and repeated fields and U+0000 are refused.

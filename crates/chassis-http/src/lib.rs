@@ -61,6 +61,7 @@ mod json;
 mod metrics;
 pub mod openapi;
 mod options;
+mod origin;
 mod page;
 pub mod problem;
 #[cfg(test)]
@@ -92,6 +93,7 @@ pub use self::{
     json::{MediaType, json_body, parse_json, raw_body},
     metrics::HttpMetrics,
     options::HttpOptions,
+    origin::is_origin,
     page::PageView,
     problem::{FieldError, Problem, ProblemType},
     query::{parse_query, query},

@@ -85,7 +85,7 @@ pub static UNSUPPORTED_MEDIA_TYPE: ProblemType = ProblemType {
     code: "unsupported_media_type",
     status: StatusCode::UNSUPPORTED_MEDIA_TYPE,
     title: "Unsupported media type",
-    about: "Send the body as application/json in UTF-8, without a Content-Encoding.",
+    about: "Send the body in a media type that the endpoint takes, which the answer names, in UTF-8 and without a Content-Encoding.",
 };
 
 /// Fields or query parameters break a rule.

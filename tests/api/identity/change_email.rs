@@ -196,6 +196,7 @@ async fn a_body_that_cannot_be_read_is_refused() {
 
     malformed.assert_problem(400, "malformed_json");
     untyped.assert_problem(415, "unsupported_media_type");
+    assert_eq!(untyped.header("accept-patch"), "application/json");
     huge.assert_problem(413, "body_too_large");
     query.send().await.assert_invalid(&[" unknown_parameter"]);
     assert_eq!(email_of(&app, &user).await, user.email);

@@ -254,6 +254,10 @@ async fn only_json_is_read() {
         let answer = call.send().await;
 
         answer.assert_problem(415, "unsupported_media_type");
+        assert_eq!(answer.header("accept-post"), "application/json");
+        let is_encoded = headers.iter().any(|(name, _)| *name == "content-encoding");
+        let coding = if is_encoded { "identity" } else { "" };
+        assert_eq!(answer.header(header::ACCEPT_ENCODING), coding);
     }
     assert_eq!(accounts(&app).await, 0);
 }
