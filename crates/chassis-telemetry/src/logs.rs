@@ -27,11 +27,12 @@ use super::{
 const CORRELATION_ID: &str = "correlation_id";
 
 /// The fields of a span that are on every line inside it, and their names there.
-const SPAN_FIELDS: [(&str, &str); 6] = [
+const SPAN_FIELDS: [(&str, &str); 7] = [
     (CORRELATION_ID, CORRELATION_ID),
     ("http.request.method", "method"),
     ("http.route", "path"),
     ("client.network", "client_network"),
+    ("user_agent.hash", "user_agent_hash"),
     ("user.id", "caller_id"),
     ("task", "task"),
 ];

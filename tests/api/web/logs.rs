@@ -96,6 +96,7 @@ async fn a_failed_sign_in_is_traced_to_its_reason_account_and_network() {
         let request = app
             .post("/auth/token")
             .json(&body)
+            .header("user-agent", "curl/8.14.1")
             .from("2001:db8:1:2:3::4");
         let answer = request.send().await;
         answer.assert_status(401);
@@ -134,6 +135,8 @@ async fn a_failed_sign_in_is_traced_to_its_reason_account_and_network() {
         assert_eq!(completed["code"], "invalid_credentials");
         for line in [event, completed] {
             assert_eq!(line["client_network"], "2001:db8:1:2::/64");
+            // printf curl/8.14.1 | sha256sum
+            assert_eq!(line["user_agent_hash"], "65839b743e58c647");
         }
     }
 }
