@@ -15,7 +15,7 @@ use super::{git::Git, migrations, source::Version};
 use crate::{init, origin::Origin};
 
 /// What the program writes about itself: it is written anew after the merge, and stays as it is in the project until then.
-const WRITTEN: [&str; 5] = [
+pub(super) const WRITTEN: [&str; 5] = [
     ".env.example",
     "docs/api.http",
     "docs/reference/features.md",

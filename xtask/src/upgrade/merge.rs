@@ -99,8 +99,11 @@ fn parse(printed: &str) -> anyhow::Result<Merged> {
 /// Puts the result into the work tree and the index, where conflicts are as after a merge. Git refuses, with everything as it
 /// was, where that would overwrite what is not committed.
 pub(super) fn apply(git: &Git, merged: &mut Merged) -> anyhow::Result<()> {
-    git.output(&["update-index", "-q", "--refresh"])?;
-    git.run(&["read-tree", "-m", "-u", "HEAD", &merged.tree])?;
+    // Permissions are no change: what asks whether everything is committed does not mind them, either.
+    let modes = ["-c", "core.fileMode=false"];
+    git.output(&[&modes[..], &["update-index", "-q", "--refresh"]].concat())?;
+    let change = ["read-tree", "-m", "-u", "HEAD", &merged.tree];
+    git.run(&[&modes[..], &change].concat())?;
     let all = std::mem::take(&mut merged.conflicts);
     for (path, stages) in all {
         let has = |number| stages.iter().any(|stage| stage.number == number);

@@ -78,14 +78,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     source::refuse_shallow(&git)?;
     let manifest = fs::read_to_string(root.join("Cargo.toml")).context("cannot read Cargo.toml")?;
     let (name, mut origin) = project(&manifest)?;
-    let address = arguments.from.clone().or_else(|| origin.source.clone());
-    let address = address.context(
-        "Cargo.toml does not say where the skeleton is had. Say it once: make upgrade FROM=<address or folder of its repository>",
-    )?;
-    source::fetch(&git, &address)?;
-    let from = source::current(&git, &origin, arguments.base.as_deref())?;
-    let to = source::wanted(&git, arguments.version.as_deref())?;
-    source::refuse_backwards(&git, &from, &to)?;
+    let (address, from, to) = versions(&git, &origin, arguments)?;
 
     let folder = target(&root).join("upgrade");
     let answers = Answers {
@@ -111,6 +104,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     origin.began = format!("{} ({})", name_and_version(&git, &to)?, to.short());
     origin.source = Some(without_credentials(&address));
     let also = origin.leave_out(&next.left_out);
+    refuse_in_use(&root, &also, &to)?;
     origin.migrations.clone_from(&numbered.renamed);
     next.adopt(
         &root,
@@ -136,6 +130,19 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     )
 }
 
+/// What would be left out is new: what the project has, it uses.
+fn refuse_in_use(root: &Path, left_out: &[String], to: &Version) -> anyhow::Result<()> {
+    for name in left_out {
+        ensure!(
+            !root.join("src/features").join(name).is_dir(),
+            "{name} is here, and in {} it needs a feature that this project does without: its feature.toml there says which. \
+             Nothing was changed",
+            to.name
+        );
+    }
+    Ok(())
+}
+
 /// What the work begins with: everything is committed, and the commit at the end can be made.
 struct Begun(String);
 
@@ -159,6 +166,23 @@ impl Begun {
         );
         Ok(())
     }
+}
+
+/// Where the skeleton is had, the version that the project is at, and the one that it gets.
+fn versions(
+    git: &Git,
+    origin: &Origin,
+    arguments: &Arguments,
+) -> anyhow::Result<(String, Version, Version)> {
+    let address = arguments.from.clone().or_else(|| origin.source.clone());
+    let address = address.context(
+        "Cargo.toml does not say where the skeleton is had. Say it once: make upgrade FROM=<address or folder of its repository>",
+    )?;
+    source::fetch(git, &address)?;
+    let from = source::current(git, origin, arguments.base.as_deref())?;
+    let to = source::wanted(git, arguments.version.as_deref())?;
+    source::refuse_backwards(git, &from, &to)?;
+    Ok((address, from, to))
 }
 
 /// The project's name, and where it began. What projects from before have not written down is told from the rest.
@@ -213,12 +237,14 @@ fn merged(git: &Git, base: &str, next: &str) -> anyhow::Result<Merged> {
         let commit = git.commit_tree(tree, &[&base])?;
         git.run(&["update-ref", &format!("refs/{name}"), &commit])?;
     }
-    let mut merged = merge::merge(git, OURS, THEIRS)?;
-    merge::apply(git, &mut merged)?;
+    let merged = merge::merge(git, OURS, THEIRS).and_then(|mut merged| {
+        merge::apply(git, &mut merged)?;
+        Ok(merged)
+    });
     for name in [OURS, THEIRS] {
         git.run(&["update-ref", "-d", &format!("refs/{name}")])?;
     }
-    Ok(merged)
+    merged
 }
 
 /// What is said at the end.
@@ -241,9 +267,7 @@ fn finish(git: &Git, outcome: &Outcome, merged: Merged) -> anyhow::Result<()> {
             report::counted(merged.conflicts().len(), "file is", "files are")
         );
     }
-    let failed = settle(&git.root);
-    // Not what somebody put here meanwhile.
-    git.run(&["add", "--update"])?;
+    let failed = settle(git)?;
     // The hook lints, and what does not compile yet is for the next commit.
     let commit = ["commit", "--quiet", "--no-verify", "--message", &message];
     if let Err(error) = git.run(&commit) {
@@ -265,7 +289,10 @@ fn prepare(git: &Git, message: &str) -> anyhow::Result<()> {
 
 /// Formats, completes the lock files and writes anew what programs write. Returns what did not work: the service may not compile
 /// before its own code follows the chassis.
-fn settle(root: &Path) -> Vec<String> {
+///
+/// It stages what it wrote, and not what somebody saved meanwhile: writing the references takes minutes.
+fn settle(git: &Git) -> anyhow::Result<Vec<String>> {
+    let root = git.root.as_path();
     let mut failed = Vec::new();
     let lock = |manifest: &'static str| {
         [
@@ -287,6 +314,7 @@ fn settle(root: &Path) -> Vec<String> {
     if let Err(error) = init::format(root) {
         failed.push(format!("{error:#}"));
     }
+    git.run(&["add", "--update", "--", "."])?;
     for step in steps {
         let output = Command::new(step[0])
             .args(&step[1..])
@@ -306,7 +334,19 @@ fn settle(root: &Path) -> Vec<String> {
             Err(error) => failed.push(format!("{}: {error}", step.join(" "))),
         }
     }
-    failed
+    let mut listing = vec![
+        "ls-files",
+        "--",
+        "Cargo.lock",
+        "fuzz/Cargo.lock",
+        "README.md",
+    ];
+    listing.extend(initialised::WRITTEN);
+    let written = git.run(&listing)?;
+    let mut add = vec!["add", "--"];
+    add.extend(written.lines());
+    git.run(&add)?;
+    Ok(failed)
 }
 
 #[cfg(test)]
