@@ -59,7 +59,9 @@ impl OpenRequest {
     pub(super) fn may_be_mailed(&self, now: OffsetDateTime) -> bool {
         let doublings = self.mails.clamp(1, 10) - 1;
         let pause = time::Duration::minutes(1 << doublings);
-        self.mailed_at.is_none_or(|last| now >= last + pause)
+        // Or the clock was set back since.
+        self.mailed_at
+            .is_none_or(|last| now >= last + pause || last > now + pause)
     }
 }
 

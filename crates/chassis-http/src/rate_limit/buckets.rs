@@ -20,7 +20,7 @@ use std::{
     fmt,
     hash::{BuildHasher, Hash},
     sync::{Mutex, MutexGuard, PoisonError},
-    time::SystemTime,
+    time::{Duration, SystemTime},
 };
 
 use super::quota::{Quota, TakeResult};
@@ -56,7 +56,7 @@ impl<K: Hash + Eq> Buckets<K> {
         let mut full_in = full_at.duration_since(now).unwrap_or_default();
         let status = self.quota.take(&mut full_in)?;
         if shard.len() >= MAX_PER_SHARD && !shard.contains_key(&key) {
-            make_space(&mut shard, now);
+            make_space(&mut shard, now, self.quota.window() * 2);
         }
         shard.insert(key, now + full_in);
         Ok(status)
@@ -95,9 +95,14 @@ impl<K: Hash + Eq> Buckets<K> {
     }
 }
 
-/// Removes the buckets that are full again, or the quarter that will be full first if there are none.
-fn make_space<K: Hash + Eq>(buckets: &mut HashMap<K, SystemTime>, now: SystemTime) {
-    buckets.retain(|_, full_at| *full_at > now);
+/// Removes the buckets that are full again, or the quarter that will be full first if there are none. One that would be full
+/// later than `latest` from now is full: a clock was set back.
+fn make_space<K: Hash + Eq>(
+    buckets: &mut HashMap<K, SystemTime>,
+    now: SystemTime,
+    latest: Duration,
+) {
+    buckets.retain(|_, full_at| *full_at > now && *full_at <= now + latest);
     if buckets.len() < MAX_PER_SHARD {
         return;
     }
@@ -124,8 +129,6 @@ impl<K> fmt::Debug for Buckets<K> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     fn buckets(per_minute: u32, burst: u32) -> Buckets<u32> {

@@ -99,6 +99,12 @@ impl Quota {
     #[must_use]
     pub fn exceeded(&self, full_in: Duration) -> RateLimited {
         let with_one_token = self.window().saturating_sub(self.interval);
+        // The clock that said so may have been set back since.
+        let full_in = if full_in > self.window() * 2 {
+            self.window()
+        } else {
+            full_in
+        };
         RateLimited {
             quota: *self,
             retry_after: full_in.saturating_sub(with_one_token),
