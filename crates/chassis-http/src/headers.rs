@@ -21,7 +21,7 @@ const ALLOWED_HEADERS: HeaderValue = HeaderValue::from_static(
 
 /// Response headers that a script of another origin may read, besides those the Fetch standard always allows.
 const EXPOSED_HEADERS: HeaderValue = HeaderValue::from_static(
-    "allow, link, location, ratelimit, ratelimit-policy, retry-after, www-authenticate, x-correlation-id",
+    "accept-patch, accept-post, allow, link, location, ratelimit, ratelimit-policy, retry-after, www-authenticate, x-correlation-id",
 );
 
 /// For how many seconds a browser may cache the answer to a preflight request.
