@@ -219,6 +219,8 @@ quote_for_sed() { printf '%s' "$1" | sed 's/[&|\\]/\\&/g'; }
 sha256_of() {
   local sum
   if has sha256sum; then sum=$(sha256sum "$1") || return; else sum=$(shasum -a 256 "$1") || return; fi
+  # GNU's begins with a backslash where the name has one.
+  sum=${sum#\\}
   printf '%s\n' "${sum%% *}"
 }
 
