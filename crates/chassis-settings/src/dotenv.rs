@@ -132,18 +132,20 @@ fn double_quoted(
     characters: &mut impl Iterator<Item = char>,
     value: &mut String,
 ) -> Result<(), &'static str> {
+    let mut result = Ok(());
     while let Some(next) = characters.next() {
         match next {
-            '"' => return Ok(()),
+            '"' => return result,
             '\\' => match characters.next().ok_or(CLOSED)? {
                 'n' => value.push('\n'),
                 escaped @ ('"' | '\\' | '$' | '`') => value.push(escaped),
-                _ => return Err(ESCAPED),
+                _ => result = Err(ESCAPED),
             },
-            '$' | '`' => return Err(ESCAPED),
+            '$' | '`' => result = Err(ESCAPED),
             other => value.push(other),
         }
     }
+    // Whatever else is wrong: the value goes on.
     Err(CLOSED)
 }
 
@@ -234,10 +236,17 @@ mod tests {
             );
         }
         // What follows would be taken for settings.
-        let bad = BadLine {
-            number: 1,
-            expected: CLOSED,
+        let bad = || {
+            Err(BadLine {
+                number: 1,
+                expected: CLOSED,
+            })
         };
-        assert_eq!(value("CERTIFICATE=\"-----BEGIN\nKEY=a\n\"\n"), Err(bad));
+        assert_eq!(value("CERTIFICATE=\"-----BEGIN\nKEY=a\n\"\n"), bad());
+        // Whatever else is wrong with its first line.
+        for first in ["proxy $up;", "a `b`", r"\d"] {
+            let text = format!("NGINX=\"{first}\nKEY=a\nX=\"\n");
+            assert_eq!(value(&text), bad(), "{first}");
+        }
     }
 }

@@ -48,10 +48,11 @@ pub(crate) fn from_layers(
     dotenv: Option<&Path>,
 ) -> Result<Values, SettingError> {
     let dotenv = dotenv.map_or(Ok(Texts::new()), |path| read_dotenv(catalogue, path))?;
+    let is_given = |path: &&String| !path.is_empty();
     let config_file = environment
         .get(CONFIG_FILE)
-        .or_else(|| dotenv.get(CONFIG_FILE))
-        .filter(|path| !path.is_empty());
+        .filter(is_given)
+        .or_else(|| dotenv.get(CONFIG_FILE).filter(is_given));
     let mut sources = Vec::new();
     if let Some(path) = config_file {
         sources.push((format!("the file {path}"), read_toml(catalogue, path)?));
@@ -410,6 +411,7 @@ mod tests {
             (&[], Some(&dotenv), 20, ".env"),
             (&[("COUNT", "30")], Some(&dotenv), 30, "the environment"),
             (&[("COUNT", "")], Some(&dotenv), 20, ".env"),
+            (&[("CONFIG_FILE", "")], Some(&only_toml), 10, &in_toml),
         ] {
             let values = load(environment, dotenv.map(String::as_str)).unwrap();
 
