@@ -269,6 +269,53 @@ async fn the_standard_variables_are_honoured() {
 }
 
 #[tokio::test]
+async fn headers_for_traces_replace_those_for_everything() {
+    let url = cluster::new_database().await;
+    let collector = Collector::start();
+    let endpoint = collector.endpoint();
+    let file = std::env::temp_dir().join(format!("headers-{}", std::process::id()));
+    std::fs::write(&file, "authorization=Bearer%20mine").unwrap();
+    let general = "authorization=Bearer%20cluster,x-cluster=yes";
+    let settings = [
+        ("OTEL_EXPORTER_OTLP_HEADERS", general),
+        (
+            "OTEL_EXPORTER_OTLP_TRACES_HEADERS_FILE",
+            file.to_str().unwrap(),
+        ),
+    ];
+    let service = Service::start(&url, &eager(&endpoint, &settings));
+    service.get("/nothing");
+
+    let (head, _) = collector.first_export();
+    std::fs::remove_file(&file).unwrap();
+
+    assert!(head.contains("authorization: bearer mine\r\n"), "{head}");
+    assert!(!head.contains("cluster"), "{head}");
+    assert!(head.contains("user-agent: "), "{head}");
+}
+
+#[tokio::test]
+async fn a_trace_is_recorded_by_the_id_that_it_has() {
+    let url = cluster::new_database().await;
+    let collector = Collector::start();
+    let endpoint = collector.endpoint();
+    let mut service = Service::start(&url, &eager(&endpoint, &[("TRACE_SAMPLE_RATIO", "0.5")]));
+    for _ in 0..40 {
+        service.get("/nothing");
+    }
+
+    service.signal("TERM");
+    service.ended();
+
+    let spans = collector.spans();
+    assert_ne!(spans.len(), 0);
+    for span in spans {
+        // The highest bit of the 63 that a ratio is taken of.
+        assert!(span.trace_id[8] < 0x80, "{}", hex(&span.trace_id));
+    }
+}
+
+#[tokio::test]
 async fn a_failure_is_found_by_the_correlation_id_of_its_answer() {
     let url = cluster::new_database().await;
     let collector = Collector::start();

@@ -9,7 +9,7 @@
 //! that was current when telemetry was started.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::BTreeMap,
     io::Write as _,
     sync::{
         Arc, Mutex, PoisonError,
@@ -20,6 +20,10 @@ use std::{
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
+use http::{
+    HeaderMap,
+    header::{CONTENT_ENCODING, CONTENT_TYPE, USER_AGENT},
+};
 use hyper_rustls::{ConfigBuilderExt, HttpsConnectorBuilder};
 use opentelemetry::KeyValue;
 use opentelemetry_http::{HttpClient, HttpError, hyper::HyperClient};
@@ -41,6 +45,7 @@ use super::{
     Batches, Build, Otlp, TelemetryError, TelemetryOptions, chain,
     dropped_spans::{Bounded, DroppedSpans, Waiting},
     internal_logs::is_due,
+    spans::Ids,
 };
 
 /// The provider that finished spans go through, with as many exporters as the options ask for.
@@ -57,6 +62,7 @@ pub(super) fn provider(
     let mut builder = SdkTracerProvider::builder()
         // Whether a trace is recorded was decided where it began.
         .with_sampler(Sampler::AlwaysOn)
+        .with_id_generator(Ids)
         .with_resource(resource);
     if let Some(otlp) = &options.otlp {
         let cause = Cause::default();
@@ -115,21 +121,14 @@ fn exporter(otlp: &Otlp, cause: Cause) -> Result<SpanExporter, TelemetryError> {
         .build();
     let client = OnRuntime {
         client: HyperClient::new(connector, otlp.timeout, None),
+        headers: otlp.headers.iter().cloned().collect(),
         runtime: Handle::current(),
         cause,
     };
-    let headers = otlp.headers.iter();
-    let headers: HashMap<_, _> = headers
-        .map(|(name, value)| {
-            let value = String::from_utf8_lossy(value.as_bytes()).into_owned();
-            (name.to_string(), value)
-        })
-        .collect();
     let mut builder = SpanExporter::builder()
         .with_http()
         .with_http_client(client)
         .with_endpoint(&otlp.endpoint)
-        .with_headers(headers)
         .with_timeout(otlp.timeout);
     if otlp.gzip {
         builder = builder.with_compression(Compression::Gzip);
@@ -177,6 +176,9 @@ type Cause = Arc<Mutex<Option<String>>>;
 #[derive(Debug)]
 struct OnRuntime<C> {
     client: C,
+    /// What the options say. The exporter would read the environment once more, which may say something else: it knows nothing
+    /// of files and of other sources of settings.
+    headers: HeaderMap,
     runtime: Handle,
     cause: Cause,
 }
@@ -190,6 +192,13 @@ impl<C: HttpClient + Clone + 'static> HttpClient for OnRuntime<C> {
         Self: 'b,
     {
         let client = self.client.clone();
+        let mut request = request;
+        let own = std::mem::replace(request.headers_mut(), self.headers.clone());
+        for name in [CONTENT_TYPE, CONTENT_ENCODING, USER_AGENT] {
+            if let Some(value) = own.get(&name) {
+                request.headers_mut().insert(name, value.clone());
+            }
+        }
         let sent = self
             .runtime
             .spawn(async move { client.send_bytes(request).await });

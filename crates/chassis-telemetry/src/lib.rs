@@ -83,11 +83,13 @@ impl Telemetry {
         let (format, (writer, thread)) = match stream {
             LogStream::Stdout => (
                 options.format_for(&io::stdout()),
-                writer_thread(io::stdout()).map_err(TelemetryError::Thread)?,
+                writer::start(io::stdout(), Some(program.build.name))
+                    .map_err(TelemetryError::Thread)?,
             ),
             LogStream::Stderr => (
                 options.format_for(&io::stderr()),
-                writer_thread(io::stderr()).map_err(TelemetryError::Thread)?,
+                writer::start(io::stderr(), Some(program.build.name))
+                    .map_err(TelemetryError::Thread)?,
             ),
         };
         let (subscriber, provider) = subscriber(program, options, now, format, writer)?;

@@ -9,7 +9,6 @@
 use std::{cell::Cell, fmt, io::Write};
 
 use opentelemetry::{SpanId, TraceId};
-use serde_json::Value;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use tracing::{
     Event, Metadata, Subscriber,
@@ -178,15 +177,27 @@ thread_local! {
 /// A JSON line with the same fields, for a failure before [`super::Telemetry::start`].
 #[must_use]
 pub fn emergency_line(build: Build, now: OffsetDateTime, message: &str, error: &str) -> String {
-    let timestamp = now.format(&Rfc3339).unwrap_or_default();
-    let line = serde_json::json!({
-        "timestamp": timestamp,
+    failure_line(&build.crate_name(), Some(build.name), now, message, error)
+}
+
+/// A JSON line about a failure to write lines the usual way.
+pub(super) fn failure_line(
+    target: &str,
+    service: Option<&str>,
+    now: OffsetDateTime,
+    message: &str,
+    error: &str,
+) -> String {
+    let mut line = serde_json::json!({
+        "timestamp": now.format(&Rfc3339).unwrap_or_default(),
         "level": "ERROR",
-        "target": build.crate_name(),
+        "target": target,
         "message": message,
-        "service": build.name,
-        "error": Value::from(error),
     });
+    if let Some(service) = service {
+        line["service"] = service.into();
+    }
+    line["error"] = error.into();
     line.to_string()
 }
 
@@ -197,6 +208,7 @@ mod tests {
         sync::{Arc, Mutex},
     };
 
+    use serde_json::Value;
     use tracing_subscriber::layer::SubscriberExt;
 
     use super::*;

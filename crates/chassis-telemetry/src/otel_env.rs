@@ -328,10 +328,16 @@ fn headers(values: &Values) -> Result<Vec<(HeaderName, HeaderValue)>, SettingErr
 
 pub(super) fn batches(values: &Values) -> Result<Batches, SettingError> {
     let queue = values.read(&OTEL_BSP_MAX_QUEUE_SIZE)?;
+    let setting = &OTEL_BSP_MAX_EXPORT_BATCH_SIZE;
+    let size = if values.is_given(setting) {
+        values.read_with(setting, &number(1..=queue))?
+    } else {
+        values.read(setting)?.min(queue)
+    };
     Ok(Batches {
         delay: values.read(&OTEL_BSP_SCHEDULE_DELAY)?,
         queue,
-        size: values.read_with(&OTEL_BSP_MAX_EXPORT_BATCH_SIZE, &number(1..=queue))?,
+        size,
     })
 }
 
@@ -489,5 +495,12 @@ mod tests {
             let error = read(&[endpoint, (name, value)]).unwrap_err().to_string();
             assert!(error.starts_with(name), "{error}");
         }
+    }
+
+    #[test]
+    fn a_batch_is_no_longer_than_the_queue_where_nobody_says_how_long() {
+        let batches = read(&[("OTEL_BSP_MAX_QUEUE_SIZE", "256")]).unwrap().batches;
+
+        assert_eq!((batches.queue, batches.size), (256, 256));
     }
 }

@@ -10,6 +10,7 @@
 //! ever be exported for them to be children of. Without a caller they get the ids of our log lines.
 
 use std::{
+    cell::Cell,
     fmt,
     net::{IpAddr, Ipv6Addr},
     sync::Arc,
@@ -17,7 +18,7 @@ use std::{
 
 use http::{HeaderMap, HeaderName, Version, header, request::Parts};
 use opentelemetry::{
-    Context, TraceId,
+    Context, SpanId, TraceId,
     propagation::{TextMapCompositePropagator, TextMapPropagator},
     trace::{SpanContext, SpanKind, TraceContextExt, TraceFlags, TraceState},
 };
@@ -134,7 +135,8 @@ impl Tracing {
             return Span::none();
         }
         let traced = !self.0.untraced.iter().any(|path| path == template);
-        if !(traced && self.records(caller.as_ref())) {
+        let trace = self.trace(caller.as_ref());
+        if !(traced && self.records(caller.as_ref(), trace)) {
             let span = tracing::info_span!(
                 target: UNRECORDED,
                 "request",
@@ -145,7 +147,7 @@ impl Tracing {
                 user_agent.hash = user_agent_hash(&head.headers),
                 user.id = Empty,
             );
-            self.leave_unrecorded(&span, caller);
+            self.leave_unrecorded(&span, caller, trace);
             return span;
         }
         let span = tracing::info_span!(
@@ -167,7 +169,7 @@ impl Tracing {
             user.id = Empty,
             error.r#type = Empty,
         );
-        begin(&span, caller);
+        begin(&span, caller, trace);
         span
     }
 
@@ -182,9 +184,10 @@ impl Tracing {
     #[must_use]
     pub fn task_from(&self, name: &str, origin: &Origin) -> Span {
         let correlation_id = origin.correlation_id.as_deref();
-        if !self.records(None) {
+        let trace = self.trace(None);
+        if !self.records(None, trace) {
             let span = tracing::info_span!(target: UNRECORDED, "task", correlation_id, task = name);
-            self.leave_unrecorded(&span, None);
+            self.leave_unrecorded(&span, None, trace);
             return span;
         }
         let span = tracing::info_span!(
@@ -199,7 +202,7 @@ impl Tracing {
         );
         // Before it begins: a link that comes later says nothing to a sampler.
         span.add_link(origin.span_context());
-        begin(&span, None);
+        begin(&span, None, trace);
         span
     }
 
@@ -228,28 +231,28 @@ impl Tracing {
         !self.0.logs && self.0.sampler.is_none() && caller.is_none()
     }
 
+    /// The trace that a span belongs to: the caller's, or a new one.
+    fn trace(&self, caller: Option<&Context>) -> TraceId {
+        let caller = caller.map(|caller| caller.span().span_context().clone());
+        let continued = caller.filter(SpanContext::is_valid);
+        continued.map_or_else(|| self.0.ids.new_trace_id(), |caller| caller.trace_id())
+    }
+
     /// Whether a trace that begins here is recorded.
-    fn records(&self, caller: Option<&Context>) -> bool {
+    fn records(&self, caller: Option<&Context>, trace_id: TraceId) -> bool {
         let Some(sampler) = &self.0.sampler else {
             return false;
         };
-        let continued = caller.map(|caller| caller.span().span_context().trace_id());
-        let trace_id = continued
-            .filter(|id| *id != TraceId::INVALID)
-            .unwrap_or_else(|| self.0.ids.new_trace_id());
         let result = sampler.should_sample(caller, trace_id, "", &SpanKind::Server, &[], &[]);
         result.decision == SamplingDecision::RecordAndSample
     }
 
     /// Gives a span that is not recorded the ids for its log lines and the context for the services it calls.
-    fn leave_unrecorded(&self, span: &Span, caller: Option<Context>) {
+    fn leave_unrecorded(&self, span: &Span, caller: Option<Context>, trace_id: TraceId) {
         let parent = caller
             .as_ref()
             .map(|caller| caller.span().span_context().clone());
         let parent = parent.filter(SpanContext::is_valid);
-        let trace_id = parent
-            .as_ref()
-            .map_or_else(|| self.0.ids.new_trace_id(), SpanContext::trace_id);
         let own = SpanContext::new(
             trace_id,
             self.0.ids.new_span_id(),
@@ -304,12 +307,36 @@ pub(super) fn current_context() -> Context {
     found.unwrap_or_default()
 }
 
-/// Starts a recorded span and gives its ids to the log lines inside it.
-fn begin(span: &Span, caller: Option<Context>) {
+thread_local! {
+    /// The trace that the next span of this thread begins, which was decided to be recorded.
+    static DECIDED: Cell<Option<TraceId>> = const { Cell::new(None) };
+}
+
+/// Ids at random, but for a trace of which it was decided by its id that it is recorded: who samples by the same ratio comes to
+/// the same result only by the same id.
+#[derive(Debug)]
+pub(super) struct Ids;
+
+impl IdGenerator for Ids {
+    fn new_trace_id(&self) -> TraceId {
+        let decided = DECIDED.take();
+        decided.unwrap_or_else(|| RandomIdGenerator::default().new_trace_id())
+    }
+
+    fn new_span_id(&self) -> SpanId {
+        RandomIdGenerator::default().new_span_id()
+    }
+}
+
+/// Starts a recorded span of this trace and gives its ids to the log lines inside it.
+fn begin(span: &Span, caller: Option<Context>, trace_id: TraceId) {
+    DECIDED.set(Some(trace_id));
     // It fails only when no layer records spans, and then there is no parent to set.
     let _ = span.set_parent(caller.unwrap_or_default());
     let context = span.context();
     let own = context.span().span_context().clone();
+    // Still there when the span is part of the caller's trace.
+    DECIDED.set(None);
     with_extensions(span, |extensions| carry_ids(extensions, &own));
 }
 

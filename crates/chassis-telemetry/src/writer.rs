@@ -20,13 +20,16 @@
 //! anything; it gives up after [`LAST_WAIT`] without progress.
 
 use std::{
-    io::{self, ErrorKind, Write},
+    io::{self, ErrorKind, IsTerminal, Write},
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
 
+use time::OffsetDateTime;
 use tracing_subscriber::fmt::MakeWriter;
+
+use super::logs::failure_line;
 
 /// How many bytes may wait to be written.
 const CAPACITY: usize = 4 * 1024 * 1024;
@@ -90,12 +93,20 @@ pub struct WriterThread {
 ///
 /// When the thread cannot be started.
 pub fn writer_thread(stream: impl Write + Send + 'static) -> io::Result<(LogWriter, WriterThread)> {
+    start(stream, None)
+}
+
+/// The same for a service, by whose name it says that a stream fails.
+pub(super) fn start(
+    stream: impl Write + Send + 'static,
+    service: Option<&'static str>,
+) -> io::Result<(LogWriter, WriterThread)> {
     let shared = Arc::new(Shared::default());
     let of_thread = Arc::clone(&shared);
     let thread = thread::Builder::new()
         .name("log-writer".to_owned())
         .spawn(move || {
-            of_thread.write_to(stream);
+            of_thread.write_to(stream, service);
             of_thread.lock().ended = true;
             of_thread.progressed.notify_all();
         })?;
@@ -135,7 +146,7 @@ impl Shared {
         waited.unwrap_or_else(PoisonError::into_inner).0
     }
 
-    fn write_to(&self, mut stream: impl Write) {
+    fn write_to(&self, mut stream: impl Write, service: Option<&str>) {
         let mut lines = Vec::new();
         let mut failing = false;
         let mut partial = false;
@@ -158,8 +169,7 @@ impl Shared {
                         partial = lines.get(last) != Some(&b'\n');
                     }
                     if !failing {
-                        // Standard error may be closed, too.
-                        let _ = writeln!(io::stderr(), "log lines cannot be written: {error}");
+                        tell(service, &error);
                     }
                     failing = true;
                 }
@@ -206,16 +216,50 @@ impl Shared {
                 Err(error) => return Err((error, written)),
             }
         }
-        stream.flush().map_err(|error| (error, written))
-    }
-
-    /// Logs how many lines were dropped, if any.
-    fn report(&self) {
-        let lines = std::mem::take(&mut self.lock().dropped);
-        if lines > 0 {
-            tracing::warn!(lines, "log_lines_dropped");
+        loop {
+            match stream.flush() {
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                // What it has taken may wait in a buffer of its own.
+                Err(error) if error.kind() == ErrorKind::WouldBlock => thread::sleep(RETRY),
+                flushed => return flushed.map_err(|error| (error, written)),
+            }
         }
     }
+
+    /// Logs how many lines were dropped, if any, once there is room for that line.
+    fn report(&self) {
+        let mut state = self.lock();
+        if state.dropped == 0 || state.waiting.len() > CAPACITY {
+            return;
+        }
+        let lines = std::mem::take(&mut state.dropped);
+        drop(state);
+        tracing::warn!(lines, "log_lines_dropped");
+    }
+}
+
+/// Says on standard error that lines are lost, in JSON where that is for machines to read.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the time of a line that no test reads, where there is no clock"
+)]
+fn tell(service: Option<&str>, error: &io::Error) {
+    let stderr = io::stderr();
+    let said = if stderr.is_terminal() {
+        format!("log lines cannot be written: {error}")
+    } else {
+        let now = OffsetDateTime::now_utc();
+        let message = "log_lines_not_written";
+        failure_line(
+            env!("CARGO_CRATE_NAME"),
+            service,
+            now,
+            message,
+            &error.to_string(),
+        )
+    };
+    // It may be closed, too.
+    let _ = writeln!(stderr.lock(), "{said}");
 }
 
 fn count_lines(bytes: &[u8]) -> u64 {
@@ -287,6 +331,29 @@ mod tests {
         fn flush(&mut self) -> io::Result<()> {
             Ok(())
         }
+    }
+
+    #[test]
+    fn how_many_lines_are_missing_is_said_when_there_is_room_for_it() {
+        let shared = Arc::new(Shared::default());
+        let writer = LogWriter(Arc::clone(&shared));
+        let subscriber = tracing_subscriber::fmt().json().with_writer(writer);
+        shared.lock().waiting = vec![b'\n'; CAPACITY + 1];
+        shared.lock().dropped = 990;
+
+        tracing::subscriber::with_default(subscriber.finish(), || {
+            shared.report();
+            assert_eq!(shared.lock().dropped, 990);
+            shared.lock().waiting.clear();
+            shared.report();
+        });
+
+        let said = String::from_utf8(shared.lock().waiting.clone()).unwrap();
+        assert!(
+            said.contains("log_lines_dropped") && said.contains("990"),
+            "{said}"
+        );
+        assert_eq!(shared.lock().dropped, 0);
     }
 
     #[test]
