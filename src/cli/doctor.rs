@@ -224,7 +224,13 @@ async fn sessions(settings: &DatabaseSettings) -> anyhow::Result<()> {
     let metrics = DatabaseMetrics::new(&prometheus::Registry::new());
     let database = Database::new(&settings.options(), metrics)?;
     match database.ping().await {
-        Err(error) => super::check_pooler(&error),
+        Err(error) => {
+            super::check_pooler(&error)?;
+            anyhow::bail!(
+                "a session with the service's time limits cannot be opened: {}",
+                chassis_telemetry::chain(&error)
+            )
+        }
         Ok(_) => Ok(()),
     }
 }

@@ -152,7 +152,13 @@ impl Serve {
         drain(settings, &lifecycle, signals).await;
         tokio::select! {
             () = finish(settings, &servers, &jobs, &tasks, &stop) => {}
-            () = signals.recv() => tracing::warn!("stopped_at_once"),
+            () = signals.recv() => {
+                tracing::warn!("stopped_at_once");
+                // So that each request that is cut leaves its line.
+                for server in &servers {
+                    server.stop(Duration::ZERO).await;
+                }
+            }
         }
         database.close();
         tracing::info!("stopped");

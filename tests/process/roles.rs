@@ -278,3 +278,31 @@ async fn a_role_that_may_not_read_the_history_is_told_who_grants_it() {
     let mended = Service::spawn(&roles.service, &roles.settings(), &["--migrate"]);
     mended.await_line("ready");
 }
+
+#[tokio::test]
+async fn the_doctor_says_when_the_service_gets_no_session() {
+    let Some(roles) = TwoRoles::of(cluster::new_database().await) else {
+        return;
+    };
+    let database = cluster::connect(&roles.admin).await;
+    // The check's plain connection takes the only one.
+    let role = format!("doctor_{}", std::process::id());
+    let (_, address) = roles.service.split_once(&format!("{SERVICE}:")).unwrap();
+    let (password, _) = address.split_once('@').unwrap();
+    let sql = format!(
+        "CREATE ROLE {role} LOGIN PASSWORD '{password}' CONNECTION LIMIT 1 IN ROLE {SERVICE}"
+    );
+    database.batch_execute(&sql).await.unwrap();
+    let url = roles.service.replacen(SERVICE, &role, 1);
+
+    let output = run(&url, &roles.settings(), &["doctor"], "");
+
+    database
+        .batch_execute(&format!("DROP ROLE {role}"))
+        .await
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert!(text.contains("cannot be opened"), "{text}");
+    assert!(text.contains("too many connections for role"), "{text}");
+}
