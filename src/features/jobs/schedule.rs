@@ -81,7 +81,7 @@ pub(super) async fn tick(
         let span = jobs.inner().tracing.task("job_schedule");
         match tick_one(jobs, database, schedule).instrument(span).await {
             Ok(()) => {}
-            Err(EnqueueError::Database(error)) => return Err(error),
+            Err(EnqueueError::Database(error)) if error.is_outage() => return Err(error),
             Err(error) => {
                 let error = chassis_telemetry::chain(&error);
                 tracing::error!(schedule = schedule.name, error, "job_schedule_failed");

@@ -150,9 +150,10 @@ impl Worker {
         }
         self.write().await?;
         if Instant::now() >= self.next_poll {
-            self.poll().await?;
+            // Before it: what fails there keeps no job waiting but this turn.
             self.next_poll = Instant::now() + spread(self.jobs.inner().settings.poll);
             self.look = true;
+            self.poll().await?;
         }
         let free = self.free();
         if self.look && free > 0 {

@@ -109,3 +109,39 @@ async fn another_rule_counts_from_the_next_start_on() {
 
     assert_eq!(count.load(Ordering::Relaxed), 1);
 }
+
+#[tokio::test]
+async fn a_schedule_that_somebody_has_locked_keeps_no_job_waiting() {
+    let count = Arc::default();
+    let app = scheduled(TestApp::start().await, minutely(), &count);
+    app.run_due_jobs().await;
+    count.store(0, Ordering::Relaxed);
+    app.advance(Duration::minutes(1));
+    let mut database = app.database().await;
+    let transaction = database.transaction().await.unwrap();
+    let lock = "SELECT FROM job_schedules WHERE name = 'test.notes' FOR UPDATE";
+    transaction.execute(lock, &[]).await.unwrap();
+
+    app.run_due_jobs().await;
+    assert_eq!(count.load(Ordering::Relaxed), 0);
+    transaction.commit().await.unwrap();
+    app.run_due_jobs().await;
+
+    assert_eq!(count.load(Ordering::Relaxed), 1);
+}
+
+#[tokio::test]
+async fn a_schedule_waits_for_no_clock_that_was_set_back() {
+    let count = Arc::default();
+    let app = scheduled(TestApp::start().await, minutely(), &count);
+    app.run_due_jobs().await;
+    count.store(0, Ordering::Relaxed);
+    let ahead = "UPDATE job_schedules SET next_run_at = next_run_at + interval '10 years'";
+    app.database().await.execute(ahead, &[]).await.unwrap();
+
+    app.run_due_jobs().await;
+    app.advance(Duration::minutes(1));
+    app.run_due_jobs().await;
+
+    assert_eq!(count.load(Ordering::Relaxed), 1);
+}

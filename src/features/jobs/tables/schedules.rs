@@ -11,18 +11,23 @@ static PUT: WriteQuery = WriteQuery::insert(
     "job_schedules_put",
     "
 INSERT INTO job_schedules AS known (name, rule, next_run_at, paused)
-VALUES (
+SELECT name, rule, next_run_at, false
+FROM (VALUES (
     $2, $3,
-    to_timestamp($5 + $4 * (1 + floor((EXTRACT(EPOCH FROM clock_timestamp())::float8 + $1 - $5) / $4))),
-    false
+    to_timestamp($5 + $4 * (1 + floor((EXTRACT(EPOCH FROM clock_timestamp())::float8 + $1 - $5) / $4)))
+)) AS new (name, rule, next_run_at)
+WHERE NOT EXISTS (
+    SELECT FROM job_schedules AS old
+    WHERE old.name = new.name AND old.rule = new.rule AND old.next_run_at <= new.next_run_at
 )
 ON CONFLICT (name) DO UPDATE
 SET rule = excluded.rule, next_run_at = excluded.next_run_at
-WHERE known.rule <> excluded.rule",
+WHERE known.rule <> excluded.rule OR known.next_run_at > excluded.next_run_at",
     &[Type::FLOAT8, Type::TEXT, Type::TEXT, Type::FLOAT8, Type::FLOAT8],
 );
 
-/// Adds a schedule, or gives it another rule. One that has this rule already stays as it is.
+/// Adds a schedule, or gives it another rule. One that has this rule already stays as it is, unless its next time is later than
+/// the rule's: then PostgreSQL's clock was set back. What stays is not locked either, so nobody who has it locked is waited for.
 pub(in crate::features::jobs) async fn put(
     db: &impl WriteExecutor,
     offset: f64,
@@ -61,7 +66,12 @@ SET next_run_at = to_timestamp(
         $4 + $3 * (1 + floor((EXTRACT(EPOCH FROM clock_timestamp())::float8 + $1 - $4) / $3))
     ),
     last_job_id = COALESCE($5, last_job_id)
-WHERE name = $2 AND next_run_at <= now() + make_interval(secs => $1) AND NOT paused",
+WHERE name = (
+    SELECT name
+    FROM job_schedules
+    WHERE name = $2 AND next_run_at <= now() + make_interval(secs => $1) AND NOT paused
+    FOR UPDATE SKIP LOCKED
+)",
     &[
         Type::FLOAT8,
         Type::TEXT,
@@ -71,8 +81,8 @@ WHERE name = $2 AND next_run_at <= now() + make_interval(secs => $1) AND NOT pau
     ],
 );
 
-/// Moves a schedule on that is due. Returns whether it did: not when another replica was first, whose transaction this
-/// waits for.
+/// Moves a schedule on that is due. Returns whether it did: not when another replica was first, and not while somebody has its
+/// row locked, for whom the jobs of this process do not wait.
 pub(in crate::features::jobs) async fn advance(
     db: &impl WriteExecutor,
     offset: f64,
