@@ -121,7 +121,10 @@ impl SendError {
         }
         let cause = io_error(&error);
         // What rustls refuses comes as this kind of error.
-        let is_tls = |cause: &io::Error| cause.kind() == io::ErrorKind::InvalidData;
+        // Later it is an answer in another character set.
+        let is_tls = |cause: &io::Error| {
+            cause.kind() == io::ErrorKind::InvalidData && stage == Stage::Connect
+        };
         let kind = if error.is_tls() || cause.as_ref().is_some_and(is_tls) {
             Kind::Tls(cause)
         } else if error.is_client() && stage == Stage::Connect {

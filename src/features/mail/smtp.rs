@@ -37,6 +37,9 @@ const MAX_IDLE: usize = 4;
 /// How long one is used again. Servers close it after 5 minutes at the earliest (RFC 5321, section 4.5.3.2.7).
 const IDLE_TIMEOUT: Duration = Duration::from_mins(1);
 
+/// How long a connection that was kept may take to say that it is there: the message's own time goes on meanwhile.
+const NOOP_TIMEOUT: Duration = Duration::from_secs(3);
+
 /// A server, and the connections to it.
 pub(super) struct Smtp {
     pub(super) server: Server,
@@ -93,8 +96,12 @@ impl Smtp {
         let outcome = hand_over(&mut connection, stage, envelope).await;
         match &outcome {
             Ok(_) => self.keep(connection),
-            // The conversation is complete, and may begin anew.
-            Err(error) if error.status().is_some() && connection.command(Rset).await.is_ok() => {
+            // The server has nothing against the connection, which may begin anew. What it refuses for now, or because of who
+            // sends, can be a matter of the session.
+            Err(error)
+                if is_about_the_message(*stage, error)
+                    && connection.command(Rset).await.is_ok() =>
+            {
                 self.keep(connection);
             }
             Err(_) => {}
@@ -153,7 +160,11 @@ impl Smtp {
                 .unwrap_or_else(PoisonError::into_inner)
                 .pop()?;
             let mut connection = idle.connection;
-            if idle.since.elapsed() < IDLE_TIMEOUT && connection.test_connected().await {
+            if idle.since.elapsed() >= IDLE_TIMEOUT {
+                continue;
+            }
+            let answers = tokio::time::timeout(NOOP_TIMEOUT, connection.test_connected()).await;
+            if answers == Ok(true) {
                 return Some(connection);
             }
         }
@@ -168,6 +179,12 @@ impl Smtp {
             });
         }
     }
+}
+
+/// Whether a server refuses this recipient or this text for good, and would take another from the same connection.
+fn is_about_the_message(stage: Stage, error: &Error) -> bool {
+    let is_refused = error.status().is_some() && error.is_permanent();
+    is_refused && matches!(stage, Stage::Recipient | Stage::Content)
 }
 
 /// Says who sends what to whom. The commands are written out, and not lettre's `send`, to know which one was refused.
