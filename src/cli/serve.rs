@@ -32,6 +32,9 @@ use crate::{
 /// How much of the time to stop is kept for telemetry: this, or half of it when there is less.
 const FLUSH: Duration = Duration::from_secs(2);
 
+/// How long the tasks may take to end after a second signal.
+const AT_ONCE: Duration = Duration::from_millis(500);
+
 #[derive(Debug, clap::Args)]
 pub(super) struct Serve {
     /// Apply pending migrations first
@@ -158,6 +161,10 @@ impl Serve {
                 for server in &servers {
                     server.stop(Duration::ZERO).await;
                 }
+                // And each job that ended is noted, and the others are free for another worker.
+                stop.cancel();
+                tasks.close();
+                let _ = tokio::time::timeout(AT_ONCE, tasks.wait()).await;
             }
         }
         database.close();
