@@ -51,10 +51,8 @@ let
     mail = [ pkgs.mailpit ];
 
     # mail: end
-    load = [
-      pkgs.k6
-      pkgs.wrk
-    ];
+    # wrk where a package set has what it builds against.
+    load = [ pkgs.k6 ] ++ lib.optional (pkgs.openssl ? dev) pkgs.wrk;
 
     deploy = [
       pkgs.flyctl
