@@ -60,6 +60,40 @@ async fn readiness_goes_before_the_listener_does() {
 }
 
 #[tokio::test]
+async fn a_request_that_a_second_signal_cuts_leaves_its_line() {
+    let url = cluster::new_database().await;
+    let settings = [("SHUTDOWN_DELAY_MS", "0"), ("LOG_LEVEL", "info")];
+    let mut service = Service::start(&url, &settings);
+    let in_flight = |service: &Service| {
+        let metrics = service.get("/metrics").body;
+        let line = metrics
+            .lines()
+            .find(|line| line.starts_with("requests_in_flight "));
+        line.unwrap().to_owned()
+    };
+    let before = in_flight(&service);
+    let mut client = connect(service.port());
+    let head = "POST /auth/token HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n";
+    client.write_all(head.as_bytes()).unwrap();
+    eventually("the request", || {
+        (in_flight(&service) != before).then_some(())
+    });
+
+    service.signal("TERM");
+    service.await_line("stopping");
+    thread::sleep(Duration::from_millis(300));
+    service.signal("TERM");
+
+    assert_eq!(service.ended().code(), Some(0));
+    service.await_line("stopped_at_once");
+    let lines = service.lines();
+    let completed = |line: &&serde_json::Value| {
+        line["message"] == "request_completed" && line["path"] == "/auth/token"
+    };
+    assert_eq!(lines.iter().filter(completed).count(), 1, "{lines:#?}");
+}
+
+#[tokio::test]
 async fn an_idle_connection_closes_when_the_service_stops() {
     let url = cluster::new_database().await;
     let mut service = Service::start(&url, &[]);
