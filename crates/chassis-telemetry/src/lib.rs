@@ -2,6 +2,7 @@
 #![cfg_attr(any(doc, doctest), doc = include_str!("../README.md"))]
 #![cfg_attr(not(any(doc, doctest)), doc = "README.md says what this is for.")]
 
+mod attributes;
 mod dropped_spans;
 mod error;
 mod export;

@@ -9,14 +9,9 @@
 //! The services that an unrecorded request calls continue the caller's trace, not a span of ours: no span of ours will
 //! ever be exported for them to be children of. Without a caller they get the ids of our log lines.
 
-use std::{
-    cell::Cell,
-    fmt,
-    net::{IpAddr, Ipv6Addr},
-    sync::Arc,
-};
+use std::{cell::Cell, fmt, net::IpAddr, sync::Arc};
 
-use http::{HeaderMap, HeaderName, Version, header, request::Parts};
+use http::{HeaderMap, HeaderName, request::Parts};
 use opentelemetry::{
     Context, SpanId, TraceId,
     propagation::{TextMapCompositePropagator, TextMapPropagator},
@@ -30,18 +25,18 @@ use opentelemetry_sdk::{
         SamplingDecision, ShouldSample,
     },
 };
-use sha2::{Digest, Sha256};
-use tracing::{
-    Span,
-    field::{DisplayValue, Empty},
-};
+use tracing::{Span, field::Empty};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 use tracing_subscriber::{
     Registry,
     registry::{ExtensionsMut, LookupSpan},
 };
 
-use super::{Origin, Propagator, Sampler, TelemetryOptions, logs::SpanFields};
+use super::{
+    Origin, Propagator, Sampler, TelemetryOptions,
+    attributes::{network, protocol_version, scheme, user_agent, user_agent_hash},
+    logs::SpanFields,
+};
 
 /// The target of spans that begin a recorded trace.
 pub(super) const RECORDED: &str = concat!(env!("CARGO_CRATE_NAME"), "::recorded");
@@ -65,26 +60,6 @@ struct Inner {
     untraced: Vec<String>,
     propagator: TextMapCompositePropagator,
     ids: RandomIdGenerator,
-}
-
-/// The network of a client, as log lines name it: an IPv4 address, or the /64 of an IPv6 address. What limits count by is
-/// enough to follow a client from line to line.
-fn network(ip: IpAddr) -> DisplayValue<ClientNetwork> {
-    tracing::field::display(ClientNetwork(ip.to_canonical()))
-}
-
-struct ClientNetwork(IpAddr);
-
-impl fmt::Display for ClientNetwork {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            IpAddr::V4(ip) => write!(f, "{ip}"),
-            IpAddr::V6(ip) => {
-                let network = Ipv6Addr::from_bits(ip.to_bits() & (u128::MAX << 64));
-                write!(f, "{network}/64")
-            }
-        }
-    }
 }
 
 /// What is known of a request when its span begins.
@@ -398,37 +373,6 @@ fn propagator(wanted: &[Propagator]) -> TextMapCompositePropagator {
     TextMapCompositePropagator::new(made.collect())
 }
 
-fn protocol_version(version: Version) -> &'static str {
-    match version {
-        Version::HTTP_10 => "1.0",
-        Version::HTTP_2 => "2",
-        Version::HTTP_3 => "3",
-        _ => "1.1",
-    }
-}
-
-/// The first 256 characters of what the client calls itself, without control characters.
-fn user_agent(headers: &HeaderMap) -> Option<String> {
-    let name = headers.get(header::USER_AGENT)?.to_str().ok()?;
-    Some(name.chars().filter(|c| !c.is_control()).take(256).collect())
-}
-
-/// The first 64 bits of SHA-256 over what the client calls itself, in hexadecimal: by it lines of one program are told from
-/// another's, without what the client wrote.
-fn user_agent_hash(headers: &HeaderMap) -> Option<String> {
-    let digest = Sha256::digest(headers.get(header::USER_AGENT)?.as_bytes());
-    let (first, _) = digest.split_first_chunk()?;
-    Some(format!("{:016x}", u64::from_be_bytes(*first)))
-}
-
-/// One of two words: a request may name any scheme, and what a client chooses is not recorded.
-fn scheme(uri: &http::Uri) -> &'static str {
-    match uri.scheme_str() {
-        Some("https") => "https",
-        _ => "http",
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -449,16 +393,5 @@ mod tests {
         assert!(!takes(0.0, 0));
         assert!(takes(0.5, u64::MAX / 2 - 1));
         assert!(!takes(0.5, u64::MAX / 2 + 2));
-    }
-
-    #[test]
-    fn a_scheme_that_a_client_makes_up_is_not_recorded() {
-        for (uri, recorded) in [
-            ("/live", "http"),
-            ("https://host/live", "https"),
-            ("marked-secret://host/live", "http"),
-        ] {
-            assert_eq!(scheme(&uri.parse().unwrap()), recorded, "{uri}");
-        }
     }
 }
