@@ -75,17 +75,21 @@ impl Reply {
             return None;
         }
         let since = self.sending_since.load(Ordering::Relaxed);
-        let now = self.connection.connections.now();
-        Some(Duration::from_nanos(now.saturating_sub(since)))
+        Some(Duration::from_nanos(self.now().saturating_sub(since)))
+    }
+
+    /// Read once for all that one event changes: it happens several times per request.
+    fn now(&self) -> u64 {
+        self.connection.connections.now()
     }
 
     fn chunk(self: &Arc<Self>, bytes: Bytes) -> Chunk {
+        let now = self.now();
         if self.waits.load(Ordering::Relaxed) & !RECEIVING == 0 {
-            let now = self.connection.connections.now();
             self.sending_since.store(now, Ordering::Relaxed);
         }
         let before = self.waits.fetch_add(1, Ordering::SeqCst);
-        self.waits_changed(before, before + 1);
+        self.waits_changed(before, before + 1, now);
         Chunk {
             bytes,
             reply: Arc::clone(self),
@@ -99,15 +103,15 @@ impl Reply {
     }
 
     fn chunk_dropped(&self, whole: bool) {
-        let now = self.connection.connections.now();
+        let now = self.now();
         self.sending_since.store(now, Ordering::Relaxed);
         if whole {
-            self.connection.progressed();
+            self.connection.progressed(now);
         } else {
             self.cut_short.store(true, Ordering::Relaxed);
         }
         let before = self.waits.fetch_sub(1, Ordering::SeqCst);
-        self.waits_changed(before, before - 1);
+        self.waits_changed(before, before - 1, now);
         if (before - 1) & !RECEIVING == 0 {
             self.sent.wake();
         }
@@ -122,15 +126,15 @@ impl Reply {
             self.waits.fetch_and(!RECEIVING, Ordering::SeqCst)
         };
         let flag = if receiving { RECEIVING } else { 0 };
-        self.waits_changed(before, before & !RECEIVING | flag);
+        self.waits_changed(before, before & !RECEIVING | flag, self.now());
     }
 
     /// Reports to the connection what became of this request's part of its counts. Each change of `waits` is atomic, so
     /// these add up whatever the order in which threads get here.
-    fn waits_changed(&self, before: u32, after: u32) {
+    fn waits_changed(&self, before: u32, after: u32, now: u64) {
         match (before == 0, after == 0) {
-            (true, false) => self.connection.add_serving(-1),
-            (false, true) => self.connection.add_serving(1),
+            (true, false) => self.connection.add_serving(-1, now),
+            (false, true) => self.connection.add_serving(1, now),
             _ => {}
         }
         match (before & !RECEIVING == 0, after & !RECEIVING == 0) {
@@ -153,12 +157,13 @@ impl Reply {
 
 impl Drop for Reply {
     fn drop(&mut self) {
+        let now = self.now();
         // No chunk exists any more, as each holds the reply.
         if *self.waits.get_mut() == 0 {
-            self.connection.add_serving(-1);
+            self.connection.add_serving(-1, now);
         }
         let whole = *self.ended.get_mut() && !*self.cut_short.get_mut();
-        self.connection.request_ended(whole);
+        self.connection.request_ended(whole, now);
     }
 }
 
@@ -341,7 +346,7 @@ impl Body for RequestBody {
             self.received += length;
             if self.received >= CHUNK || self.body.is_end_stream() {
                 self.received = 0;
-                self.reply.0.connection.progressed();
+                self.reply.0.connection.progressed(self.reply.0.now());
             }
         }
         let frame = ready!(polled);

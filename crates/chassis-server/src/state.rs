@@ -191,19 +191,19 @@ impl ConnectionState {
 
     /// A request arrived. The service works on it.
     pub(crate) fn request_began(&self, is_http2: bool) {
+        let now = self.connections.now();
         self.is_http2.store(is_http2, Ordering::Relaxed);
         self.had_request.store(true, Ordering::Relaxed);
         self.head_since.store(0, Ordering::Relaxed);
-        self.add_serving(1);
+        self.add_serving(1, now);
         let is_only_one = self.in_flight.fetch_add(1, Ordering::SeqCst) == 0;
         if is_only_one && self.is_progressing.swap(false, Ordering::Relaxed) {
-            self.progressed();
+            self.progressed(now);
         }
     }
 
-    /// A request ended: its response was taken `whole`, or it was given up.
-    pub(crate) fn request_ended(&self, whole: bool) {
-        let now = self.connections.now();
+    /// A request ended: its response was taken `whole`, or it was given up, at this moment.
+    pub(crate) fn request_ended(&self, whole: bool, now: u64) {
         self.idle_since.store(now, Ordering::Relaxed);
         if whole {
             self.progress_at.store(now, Ordering::Relaxed);
@@ -214,13 +214,12 @@ impl ConnectionState {
         }
     }
 
-    /// A request begins or ceases to occupy the service.
+    /// A request begins or ceases to occupy the service, at this moment.
     ///
     /// While the service works, nobody waits for the client. So that time is taken out of what the client has stalled for: a
     /// request that took long to answer is not cut the moment that its answer, or the rest of its body, is on its way.
-    pub(crate) fn add_serving(&self, change: isize) {
+    pub(crate) fn add_serving(&self, change: isize, now: u64) {
         let before = self.serving.fetch_add(change, Ordering::SeqCst);
-        let now = self.connections.now();
         match (before > 0, before + change > 0) {
             (false, true) => self.serving_since.store(now, Ordering::Relaxed),
             (true, false) => {
@@ -238,9 +237,8 @@ impl ConnectionState {
         self.sending.fetch_add(change, Ordering::SeqCst);
     }
 
-    /// The client took or sent enough to count.
-    pub(crate) fn progressed(&self) {
-        let now = self.connections.now();
+    /// The client took or sent enough to count, at this moment.
+    pub(crate) fn progressed(&self, now: u64) {
         self.progress_at.store(now, Ordering::Relaxed);
     }
 
