@@ -1,6 +1,6 @@
 //! The definition of an endpoint in the making: each method adds a part, and to the filter what belongs to it.
 
-use std::{convert::Infallible, str::FromStr, sync::Arc};
+use std::{convert::Infallible, pin::pin, str::FromStr, sync::Arc};
 
 use futures_util::future::BoxFuture;
 use http::{Method, StatusCode};
@@ -267,7 +267,7 @@ fn complete(mut operation: Operation, filter: BoxedFilter<(Response,)>) -> Endpo
         let mut service = service.clone();
         // Called when it is first polled, so that a panic in it is caught with those of the handler.
         let answer = async move {
-            let answered = service.call(request).await;
+            let answered = pin!(service.call(request)).await;
             answered.unwrap_or_else(|never: Infallible| match never {})
         };
         Box::pin(answer) as BoxFuture<'static, Response>

@@ -19,7 +19,14 @@ impl CorrelationId {
         let only = sent.next().filter(|_| sent.next().is_none());
         only.and_then(|value| value.to_str().ok())
             .and_then(Self::parse)
-            .unwrap_or_else(|| Self(Uuid::new_v4().to_string()))
+            .unwrap_or_else(Self::random)
+    }
+
+    fn random() -> Self {
+        // Not by Display, which every request would pay for.
+        let mut text = Uuid::encode_buffer();
+        let text = Uuid::new_v4().hyphenated().encode_lower(&mut text);
+        Self(text.to_owned())
     }
 
     /// Accepts 1 to 64 characters that need no escaping in a header, a log line or a URL.

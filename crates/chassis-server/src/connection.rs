@@ -43,7 +43,8 @@ pub(crate) async fn serve_connection<S: HttpService>(
         async move {
             set_reply(&reply);
             std::future::poll_fn(|cx| service.poll_ready(cx)).await?;
-            let response = service.call(request).await?;
+            // In its place at once: to await it by value would copy it there.
+            let response = pin!(service.call(request)).await?;
             Ok::<_, S::Error>(response.map(|body| ResponseBody::new(body, reply, is_head)))
         }
     });

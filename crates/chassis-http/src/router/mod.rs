@@ -173,11 +173,11 @@ impl Router {
         let cors = self.headers.cors_request(&parts);
         let dispatched = span.in_scope(|| self.dispatch(&found, parts, &context));
         async move {
-            let response = match dispatched {
+            let mut response = match dispatched {
                 Ok(answer) => self.run(answer, &context).await,
                 Err(problem) => problem.into_response(),
             };
-            let (mut response, problem) = self.finish(response, &context, head).await;
+            let problem = self.finish(&mut response, &context, head).await;
             self.headers.complete(&cors, response.headers_mut());
             record.end(response.status(), problem);
             response
@@ -282,16 +282,16 @@ impl Router {
     /// Completes a response, and returns the code of its problem if it is one.
     async fn finish(
         &self,
-        mut response: Response,
+        response: &mut Response,
         context: &RequestContext,
         head: bool,
-    ) -> (Response, Option<&'static str>) {
+    ) -> Option<&'static str> {
         let problem = response.extensions_mut().remove::<Problem>();
         let code = problem.as_ref().map(|problem| problem.kind().code);
         if let Some(problem) = problem {
             log_failure(&problem);
             let id = context.correlation_id.as_str();
-            response = problem.render(id, &self.options.problem_type_prefix);
+            *response = problem.render(id, &self.options.problem_type_prefix);
         }
         let is_drained = context.body.drain().await;
         let is_failure = response.status().is_client_error() || response.status().is_server_error();
@@ -308,9 +308,9 @@ impl Router {
             status.add_to(headers);
         }
         if head {
-            response = without_body(response);
+            remove_body(response);
         }
-        (response, code)
+        code
     }
 }
 
@@ -335,14 +335,11 @@ pub fn default_span(request: IncomingRequest<'_>) -> Span {
     )
 }
 
-/// A response to `HEAD`: the same headers, with the length of the body, and no body.
-fn without_body(response: Response) -> Response {
-    let length = response.body().size_hint().exact();
-    let (mut parts, _) = response.into_parts();
-    if let Some(length) = length {
-        parts
-            .headers
-            .insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+/// Makes the response one to `HEAD`: the same headers, with the length of the body, and no body.
+fn remove_body(response: &mut Response) {
+    let body = std::mem::replace(response.body_mut(), Bytes::new().into());
+    if let Some(length) = body.size_hint().exact() {
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
     }
-    Response::from_parts(parts, Bytes::new().into())
 }
