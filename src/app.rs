@@ -191,7 +191,7 @@ impl App {
     ///
     /// A header for every response goes into `options.response_headers` here.
     #[must_use]
-    pub fn serve(&self, endpoints: Vec<Endpoint>) -> Arc<Router> {
+    pub fn serve(&self, endpoints: Vec<Endpoint>) -> Router {
         let tracing = self.tracing.clone();
         let options = self.http_options.clone();
         let router = Router::new(endpoints, options, self.http_metrics.clone());
@@ -206,10 +206,10 @@ impl App {
                 head: request.head,
             })
         });
-        Arc::new(match self.limits.api() {
+        match self.limits.api() {
             Some(limit) => router.with_rate_limit(limit),
             None => router,
-        })
+        }
     }
 
     // jobs: begin

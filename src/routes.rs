@@ -3,8 +3,6 @@
 //! What is listed here is served, documented, printed by the `routes` command, and called by the tests that
 //! look at every endpoint. The OpenAPI document begins with what is said here about the API as a whole.
 
-use std::sync::Arc;
-
 use chassis_http::{
     Endpoint, Feature, Operation, ProblemType, Router,
     openapi::{self, ApiInfo, CredentialScheme, Tag},
@@ -67,7 +65,7 @@ pub fn admin(app: &App) -> Vec<Endpoint> {
 // jobs: begin
 /// The endpoints of a process that only runs jobs, on `ADMIN_PORT`: probes, version and metrics.
 #[must_use]
-pub fn worker_router(app: &App) -> Arc<Router> {
+pub fn worker_router(app: &App) -> Router {
     let mut endpoints = features::operations::endpoints(&app.operations, &app.auth).endpoints;
     endpoints.extend(admin(app));
     app.serve(endpoints)
@@ -174,7 +172,7 @@ fn password_scheme() -> SecurityScheme {
 
 /// The public router: every feature's endpoints, and the documentation written from them.
 #[must_use]
-pub fn router(app: &App) -> Arc<Router> {
+pub fn router(app: &App) -> Router {
     router_with(app, Vec::new())
 }
 
@@ -184,7 +182,7 @@ pub fn router(app: &App) -> Arc<Router> {
 ///
 /// When the document does not serialize: it is made of strings.
 #[must_use]
-pub fn router_with(app: &App, further: Vec<Endpoint>) -> Arc<Router> {
+pub fn router_with(app: &App, further: Vec<Endpoint>) -> Router {
     let features = features(app);
     let json = document_of(app, &features).to_json();
     let json = json.expect("the document is made of strings");
@@ -199,7 +197,7 @@ pub fn router_with(app: &App, further: Vec<Endpoint>) -> Arc<Router> {
 
 /// The router of the listener on `ADMIN_PORT`.
 #[must_use]
-pub fn admin_router(app: &App) -> Arc<Router> {
+pub fn admin_router(app: &App) -> Router {
     app.serve(admin(app))
 }
 

@@ -1,6 +1,6 @@
 //! `serve`: run the service; and `worker`, which is the same process without a public listener.
 
-use std::{convert::Infallible, process::ExitCode, sync::Arc, time::Duration};
+use std::{convert::Infallible, process::ExitCode, time::Duration};
 
 use anyhow::Context;
 use chassis_http::Router;
@@ -10,6 +10,7 @@ use chassis_postgres::{
 use chassis_server::{Listener, Peer, ServerHandle, ServerOptions, ShutdownSignals};
 use chassis_settings::AppEnv;
 use chassis_telemetry::{LogStream, Telemetry};
+use futures_util::FutureExt;
 use tokio::time::Instant;
 use tokio_postgres::Client;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -256,13 +257,15 @@ async fn listen_for_operators(
 // jobs: end
 
 fn start(
-    open: Vec<(Listener, Arc<Router>, &'static str)>,
+    open: Vec<(Listener, Router, &'static str)>,
     options: &ServerOptions,
     app: &App,
 ) -> Vec<ServerHandle> {
     let servers = open.into_iter().map(|(listener, router, purpose)| {
         tracing::info!(address = %listener, purpose, "listening");
-        let make_service = move |peer: &Peer| connection(&router, *peer);
+        // For as long as the process lives: requests need not count who else still uses it.
+        let router: &'static Router = Box::leak(Box::new(router));
+        let make_service = move |peer: &Peer| connection(router, *peer);
         let mut options = options.clone();
         if purpose == "admin" {
             options.max_connections = options.max_connections.min(ADMIN_CONNECTIONS);
@@ -273,12 +276,9 @@ fn start(
 }
 
 /// The service of one connection.
-fn connection(router: &Arc<Router>, peer: Peer) -> impl chassis_server::HttpService + use<> {
-    // A count per connection: one for all would be fetched from core to core by every request.
-    let router = Arc::new(Arc::clone(router));
+fn connection(router: &'static Router, peer: Peer) -> impl chassis_server::HttpService {
     chassis_server::service_fn(move |request| {
-        let router = Arc::clone(&router);
-        async move { Ok::<_, Infallible>(router.respond(request, peer.ip).await) }
+        router.respond(request, peer.ip).map(Ok::<_, Infallible>)
     })
 }
 

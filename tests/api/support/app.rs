@@ -116,7 +116,7 @@ impl TestApp {
         let settings = Settings::read(&settings::values(pairs.clone()).unwrap()).unwrap();
         let clock = Clock::moved_by(Arc::clone(&offset));
         let app = App::build(&settings, clock.clone()).unwrap();
-        let router = routes::router_with(&app, further);
+        let router = Arc::new(routes::router_with(&app, further));
         app.lifecycle.serve();
         let openapi = serde_json::to_value(routes::document(&app)).unwrap();
         Self {
