@@ -47,6 +47,7 @@ mod session;
 mod session_tokens;
 mod settings;
 mod tables;
+mod token_cache;
 mod transaction;
 mod user;
 
