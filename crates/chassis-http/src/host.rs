@@ -47,8 +47,10 @@ fn is_host(value: &HeaderValue) -> bool {
 #[cfg(test)]
 mod tests {
     use http::Request;
+    use proptest::prelude::*;
 
     use super::*;
+    use crate::properties;
 
     fn is_taken(version: Version, hosts: &[&str]) -> bool {
         is_taken_at("/", version, hosts)
@@ -104,5 +106,15 @@ mod tests {
     fn older_and_newer_protocols_may_do_without() {
         assert!(is_taken(Version::HTTP_10, &[]) && is_taken(Version::HTTP_2, &[]));
         assert!(!is_taken(Version::HTTP_2, &["a", "b"]));
+    }
+
+    proptest! {
+        #![proptest_config(properties::config())]
+
+        #[test]
+        fn what_is_taken_is_an_authority_of_the_library(host in "[A-Za-z0-9.:@_ -]{1,20}") {
+            let is_authority = host.parse::<Authority>().is_ok() && !host.contains('@');
+            prop_assert_eq!(is_taken(Version::HTTP_11, &[&host]), is_authority);
+        }
     }
 }
