@@ -4,8 +4,10 @@
 //! there are no globals and no container to ask. Building an [`App`] connects to
 //! nothing, so that commands which only describe the service need no database.
 
+// api_keys: begin
 use std::sync::Arc;
 
+// api_keys: end
 use chassis_http::{Endpoint, HttpMetrics, HttpOptions, Router};
 use chassis_postgres::Database;
 use chassis_server::ServerMetrics;
