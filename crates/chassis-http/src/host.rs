@@ -39,9 +39,9 @@ pub(super) fn check(parts: &Parts) -> Result<(), Problem> {
 /// A host and perhaps a port; empty when the request's target has none.
 fn is_host(value: &HeaderValue) -> bool {
     // Nearly all of them, and none of the copy that parsing makes.
-    let is_letter = |byte: &u8| byte.is_ascii_alphanumeric() || b".-".contains(byte);
+    let is_in_a_name = |byte: &u8| byte.is_ascii_alphanumeric() || b".-".contains(byte);
     let is_authority = |text: &str| !text.contains('@') && text.parse::<Authority>().is_ok();
-    value.as_bytes().iter().all(is_letter) || value.to_str().is_ok_and(is_authority)
+    value.as_bytes().iter().all(is_in_a_name) || value.to_str().is_ok_and(is_authority)
 }
 
 #[cfg(test)]

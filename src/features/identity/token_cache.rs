@@ -1,7 +1,7 @@
 //! What verified tokens say, so that none is verified again with each request of its client.
 //!
 //! Whether one of the keys signed a token, and what it says, stays the same: a process does not change its keys. To find out
-//! takes more than all else that the service does for a short read (`loadtest/bench/instructions`). What can change is not
+//! takes as much as all else that the service does for a short read (`loadtest/bench/instructions`). What can change is not
 //! kept: a token's times are compared with the clock, and its session is read, for each request.
 //!
 //! Only a verified token gets in, so that nobody fills the cache, or learns anything from it, without one.
