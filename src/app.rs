@@ -12,6 +12,7 @@ use chassis_http::{Endpoint, HttpMetrics, HttpOptions, Router};
 use chassis_postgres::Database;
 use chassis_server::ServerMetrics;
 use chassis_telemetry::{Incoming, Tracing};
+use futures_util::FutureExt;
 use prometheus::Registry;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -270,7 +271,7 @@ impl App {
         // Not periodic: each drains a channel, and once more after it was stopped.
         for writer in self.activity {
             let (database, clock, tracing) = (database.clone(), clock.clone(), tracing.clone());
-            tracker.spawn(writer.run(database, clock, tracing, stop.clone()));
+            tracker.spawn(writer.run(database, clock, tracing, stop.clone()).boxed());
         }
     }
 }

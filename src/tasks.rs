@@ -14,7 +14,7 @@
 
 use std::{error::Error, panic::AssertUnwindSafe, time::Duration};
 
-use futures_util::FutureExt;
+use futures_util::{FutureExt, TryFutureExt, future::BoxFuture};
 use tokio::time::MissedTickBehavior;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::Instrument;
@@ -40,39 +40,58 @@ impl Tasks<'_> {
     pub fn every<F, R, T, E>(&self, interval: Duration, name: &'static str, mut run: F)
     where
         F: FnMut(CancellationToken) -> R + Send + 'static,
-        R: Future<Output = Result<T, E>> + Send,
-        T: Send,
+        R: Future<Output = Result<T, E>> + Send + 'static,
+        T: 'static,
         E: Error + Send + 'static,
     {
-        let (tracing, stop) = (self.tracing.clone(), self.stop.clone());
-        self.tracker.spawn(async move {
-            let mut tick = tokio::time::interval(interval);
-            tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-            loop {
-                tokio::select! {
-                    () = stop.cancelled() => return,
-                    _ = tick.tick() => {}
-                }
-                run_once(name, &tracing, || run(stop.clone())).await;
-            }
-        });
+        let run = move |stop| {
+            let outcome = run(stop).map_ok(drop);
+            let outcome = outcome.map_err(|error| Box::new(error) as Box<dyn Error + Send>);
+            outcome.boxed()
+        };
+        let task = repeat(
+            interval,
+            name,
+            self.tracing.clone(),
+            self.stop.clone(),
+            Box::new(run),
+        );
+        self.tracker.spawn(task);
+    }
+}
+
+/// What a task does, whatever it returns.
+type Run =
+    dyn FnMut(CancellationToken) -> BoxFuture<'static, Result<(), Box<dyn Error + Send>>> + Send;
+
+async fn repeat(
+    interval: Duration,
+    name: &'static str,
+    tracing: Tracing,
+    stop: CancellationToken,
+    mut run: Box<Run>,
+) {
+    let mut tick = tokio::time::interval(interval);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            _ = tick.tick() => {}
+        }
+        run_once(name, &tracing, &mut *run, stop.clone()).await;
     }
 }
 
 /// One run, whose failure and panic end here.
-async fn run_once<R, T, E>(name: &'static str, tracing: &Tracing, run: impl FnOnce() -> R)
-where
-    R: Future<Output = Result<T, E>>,
-    E: Error + 'static,
-{
+async fn run_once(name: &'static str, tracing: &Tracing, run: &mut Run, stop: CancellationToken) {
     let span = tracing.task(name);
     // Called inside the guarded future, because the function itself may panic, too.
-    let guarded = AssertUnwindSafe(async { run().await });
+    let guarded = AssertUnwindSafe(async { run(stop).await });
     match guarded.catch_unwind().instrument(span.clone()).await {
-        Ok(Ok(_)) => {}
+        Ok(Ok(())) => {}
         Ok(Err(error)) => {
             chassis_telemetry::fail(&span);
-            let error = chassis_telemetry::chain(&error);
+            let error = chassis_telemetry::chain(&*error);
             span.in_scope(|| tracing::warn!(error, "{name}_failed"));
         }
         Err(_panic) => chassis_telemetry::fail(&span),

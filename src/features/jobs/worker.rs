@@ -14,6 +14,7 @@
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use chassis_postgres::DatabaseError;
+use futures_util::FutureExt;
 use tokio::{sync::mpsc, time::Instant};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -81,8 +82,8 @@ impl Worker {
     /// Starts it and its heartbeats, until they are stopped.
     pub(super) fn start(self, tracker: &TaskTracker, stop: &CancellationToken) {
         let (jobs, leases, token) = (self.jobs.clone(), Arc::clone(&self.leases), stop.clone());
-        tracker.spawn(async move { leases.keep(&jobs, &token).await });
-        tracker.spawn(self.work(stop.clone()));
+        tracker.spawn(async move { leases.keep(&jobs, &token).await }.boxed());
+        tracker.spawn(self.work(stop.clone()).boxed());
     }
 
     /// Runs every job that is due, and those that they enqueue, until none is left: for tests, which move the clock first.
@@ -223,10 +224,11 @@ impl Worker {
             let cancelled = self.leases.add(job.lease);
             let span = inner.tracing.task_from(label, &job.origin);
             self.busy += 1;
-            inner.runs.spawn(async move {
+            let run = async move {
                 // The worker may be gone: then nobody writes it, and the lease expires.
                 let _ = sender.send(run::run(job, &kind, span, cancelled).await);
-            });
+            };
+            inner.runs.spawn(run.boxed());
         }
         Ok(count)
     }

@@ -30,7 +30,7 @@ impl<T: Clone + Default + Send + Sync + 'static> SharedCheck<T> {
         if let Some((_, under_way)) = last.as_ref().filter(|(task, _)| !task.is_finished()) {
             return under_way.clone();
         }
-        let task = tokio::spawn(check);
+        let task = tokio::spawn(check.boxed());
         let handle = task.abort_handle();
         let check = async { task.await.unwrap_or_default() };
         let check = check.boxed().shared();
