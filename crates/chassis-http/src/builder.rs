@@ -1,11 +1,9 @@
 //! The definition of an endpoint in the making: each method adds a part, and to the filter what belongs to it.
 
-use std::{convert::Infallible, pin::pin, str::FromStr, sync::Arc};
+use std::{str::FromStr, sync::Arc};
 
-use futures_util::future::BoxFuture;
 use http::{Method, StatusCode};
 use serde::de::DeserializeOwned;
-use tower_service::Service;
 use utoipa::{
     IntoParams, ToSchema,
     openapi::{
@@ -14,20 +12,20 @@ use utoipa::{
         response::Response as ResponseDoc,
     },
 };
-use warp::{Filter, Rejection, filters::BoxedFilter, reply::Response};
+use warp::{Filter, Rejection, filters::BoxedFilter};
 
 use super::{
     context::{RequestContext, context},
-    endpoint::{Endpoint, Operation},
+    endpoint::{Endpoint, Operation, ServeRequest},
     guard::Guard,
-    handler::{Append, RefuseQuery, Serve},
+    handler::{Accepts, Append, ServeFn},
     json::json_body,
     problem::{
         BODY_TIMEOUT, BODY_TOO_LARGE, INTERNAL_ERROR, INVALID_REQUEST, MALFORMED_JSON, NOT_FOUND,
         Problem, ProblemType, REQUEST_TIMEOUT, TOO_MANY_REQUESTS, UNAVAILABLE,
         UNSUPPORTED_MEDIA_TYPE, VALIDATION_FAILED,
     },
-    query::query,
+    query::{no_query, query},
     rate_limit::{RateLimitClass, RateLimiter},
     schema,
 };
@@ -241,14 +239,13 @@ impl<F, S> EndpointBuilder<F, S> {
     /// [`with`](Self::with).
     pub fn handler<H>(self, handler: H) -> Endpoint
     where
-        F: RefuseQuery + Serve<S, H>,
+        F: Accepts<S, H> + Clone,
     {
-        let request = if self.refuses_query {
-            self.request.refuse_query()
-        } else {
-            self.request
-        };
-        complete(self.operation, request.serve(self.state, handler))
+        let handler = F::boxed_handler(self.state, handler);
+        let refused = self
+            .refuses_query
+            .then(|| self.request.clone().serve(F::refusal(no_query)));
+        complete(self.operation, self.request.serve(handler), refused)
     }
 }
 
@@ -261,17 +258,8 @@ impl EndpointBuilder<BoxedFilter<()>> {
     }
 }
 
-fn complete(mut operation: Operation, filter: BoxedFilter<(Response,)>) -> Endpoint {
-    let service = warp::service(filter);
-    let serve = move |request| {
-        let mut service = service.clone();
-        // Called when it is first polled, so that a panic in it is caught with those of the handler.
-        let answer = async move {
-            let answered = pin!(service.call(request)).await;
-            answered.unwrap_or_else(|never: Infallible| match never {})
-        };
-        Box::pin(answer) as BoxFuture<'static, Response>
-    };
+/// `refused`: what serves a request with a query string, where there may be none.
+fn complete(mut operation: Operation, served: ServeFn, refused: Option<ServeFn>) -> Endpoint {
     if operation.rate_limit != RateLimitClass::EXEMPT {
         operation.problems.push(&TOO_MANY_REQUESTS);
     }
@@ -279,8 +267,18 @@ fn complete(mut operation: Operation, filter: BoxedFilter<(Response,)>) -> Endpo
         .problems
         .sort_by_key(|kind| (kind.status.as_u16(), kind.code));
     operation.problems.dedup();
-    Endpoint {
-        operation,
-        serve: Arc::new(serve),
-    }
+    let ServeFn(serve) = served;
+    let serve: Arc<ServeRequest> = match refused {
+        None => serve.into(),
+        // It goes through the same filters: who may not call the endpoint is told that first.
+        Some(ServeFn(refuse)) => Arc::new(move |request| {
+            let query = request.uri().query().unwrap_or_default();
+            if query.is_empty() {
+                serve(request)
+            } else {
+                refuse(request)
+            }
+        }),
+    };
+    Endpoint { operation, serve }
 }

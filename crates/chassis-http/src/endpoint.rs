@@ -55,7 +55,8 @@ impl Operation {
     }
 }
 
-type ServeRequest = dyn Fn(Request<RequestBody>) -> BoxFuture<'static, Response> + Send + Sync;
+pub(super) type ServeRequest =
+    dyn Fn(Request<RequestBody>) -> BoxFuture<'static, Response> + Send + Sync;
 
 /// An endpoint: its definition, and the filter that serves its requests.
 #[derive(Clone)]

@@ -11,16 +11,26 @@
 //!   when the handler is called. They are kept apart from the filters because each filter that is
 //!   appended costs an allocation per request, and a clone of a handle needs none.
 //! - [`Handler`]: a function whose parameters are the resulting tuple.
-//! - [`Serve`]: all of it put together, one boxed filter that always has a response.
+//! - [`Accepts`]: that function behind a pointer, whatever its type.
+//! - [`Serve`]: all of it put together, a function from request to response.
+//!
+//! What warp makes of a filter is some hundred functions, which the compiler generates again for
+//! each type that the filter is made of. The type of the handler is not among them, so that
+//! endpoints that extract the same are served by the same code.
 
 #![expect(
     non_snake_case,
     reason = "the macros name each value like its type parameter"
 )]
 
-use std::convert::Infallible;
+use std::{convert::Infallible, pin::pin, sync::Arc};
 
-use futures_util::FutureExt;
+use futures_util::{
+    FutureExt,
+    future::{BoxFuture, ready},
+};
+use http::Request;
+use tower_service::Service;
 use warp::{
     Filter, Rejection,
     filters::BoxedFilter,
@@ -28,8 +38,9 @@ use warp::{
 };
 
 use super::{
+    body::RequestBody,
+    endpoint::ServeRequest,
     problem::{INVALID_REQUEST, Problem},
-    query::no_query,
 };
 
 /// A filter that can extract one more value.
@@ -39,13 +50,6 @@ pub trait Append<T> {
 
     /// Runs `next` after this filter and extracts the values of both.
     fn append(self, next: BoxedFilter<(T,)>) -> Self::Longer;
-}
-
-/// A filter that can be made to reject requests with a query string.
-pub trait RefuseQuery {
-    /// Rejects a request with a query string, after all other checks.
-    #[must_use]
-    fn refuse_query(self) -> Self;
 }
 
 /// A tuple that can be one value longer.
@@ -98,14 +102,29 @@ where
 )]
 pub trait Handler<Arguments>: Clone + Send + Sync + 'static {
     /// Answers a request.
-    fn call(self, arguments: Arguments) -> impl Future<Output = Response> + Send;
+    fn call(self, arguments: Arguments) -> BoxFuture<'static, Response>;
 }
 
-/// A filter that can be completed by a handler.
-pub trait Serve<S, H> {
-    /// The filter that runs this one and then the handler. Rejections become problems.
-    fn serve(self, state: S, handler: H) -> BoxedFilter<(Response,)>;
+/// A filter that can be completed by a handler of any type: the part that depends on what it extracts alone.
+pub trait Serve {
+    /// A handler as a function of what the filter extracts.
+    type Boxed;
+
+    /// A handler that gives the same problem whatever it gets.
+    fn refusal(problem: fn() -> Problem) -> Self::Boxed;
+
+    /// Runs this filter and then the handler. Rejections become problems.
+    fn serve(self, handler: Self::Boxed) -> ServeFn;
 }
+
+/// A filter that can be completed by this handler with these values.
+pub trait Accepts<S, H>: Serve {
+    /// The handler, with the values it gets besides.
+    fn boxed_handler(state: S, handler: H) -> Self::Boxed;
+}
+
+/// A function from request to response.
+pub struct ServeFn(pub(super) Box<ServeRequest>);
 
 /// The one place where a rejection becomes a response.
 ///
@@ -148,26 +167,40 @@ macro_rules! filters {
             }
         }
 
-        impl<$($name: Send + 'static,)*> RefuseQuery for BoxedFilter<($($name,)*)> {
-            fn refuse_query(self) -> Self {
-                self.and(no_query()).boxed()
+        impl<$($name: Send + 'static,)*> Serve for BoxedFilter<($($name,)*)> {
+            type Boxed = Arc<dyn Fn($($name),*) -> BoxFuture<'static, Response> + Send + Sync>;
+
+            fn refusal(problem: fn() -> Problem) -> Self::Boxed {
+                Arc::new(move |$(_: $name),*| ready(problem().into_response()).boxed())
+            }
+
+            fn serve(self, handler: Self::Boxed) -> ServeFn {
+                let filter = self
+                    .then(move |$($name: $name),*| handler($($name),*))
+                    .recover(into_problem)
+                    .unify();
+                let service = warp::service(filter);
+                ServeFn(Box::new(move |request: Request<RequestBody>| {
+                    let mut service = service.clone();
+                    // Called when it is first polled, so that a panic in it is caught with those of the handler.
+                    Box::pin(async move {
+                        let answered = pin!(service.call(request)).await;
+                        answered.unwrap_or_else(|never: Infallible| match never {})
+                    })
+                }))
             }
         }
 
-        impl<$($name,)* S, H> Serve<S, H> for BoxedFilter<($($name,)*)>
+        impl<$($name,)* S, H> Accepts<S, H> for BoxedFilter<($($name,)*)>
         where
             $($name: Send + 'static,)*
             S: State<($($name,)*)>,
-            S::Arguments: Send,
             H: Handler<S::Arguments>,
         {
-            fn serve(self, state: S, handler: H) -> BoxedFilter<(Response,)> {
-                self.then(move |$($name: $name),*| {
+            fn boxed_handler(state: S, handler: H) -> Self::Boxed {
+                Arc::new(move |$($name: $name),*| {
                     handler.clone().call(state.append_to(($($name,)*)))
                 })
-                .recover(into_problem)
-                .unify()
-                .boxed()
             }
         }
     };
@@ -187,14 +220,10 @@ macro_rules! arguments {
         impl<F, Answer, $($name,)*> Handler<($($name,)*)> for F
         where
             F: Fn($($name),*) -> Answer + Clone + Send + Sync + 'static,
-            Answer: Future<Output: Reply> + Send,
-            $($name: Send,)*
+            Answer: Future<Output: Reply> + Send + 'static,
         {
-            fn call(
-                self,
-                ($($name,)*): ($($name,)*),
-            ) -> impl Future<Output = Response> + Send {
-                self($($name),*).map(Reply::into_response)
+            fn call(self, ($($name,)*): ($($name,)*)) -> BoxFuture<'static, Response> {
+                self($($name),*).map(Reply::into_response).boxed()
             }
         }
     };

@@ -89,7 +89,7 @@ pub use self::{
     define::{delete, get, patch, post, put},
     endpoint::{Endpoint, Feature, Operation},
     guard::{Access, PublicGuard, ReadGuard, WriteGuard, optional, presented_token, public},
-    handler::{Append, Handler, Push, RefuseQuery, Serve, State},
+    handler::{Accepts, Append, Handler, Push, Serve, ServeFn, State},
     json::{MediaType, json_body, parse_json, raw_body},
     metrics::HttpMetrics,
     options::HttpOptions,

@@ -21,20 +21,13 @@ pub fn query<T: DeserializeOwned + Send + 'static>() -> BoxedFilter<(T,)> {
         .boxed()
 }
 
-/// A filter that rejects requests with a query string.
-pub(super) fn no_query() -> impl Filter<Extract = (), Error = Rejection> + Clone {
-    context()
-        .and_then(|context: Arc<RequestContext>| async move {
-            if context.query.is_empty() {
-                return Ok(());
-            }
-            Err(Rejection::from(Problem::invalid(vec![FieldError {
-                pointer: "".into(),
-                code: "unknown_parameter",
-                detail: "this address takes no query parameters".into(),
-            }])))
-        })
-        .untuple_one()
+/// What a query string is refused with where there may be none.
+pub(super) fn no_query() -> Problem {
+    Problem::invalid(vec![FieldError {
+        pointer: "".into(),
+        code: "unknown_parameter",
+        detail: "this address takes no query parameters".into(),
+    }])
 }
 
 /// Parses a query string as strictly as [`query`] does.
