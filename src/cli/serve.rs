@@ -1,16 +1,15 @@
 //! `serve`: run the service; and `worker`, which is the same process without a public listener.
 
-use std::{convert::Infallible, process::ExitCode, time::Duration};
+use std::{process::ExitCode, time::Duration};
 
 use anyhow::Context;
 use chassis_http::Router;
 use chassis_postgres::{
     ConnectionTarget, Database, DatabaseSettings, Grants, MigrationError, Status,
 };
-use chassis_server::{Listener, Peer, ServerHandle, ServerOptions, ShutdownSignals};
+use chassis_server::{Listener, ServerHandle, ServerOptions, ShutdownSignals};
 use chassis_settings::AppEnv;
 use chassis_telemetry::{LogStream, Telemetry};
-use futures_util::FutureExt;
 use tokio::time::Instant;
 use tokio_postgres::Client;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -265,21 +264,13 @@ fn start(
         tracing::info!(address = %listener, purpose, "listening");
         // For as long as the process lives: requests need not count who else still uses it.
         let router: &'static Router = Box::leak(Box::new(router));
-        let make_service = move |peer: &Peer| connection(router, *peer);
         let mut options = options.clone();
         if purpose == "admin" {
             options.max_connections = options.max_connections.min(ADMIN_CONNECTIONS);
         }
-        chassis_server::start(listener, make_service, &options, &app.server_metrics)
+        router.start(listener, &options, &app.server_metrics)
     });
     servers.collect()
-}
-
-/// The service of one connection.
-fn connection(router: &'static Router, peer: Peer) -> impl chassis_server::HttpService {
-    chassis_server::service_fn(move |request| {
-        router.respond(request, peer.ip).map(Ok::<_, Infallible>)
-    })
 }
 
 /// Finds the database and sees that its schema is the one this program works with.

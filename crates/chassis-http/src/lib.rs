@@ -75,6 +75,8 @@ pub mod schema;
 mod serde_error;
 #[cfg(feature = "settings")]
 mod settings;
+#[cfg(feature = "server")]
+mod start;
 mod validation;
 
 use std::convert::Infallible;
