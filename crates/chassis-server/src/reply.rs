@@ -48,6 +48,8 @@ pub(crate) struct Reply {
     cut_short: AtomicBool,
     /// The task that waits for the last chunk.
     sent: AtomicWaker,
+    /// When the last chunk was dropped, if the reply ends with it.
+    ends_at: Option<u64>,
 }
 
 impl Reply {
@@ -61,6 +63,7 @@ impl Reply {
             ended: AtomicBool::new(false),
             cut_short: AtomicBool::new(false),
             sent: AtomicWaker::new(),
+            ends_at: None,
         })
     }
 
@@ -102,7 +105,8 @@ impl Reply {
         self.chunk(Bytes::from(vec![0; length]))
     }
 
-    fn chunk_dropped(&self, whole: bool) {
+    /// Returns when that was.
+    fn chunk_dropped(&self, whole: bool) -> u64 {
         let now = self.now();
         self.sending_since.store(now, Ordering::Relaxed);
         if whole {
@@ -115,6 +119,7 @@ impl Reply {
         if (before - 1) & !RECEIVING == 0 {
             self.sent.wake();
         }
+        now
     }
 
     fn set_receiving(&self, receiving: bool) {
@@ -157,7 +162,7 @@ impl Reply {
 
 impl Drop for Reply {
     fn drop(&mut self) {
-        let now = self.now();
+        let now = self.ends_at.unwrap_or_else(|| self.now());
         // No chunk exists any more, as each holds the reply.
         if *self.waits.get_mut() == 0 {
             self.connection.add_serving(-1, now);
@@ -189,7 +194,11 @@ impl Buf for Chunk {
 
 impl Drop for Chunk {
     fn drop(&mut self) {
-        self.reply.chunk_dropped(self.bytes.is_empty());
+        let now = self.reply.chunk_dropped(self.bytes.is_empty());
+        // Mostly nothing else holds the reply any more: then it ends now, and need not read the clock again.
+        if let Some(reply) = Arc::get_mut(&mut self.reply) {
+            reply.ends_at = Some(now);
+        }
     }
 }
 
