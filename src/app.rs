@@ -268,7 +268,8 @@ impl App {
             async move { api_keys::sweep(&database, &clock, &stop).await }
         });
         // api_keys: end
-        // Not periodic: each drains a channel, and once more after it was stopped.
+        // Not periodic: each drains a channel, and once more after it was stopped. Boxed, as tokio's code is generated for
+        // each type of future.
         for writer in self.activity {
             let (database, clock, tracing) = (database.clone(), clock.clone(), tracing.clone());
             tracker.spawn(writer.run(database, clock, tracing, stop.clone()).boxed());

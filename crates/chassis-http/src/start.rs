@@ -1,7 +1,8 @@
 //! A router on the server of `chassis-server`.
 //!
 //! That server is generic over what it serves, and the compiler generates it, with hyper and h2, in the crate that says
-//! what that is. Here it is said once, so that a service is built without them after each change.
+//! what that is. Here it is said once, so that they are not generated again with each change to a
+//! service.
 
 use std::convert::Infallible;
 
@@ -13,8 +14,8 @@ use super::router::Router;
 impl Router {
     /// Begins to answer the connections of this listener; see [`chassis_server::start`].
     ///
-    /// The router is taken for as long as the process lives (by [`Box::leak`]): requests need not count who else uses
-    /// it.
+    /// The router has to live as long as the process, for example by [`Box::leak`], so that requests need not count who
+    /// else uses it.
     ///
     /// # Panics
     ///

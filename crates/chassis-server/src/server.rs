@@ -26,9 +26,10 @@ const ACCEPT_LOG_PAUSE: Duration = Duration::from_secs(10);
 /// What h2 buffers of a response at most, in bytes: the chunk that is being written, and the next one.
 const SEND_BUFFER: usize = 2 * CHUNK;
 
-/// How much an HTTP/2 client may send of a body, and of all bodies of a connection, before the service has read it.
 /// How many connections wait in the kernel at most, as tokio asks for it.
 const BACKLOG: usize = 1024;
+
+/// How much an HTTP/2 client may send of a body, and of all bodies of a connection, before the service has read it.
 const STREAM_WINDOW: u32 = 128 * 1024;
 const CONNECTION_WINDOW: u32 = 256 * 1024;
 

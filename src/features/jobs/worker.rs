@@ -82,6 +82,7 @@ impl Worker {
     /// Starts it and its heartbeats, until they are stopped.
     pub(super) fn start(self, tracker: &TaskTracker, stop: &CancellationToken) {
         let (jobs, leases, token) = (self.jobs.clone(), Arc::clone(&self.leases), stop.clone());
+        // Boxed, here and below: tokio's code is generated for each type of future.
         tracker.spawn(async move { leases.keep(&jobs, &token).await }.boxed());
         tracker.spawn(self.work(stop.clone()).boxed());
     }

@@ -30,6 +30,7 @@ impl<T: Clone + Default + Send + Sync + 'static> SharedCheck<T> {
         if let Some((_, under_way)) = last.as_ref().filter(|(task, _)| !task.is_finished()) {
             return under_way.clone();
         }
+        // Boxed: tokio's code is generated for each type of future.
         let task = tokio::spawn(check.boxed());
         let handle = task.abort_handle();
         let check = async { task.await.unwrap_or_default() };
