@@ -87,16 +87,18 @@ fn program(url: &str, settings: &[(&str, &str)]) -> Command {
 }
 
 fn program_at(path: &Path, url: &str, settings: &[(&str, &str)]) -> Command {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "tests have settings of their own"
-    )]
-    let search = std::env::var_os("PATH").unwrap_or_default();
     let mut command = Command::new(path);
-    command
-        .env_clear()
-        .env("PATH", search)
-        .current_dir(empty_folder());
+    command.env_clear().current_dir(empty_folder());
+    // Where programs are, and where one that is instrumented leaves what it counted (`scripts/coverage`).
+    for name in ["PATH", "LLVM_PROFILE_FILE"] {
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "tests have settings of their own"
+        )]
+        if let Some(value) = std::env::var_os(name) {
+            command.env(name, value);
+        }
+    }
     let defaults = [
         ("APP_ENV", "test"),
         ("DATABASE_URL", url),
