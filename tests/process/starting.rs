@@ -22,15 +22,11 @@ async fn while_another_replica_migrates_the_api_is_unavailable_and_the_rest_answ
     let port = service.port();
     let waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted
         AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
-    while other
-        .query_one(waiting, &[])
-        .await
-        .unwrap()
-        .get::<_, i64>(0)
-        == 0
-    {
-        tokio::task::yield_now().await;
-    }
+    cluster::until("the wait for the other's migration", async || {
+        let row = other.query_one(waiting, &[]).await.unwrap();
+        row.get::<_, i64>(0) > 0
+    })
+    .await;
 
     let account = json!({"email": "early@marked.example", "password": "marked-password-1"});
     for reply in [

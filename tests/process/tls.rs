@@ -1,6 +1,6 @@
 //! The connection to PostgreSQL, encrypted and not.
 
-use std::{path::Path, time::Duration};
+use std::path::Path;
 
 use super::{
     cluster,
@@ -16,20 +16,11 @@ const ENCRYPTED: &str = "SELECT bool_and(s.ssl) FROM pg_stat_ssl AS s
 /// Waits until they are so. There may be none yet, and those of a service that was killed may not have noticed it yet.
 async fn await_encryption(url: &str, encrypted: bool) {
     let database = cluster::connect(url).await;
-    let seen = async {
-        loop {
-            let row = database.query_one(ENCRYPTED, &[]).await.unwrap();
-            if row.get::<_, Option<bool>>(0) == Some(encrypted) {
-                return;
-            }
-            tokio::task::yield_now().await;
-        }
-    };
-    let seen = tokio::time::timeout(Duration::from_secs(30), seen).await;
-    assert!(
-        seen.is_ok(),
-        "the sessions never were encrypted: {encrypted}"
-    );
+    cluster::until(&format!("sessions encrypted: {encrypted}"), async || {
+        let row = database.query_one(ENCRYPTED, &[]).await.unwrap();
+        row.get::<_, Option<bool>>(0) == Some(encrypted)
+    })
+    .await;
 }
 
 /// Whether the PostgreSQL of these tests was built with TLS, which what `scripts/postgres` fetches is not.

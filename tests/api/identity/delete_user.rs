@@ -5,7 +5,7 @@ use uuid::Uuid;
 use warp_skeleton::features::identity::{Role, UserChange, UserId};
 
 use super::{insert_slow_tokens, insert_tokens};
-use crate::support::{Answer, TestApp};
+use crate::support::{Answer, TestApp, until};
 
 async fn try_delete(app: &TestApp, token: &str, id: UserId) -> Answer {
     app.delete(&format!("/users/{id}"))
@@ -155,9 +155,10 @@ async fn a_deletion_that_takes_several_transactions_is_decided_again_in_the_last
 
         let in_between = async {
             let disabled = "SELECT count(*) FROM users WHERE NOT is_active";
-            while app.count(disabled).await == 0 {
-                tokio::task::yield_now().await;
-            }
+            until("the disabled account", async || {
+                app.count(disabled).await > 0
+            })
+            .await;
             let changed = if is_about_target { user.id } else { admin.id };
             app.auth.change_user(changed, meanwhile).await.unwrap();
             database.batch_execute("COMMIT").await.unwrap();

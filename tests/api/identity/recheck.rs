@@ -21,7 +21,7 @@ use tokio_postgres::Client;
 use uuid::Uuid;
 use warp_skeleton::{features::identity::Role, routes};
 
-use crate::support::{Answer, TestApp, TestUser};
+use crate::support::{Answer, TestApp, TestUser, until};
 
 /// What happens to the caller between the guard and the transaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -354,14 +354,11 @@ pub async fn wait_until_one_waits(app: &TestApp) {
 SELECT count(*)
 FROM pg_stat_activity
 WHERE datname = current_database() AND wait_event_type = 'Lock'";
-    let started = std::time::Instant::now();
-    while database.query_one(sql, &[]).await.unwrap().get::<_, i64>(0) == 0 {
-        assert!(
-            started.elapsed().as_secs() < 4,
-            "no statement waits for the lock"
-        );
-        tokio::task::yield_now().await;
-    }
+    until("a wait for the lock", async || {
+        let row = database.query_one(sql, &[]).await.unwrap();
+        row.get::<_, i64>(0) > 0
+    })
+    .await;
 }
 
 /// Every endpoint that writes for a caller.

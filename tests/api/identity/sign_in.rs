@@ -8,7 +8,7 @@ use time::Duration;
 use warp_skeleton::features::identity::Role;
 
 use super::pass;
-use crate::support::{Answer, TestApp, Tokens};
+use crate::support::{Answer, TestApp, Tokens, until};
 
 async fn session_count(app: &TestApp) -> i64 {
     app.count("SELECT count(*) FROM sessions").await
@@ -533,9 +533,10 @@ async fn a_password_that_is_hashed_anew_while_it_is_proven_stays_proven() {
     let waiting = async |number: i64| {
         let sql = "SELECT count(*) FROM pg_stat_activity
             WHERE datname = current_database() AND wait_event_type = 'Lock'";
-        while app.count(sql).await < number {
-            tokio::task::yield_now().await;
-        }
+        until("a wait for the lock", async || {
+            app.count(sql).await >= number
+        })
+        .await;
     };
     let body = json!({"current_password": user.password, "new_password": "marked-new-password"});
 

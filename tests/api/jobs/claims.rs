@@ -8,7 +8,7 @@ use tokio_postgres::{Client, SimpleQueryMessage};
 use super::{Note, enqueue, state_of};
 use crate::{
     operations::statements::{prepare, statements},
-    support::TestApp,
+    support::{TestApp, until},
 };
 
 /// Dead rows, rows of the future of a better priority, and rows of a kind that nobody here knows, before ten that are due.
@@ -185,15 +185,12 @@ async fn a_worker_looks_by_index_also_where_reading_the_whole_table_seems_cheape
 
     drop(worker);
     let scans = "SELECT idx_scan, seq_scan FROM pg_stat_user_tables WHERE relname = 'jobs'";
-    loop {
+    until("a look by an index", async || {
         let row = database.query_one(scans, &[]).await.unwrap();
-        let (by_index, whole): (i64, i64) = (row.get(0), row.get(1));
-        assert_eq!(whole, 0);
-        if by_index > 0 {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
+        assert_eq!(row.get::<_, i64>("seq_scan"), 0);
+        row.get::<_, i64>("idx_scan") > 0
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use tokio::sync::Semaphore;
 use warp_skeleton::features::jobs::{JobId, Outcome};
 
 use super::{Note, enqueue, state_of};
-use crate::support::TestApp;
+use crate::support::{TestApp, until};
 
 /// A service whose notes wait until they are let go.
 async fn waiting() -> (TestApp, Arc<Semaphore>) {
@@ -29,9 +29,10 @@ fn with_gate(mut app: TestApp, gate: &Arc<Semaphore>) -> TestApp {
 }
 
 async fn until_running(app: &TestApp, id: JobId) {
-    while !state_of(app, id).await.starts_with("running") {
-        tokio::task::yield_now().await;
-    }
+    until("its run", async || {
+        state_of(app, id).await.starts_with("running")
+    })
+    .await;
 }
 
 async fn claim_of(app: &TestApp, id: JobId) -> i64 {
@@ -55,9 +56,10 @@ async fn a_lost_run_is_put_back_counted_apart_and_its_late_end_changes_nothing()
         first.advance(Duration::seconds(31));
         let ended = async { assert_eq!(second.run_due_jobs().await, [Outcome::Succeeded]) };
         let gate = async {
-            while claim_of(&second, id).await < 2 {
-                tokio::task::yield_now().await;
-            }
+            until("the second claim", async || {
+                claim_of(&second, id).await >= 2
+            })
+            .await;
             assert_eq!(state_of(&second, id).await, "running 0/1");
             // The one that came first is let go first: its end is the late one.
             gate.add_permits(1);

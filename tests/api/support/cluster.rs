@@ -1,5 +1,7 @@
 //! One throw-away PostgreSQL for the whole run, and a database of its own for each test.
 
+use std::time::{Duration, Instant};
+
 use chassis_postgres::testing::TestDatabases;
 use warp_skeleton::{grants, migrations::MIGRATIONS};
 
@@ -26,6 +28,22 @@ pub async fn new_database() -> String {
 /// The URL of a new, empty database.
 pub async fn empty_database() -> String {
     DATABASES.empty_database().await
+}
+
+/// Waits until the condition holds.
+///
+/// # Panics
+///
+/// When it does not within half a minute: a test that goes wrong ends.
+pub async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+    let started = Instant::now();
+    while !holds().await {
+        assert!(
+            started.elapsed() < Duration::from_secs(30),
+            "never happened: {what}"
+        );
+        tokio::task::yield_now().await;
+    }
 }
 
 /// The same database, as the role that the service has. A prepared server has one role for everything.

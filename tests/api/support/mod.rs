@@ -12,6 +12,7 @@ pub use self::{
     answer::Answer,
     app::{SECRET, TestApp},
     builders::{TestUser, Tokens},
+    cluster::until,
 };
 // browser_sessions: begin
 pub use self::app::Call;

@@ -6,7 +6,7 @@ use tokio::sync::Notify;
 use uuid::Uuid;
 
 use super::{slow_endpoint, value_of};
-use crate::support::{TestApp, leaks};
+use crate::support::{TestApp, leaks, until};
 
 #[tokio::test]
 async fn a_client_that_leaves_is_counted_and_logged_as_499() {
@@ -61,9 +61,11 @@ async fn a_client_that_leaves_while_the_database_works_takes_no_connection_with_
     let watcher = app.database().await;
     let waiting = async {
         let sql = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
-        while watcher.query_one(sql, &[]).await.unwrap().get::<_, i64>(0) == 0 {
-            tokio::task::yield_now().await;
-        }
+        until("a wait for the lock", async || {
+            let row = watcher.query_one(sql, &[]).await.unwrap();
+            row.get::<_, i64>(0) > 0
+        })
+        .await;
     };
     let body = serde_json::json!({"email": "a@marked.example", "password": "marked-password"});
 

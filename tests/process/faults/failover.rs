@@ -14,14 +14,11 @@ async fn f04_when_the_primary_is_lost_the_promoted_standby_serves_without_a_rest
     let member = Member::join(&service, "failover@marked.example");
     // What the standby has not replayed yet would be lost with the primary.
     let replica = cluster::connect(&standby.url).await;
-    while replica
-        .query("SELECT FROM sessions", &[])
-        .await
-        .unwrap()
-        .is_empty()
-    {
-        tokio::task::yield_now().await;
-    }
+    cluster::until("the session on the standby", async || {
+        let rows = replica.query("SELECT FROM sessions", &[]).await;
+        !rows.unwrap().is_empty()
+    })
+    .await;
 
     primary.order("kill");
 
