@@ -277,17 +277,17 @@ mod tests {
     fn what_needs_a_feature_goes_with_it() {
         let features = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
         let needs = [
-            ("invitations", features(&["mail"])),
-            ("jobs", features(&[])),
-            ("mail", features(&["jobs"])),
+            ("invitations", features(&["letters"])),
+            ("letters", features(&["queue"])),
             ("orders", features(&[])),
+            ("queue", features(&[])),
         ]
         .map(|(name, needed): (&str, Vec<String>)| (name.to_owned(), needed))
         .into();
 
         let without = |names: &[&str]| without(&needs, &features(names)).join(" ");
-        assert_eq!(without(&["mail", "api_keys"]), "invitations mail");
-        assert_eq!(without(&["jobs"]), "invitations jobs mail");
+        assert_eq!(without(&["letters", "stamps"]), "invitations letters");
+        assert_eq!(without(&["queue"]), "invitations letters queue");
         assert_eq!(without(&[]), "");
     }
 
