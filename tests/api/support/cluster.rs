@@ -1,6 +1,6 @@
 //! One throw-away PostgreSQL for the whole run, and a database of its own for each test.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use chassis_postgres::testing::TestDatabases;
 use warp_skeleton::{grants, migrations::MIGRATIONS};
@@ -34,16 +34,15 @@ pub async fn empty_database() -> String {
 ///
 /// # Panics
 ///
-/// When it does not within half a minute: a test that goes wrong ends.
+/// When it does not within half a minute, or is not answered: a test that goes wrong ends.
 pub async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
-    let started = Instant::now();
-    while !holds().await {
-        assert!(
-            started.elapsed() < Duration::from_secs(30),
-            "never happened: {what}"
-        );
-        tokio::task::yield_now().await;
-    }
+    let held = async {
+        while !holds().await {
+            tokio::task::yield_now().await;
+        }
+    };
+    let held = tokio::time::timeout(Duration::from_secs(30), held).await;
+    assert!(held.is_ok(), "never happened: {what}");
 }
 
 /// The same database, as the role that the service has. A prepared server has one role for everything.
